@@ -23,7 +23,7 @@ PROGRAM = "python -m unstuck.sweeps"
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
-    """Run a command (champion or audit) on a sweep that has run; return the exit code.
+    """Run the command (`champion` or `audit`) that the arguments name, on a recorded sweep; return the exit code.
 
     Args:
         arguments: Words of the command line; by default those that this process was called with.
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 
 def build_parsers(program: str = PROGRAM) -> tuple[OneLineParser, dict[str, OneLineParser]]:
-    """Build the parser of all commands of the room, and return with the parser that of each command by name."""
+    """Build the parsers of `python -m unstuck.sweeps`: return the main parser, and each command's parser by name."""
     parser = OneLineParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="name")
     champion = commands.add_parser(

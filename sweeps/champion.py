@@ -38,7 +38,7 @@ from unstuck.sweeps.worker.training import train_to_end
 
 
 def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) -> Judgements:
-    """Train a sweep's best trial and the control again on fresh seeds; add both results to `report/champions.json`.
+    """Train a sweep's best trial and the control (unchanged settings) on fresh seeds; add the results to a file.
 
     Prints the progress.
 
@@ -88,7 +88,7 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
 
 
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
-    """Return a line of warning if trials were judged on the same test data before, so no longer unseen; else none."""
+    """Return a line that warns that earlier champion commands have used the same test data; else no line."""
     before = [
         f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one.at)})"
         for one in judgements.readings
@@ -100,7 +100,7 @@ def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
 
 
 def _has_control(entries: Sequence[Entry], space: Space, config: SweepConfig) -> bool:
-    """Return True if the sweep ran the control, which is the unchanged configuration."""
+    """Return True if the sweep trained the control, which is the configuration with no searched setting changed."""
     unmarked = config.format == 1  # when no trial was on record as the control
     return any(
         entry.is_control or (unmarked and dict(entry.values) == space.control_values(config)) for entry in entries
@@ -133,7 +133,7 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
 
 
 def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[str]:
-    """Describe the last judgement in lines of text: the trial's value, the control's value, and the verdict."""
+    """Describe in lines of text the last training on fresh seeds: is the best trial better than the control?"""
     last = judgements.readings[-1]
     lines = [
         f"trial {last.trial}: {metric} {_over(last.estimate)}, by unseen data (the search had said {last.searched:.4f})"

@@ -41,13 +41,13 @@ MLFLOW = "MLflow"
 
 
 class TrialSource(Protocol):
-    """Interface of a source of trials' data (ledger and checkpoints), from which an MLflow run can be written anew."""
+    """Interface of a source of trials' data (Optuna study, checkpoints) that can write a trial's MLflow run again."""
 
     def outcomes(self) -> Mapping[int, str]:
         """Return the outcomes of the ended trials by trial number, e.g. `{7: "completed"}`."""
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write all that is on record of a trial (settings, curves, notes, outcome) to the tracker.
+        """Write all recorded data of a trial (settings, curves, notes, outcome) to the tracker, such as MLflow.
 
         Args:
             tracker: Tracker to write to.
@@ -57,7 +57,7 @@ class TrialSource(Protocol):
 
 
 class Outbox:
-    """Tracker that remembers the trials which could not be written to MLflow, and writes the trials again later.
+    """Tracker that writes to MLflow, remembers the trials for which writing failed, and writes those again later.
 
     The same holds for any other tracker.
 
@@ -89,7 +89,7 @@ class Outbox:
         self.owed: set[int] = set()
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open the sweep's MLflow run; raise `TrackingError` at once if MLflow fails (see `Tracker.start_sweep`)."""
+        """Open the sweep's MLflow run; raise `TrackingError` at once if MLflow fails."""
         self._tracker.start_sweep(sweep, config_yaml, tags)
 
     def start_trial(
@@ -110,40 +110,40 @@ class Outbox:
         return ids[0] if ids else ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """List the numbers of trials whose MLflow run lacks the given outcome; see `Tracker.find_incomplete`."""
+        """List the numbers of trials whose MLflow run does not have the given outcome."""
         return self._tracker.find_incomplete(outcomes)
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write a trial's iterations to MLflow; if MLflow fails, write again later (see `Tracker.log`)."""
+        """Write metrics of a trial's new iterations to MLflow; if MLflow fails, write again later."""
         if records and number in self._last_step_of:
             self._last_step_of[number] = records[-1].step
         self._write(number, partial(self._tracker.log, number, records))
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags on a trial's MLflow run; if MLflow fails, set the tags later (see `Tracker.tag_trial`)."""
+        """Set tags on a trial's MLflow run; if MLflow fails, set the tags later."""
         self._write(number, partial(self._tracker.tag_trial, number, tags))
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a trial's outcome to MLflow, close the run; if MLflow fails, repeat later (see `Tracker.end_trial`)."""
+        """Write a trial's outcome to MLflow, and close the trial's run; if MLflow fails, repeat later."""
         self._last_step_of.pop(number, None)
         self._write(number, partial(self._tracker.end_trial, number, verdict, summary))
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Close the sweep's MLflow run; raise `TrackingError` at once if MLflow fails (see `Tracker.end_sweep`)."""
+        """Close the sweep's MLflow run; raise `TrackingError` at once if MLflow fails."""
         self._tracker.end_sweep(outcome, tags)
 
     def find_experiment(self) -> str:
-        """Return the id of the MLflow experiment that holds the sweep's runs; see `Tracker.find_experiment`."""
+        """Return the id of the MLflow experiment that holds the sweep's runs."""
         return self._tracker.find_experiment()
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach report files to an MLflow run; if MLflow fails, raise `TrackingError` (see `Tracker.attach`)."""
+        """Attach report files to an MLflow run; raise `TrackingError` if MLflow fails."""
         self._tracker.attach(number, files, note, figures)
 
     def catch_up(self) -> None:
-        """Write to MLflow all trials that MLflow lacks wholly or in part; if MLflow fails again, try later.
+        """Write to MLflow all trials for which writing failed earlier; if MLflow fails again, try later.
 
         Incomplete are runs that an earlier process left unfinished, or that a replaced store lacks.
         """
@@ -165,7 +165,7 @@ class Outbox:
         self._failures = 0
 
     def _write(self, number: int, write: Callable[[], None]) -> None:
-        """Call a function that writes part of a trial to MLflow; if MLflow fails, note the trial for writing later."""
+        """Call a function that writes part of a trial to MLflow; if MLflow fails, remember the trial to write later."""
         if self._failures:
             self.owed.add(number)
             if time.monotonic() >= self._retry_at:
@@ -185,7 +185,7 @@ class Outbox:
 
 
 class Outboxes:
-    """Tracker that hands everything on to several outboxes; ids are those of the first, which is MLflow's.
+    """Tracker that passes each call to several outboxes (MLflow, TensorBoard ...); returned ids are MLflow's.
 
     Args:
         first: Outbox of MLflow, or of the tracker that does nothing.
@@ -199,7 +199,7 @@ class Outboxes:
         self.all = (first, *others)
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open the sweep in every tracker; see `Outbox.start_sweep`."""
+        """Open the sweep's run in every tracker (MLflow, TensorBoard ...)."""
         for outbox in self.all:
             outbox.start_sweep(sweep, config_yaml, tags)
 
@@ -211,31 +211,31 @@ class Outboxes:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open a trial's run in every tracker, and return the id in MLflow; see `Outbox.start_trial`."""
+        """Open a trial's run in every tracker (MLflow, TensorBoard ...), and return the run's id in MLflow."""
         own, *_ = [outbox.start_trial(number, searched, fixed, tags, config_yaml) for outbox in self.all]
         return own
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """List the numbers of trials that lack the given outcome in any tracker; see `Tracker.find_incomplete`."""
+        """List the numbers of trials that lack the given outcome in any of the trackers (MLflow, TensorBoard ...)."""
         return sorted({number for outbox in self.all for number in outbox.find_incomplete(outcomes)})
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write a trial's iterations to every tracker; see `Outbox.log`."""
+        """Write metrics of a trial's new iterations to every tracker (MLflow, TensorBoard ...)."""
         for outbox in self.all:
             outbox.log(number, records)
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags on a trial's run in every tracker; see `Outbox.tag_trial`."""
+        """Set tags on a trial's run in every tracker (MLflow, TensorBoard ...)."""
         for outbox in self.all:
             outbox.tag_trial(number, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a trial's outcome to every tracker; see `Outbox.end_trial`."""
+        """Write a trial's outcome to every tracker (MLflow, TensorBoard ...), and close the trial's run."""
         for outbox in self.all:
             outbox.end_trial(number, verdict, summary)
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Close the sweep's run in every tracker; raise the first `TrackingError` when all were asked."""
+        """Close the sweep's run in every tracker (MLflow, TensorBoard ...); then raise the first error, if any."""
         failures: list[TrackingError] = []
         for outbox in self.all:
             try:
@@ -246,24 +246,24 @@ class Outboxes:
             raise failure
 
     def find_experiment(self) -> str:
-        """Return the id of the MLflow experiment that holds the sweep's runs; see `Tracker.find_experiment`."""
+        """Return the id of the MLflow experiment that holds the sweep's runs."""
         return self.all[0].find_experiment()
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach report files to a run in every tracker; see `Outbox.attach`."""
+        """Attach report files to a run in every tracker (MLflow, TensorBoard ...)."""
         for outbox in self.all:
             outbox.attach(number, files, note, figures)
 
     def catch_up(self) -> None:
-        """Write all trials that a tracker lacks; see `Outbox.catch_up`."""
+        """Write to each tracker (MLflow, TensorBoard ...) the trials for which writing failed earlier."""
         for outbox in self.all:
             outbox.catch_up()
 
 
 class RecordedTrials:
-    """Source of trials' data for MLflow runs, read from the sweep's ledger and checkpoints (see `TrialSource`).
+    """Source of trials' data to write MLflow runs from, which reads the sweep's Optuna study and checkpoints.
 
     Args:
         config: Configuration of the sweep.
@@ -280,11 +280,11 @@ class RecordedTrials:
         self._config, self._space, self._ledger, self._warn = config, space, ledger, warn
 
     def outcomes(self) -> dict[int, str]:
-        """Return the outcomes of the trials that ended in the ledger, by trial number; see `TrialSource.outcomes`."""
+        """Return the outcomes of the trials that ended, by trial number, as recorded in the Optuna study."""
         return {entry.number: str(entry.outcome) for entry in self._ledger.entries() if not entry.is_open}
 
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
-        """Write a trial's MLflow run from ledger and checkpoint, up to the given step; see `TrialSource.write`."""
+        """Write a trial's run to the tracker from Optuna study and checkpoint, up to the step `last_step` if given."""
         entry = next(entry for entry in self._ledger.entries() if entry.number == number)
         runs = last_step is not None
         last = last_step if runs else read_last_step(entry.summary, entry.last_step)
@@ -301,7 +301,7 @@ class RecordedTrials:
 
 
 def make_tracker(config: TrackingConfig, folder: Path) -> Tracker:
-    """Make the tracker for MLflow, or for `tracking.name=none` a tracker that does nothing; connect to nothing yet.
+    """Make the tracker that writes to MLflow, or for `tracking.name=none` one that does nothing; connect later.
 
     Args:
         config: Settings `tracking.*`.
@@ -327,7 +327,7 @@ def open_run(
     budget: Budget | None,
     is_control: bool,
 ) -> str:
-    """Open a trial's run in the tracker, or reopen an existing one, with settings and tags; return the run's id.
+    """Open or reopen a trial's run in the tracker (MLflow), with settings and tags; return the run's id.
 
     Args:
         tracker: Tracker of the sweep.
@@ -342,7 +342,7 @@ def open_run(
 
 
 def recorded_settings(config: SweepConfig, budget: Budget | None = None) -> dict[str, Any]:
-    """Return the settings to show in a trial's MLflow run, by dotted path: `ppo.*`, `env.*`, `data.*` and the budget.
+    """Return the settings to show in a trial's MLflow run, by dotted path: `ppo.*`, `env.*`, `data.*`, length.
 
     An arm of an unstick shows `branch.*` as well, a sweep with another trainer than ours `trainer.*` and `script.*`.
 
@@ -366,7 +366,7 @@ def write_run(
     records: Sequence[Record],
     verdict: Verdict | None,
 ) -> str:
-    """Write a whole trial to the tracker (settings, curves, notes, outcome); return the id of the run.
+    """Write a whole trial (settings, curves, notes, outcome) to the tracker, such as MLflow; return the run's id.
 
     Values that the run holds already are not written twice.
 

@@ -27,7 +27,7 @@ TRACKERS: Mapping[str, TrackerFactory] = {"tensorboard": make_event_files, "wand
 
 
 def load_trackers(names: Sequence[str]) -> tuple[Extension[TrackerFactory], ...]:
-    """Load the functions that make the given trackers, built-in or of other packages.
+    """Load the functions that make the trackers (TensorBoard, W&B ...) of the given names, also from other packages.
 
     Raises:
         ExtensionError: An entry point of `unstuck.trackers` cannot be used.
@@ -40,7 +40,7 @@ def load_trackers(names: Sequence[str]) -> tuple[Extension[TrackerFactory], ...]
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Raise `ExtensionError` for a tracker that cannot be used, e.g. since the package that it needs is missing."""
+    """Raise `ExtensionError` for a tracker that cannot be used, e.g. because the package that it needs is missing."""
     for one in load_trackers(names):
         if one.is_ours and find_spec(one.name) is None:
             raise ExtensionError(
@@ -50,7 +50,7 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def make_trackers(names: Sequence[str], reference: SweepReference) -> dict[str, Tracker]:
-    """Make the given trackers for a sweep, by name, each of which raises nothing but `TrackingError`.
+    """Make the trackers (TensorBoard, W&B ...) of a sweep, by name; each raises only `TrackingError`.
 
     Args:
         names: Names of trackers, as in `tracking.also`.
@@ -74,7 +74,7 @@ def _make_tracker(made_by: Extension[TrackerFactory], reference: SweepReference)
 
 
 class _NamedTracker:
-    """Tracker that hands each call on, and raises every error as a `TrackingError` that begins with the tracker's name.
+    """Tracker that passes each call to another tracker, and raises each error as a `TrackingError` with its name.
 
     Written out method by method, so that mypy finds one that the protocol has and this class lacks.
     """
@@ -129,7 +129,7 @@ class _NamedTracker:
 
     @contextmanager
     def _name_errors(self) -> Iterator[None]:
-        """Raise every error of the block as a `TrackingError` that names the tracker."""
+        """Convert every error inside the block to a `TrackingError` whose message begins with the tracker's name."""
         try:
             yield
         except Exception as error:
@@ -137,7 +137,7 @@ class _NamedTracker:
 
 
 def _say(error: Exception) -> str:
-    """Say an error in one line: of a file the place and the reason, of others the type and the first line."""
+    """Format an error in one line: place and reason for a file's error, else the type and the first line."""
     if isinstance(error, OSError) and error.filename:
         return f"{Path(error.filename)}: {error.strerror}"
     if isinstance(error, TrackingError):

@@ -22,7 +22,7 @@ TIMEOUT_S = 5.0
 
 
 def check_webhook() -> None:
-    """Raise `SweepError` if the environment variable of the webhook holds anything but the URL of a web server."""
+    """Raise `SweepError` if the environment variable of the webhook holds anything but a web server's URL."""
     url = os.environ.get(VARIABLE, "").strip()
     if url and not _is_web(url):
         raise SweepError(
@@ -32,7 +32,7 @@ def check_webhook() -> None:
 
 
 def notify(text: str) -> str:
-    """Post a text to the webhook that the environment names, with secrets masked; return a warning if it was not sent.
+    """Send a text to the webhook URL in the environment, with secrets masked; return a warning text if sending failed.
 
     Args:
         text: What happened, in a few lines.
@@ -64,7 +64,7 @@ def _is_web(url: str) -> bool:
 
 
 def _is_here(url: str) -> bool:
-    """Return True if a URL names this machine, which no proxy reaches."""
+    """Return True if a URL points to the local machine, which is reached without a proxy."""
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

@@ -22,7 +22,7 @@ SETTLES_S = 2.0
 
 @dataclass(frozen=True)
 class Audit:
-    """Result of an audit, which checks if ledger, MLflow and checkpoints of a sweep agree: all records and differences.
+    """Result of checking that ledger (Optuna study), MLflow and checkpoints of a sweep agree: records and differences.
 
     Attributes:
         name: Name of the sweep.
@@ -45,7 +45,7 @@ class Audit:
         return not self.findings
 
     def describe(self) -> Iterator[str]:
-        """Yield the result as lines of text: each difference, each open trial, and at last counts and a verdict."""
+        """Yield an audit's result as lines of text: each difference, each unfinished trial, counts and a conclusion."""
         yield from map(str, self.findings)
         for entry in self._list_open():
             at = self.snapshot.axis.describe_step(entry.last_step) if entry.curve else "its start"
@@ -65,7 +65,7 @@ class Audit:
         yield f"{trials}: {verdict}"
 
     def to_json(self) -> str:
-        """Convert the result to JSON text: name of the sweep, number of trials, numbers of open trials, differences."""
+        """Convert an audit's result to JSON text: the sweep's name, number of trials, open trials, differences."""
         return format_json(
             {
                 "sweep": self.name,
@@ -80,7 +80,7 @@ class Audit:
 
 
 def audit_sweep(config: SweepConfig) -> Audit:
-    """Compare a sweep's ledger, MLflow runs and checkpoints; return the differences as an `Audit`.
+    """Compare a sweep's ledger (Optuna study), MLflow runs and checkpoints; return the differences as an `Audit`.
 
     Args:
         config: Settings of the sweep.
@@ -99,7 +99,7 @@ def audit_sweep(config: SweepConfig) -> Audit:
 
 
 def mend_sweep(config: SweepConfig) -> list[str]:
-    """Correct a sweep's MLflow runs to agree with ledger and checkpoints; return a line of text for each change.
+    """Correct a sweep's MLflow runs to agree with Optuna study and checkpoints; return a line of text for each change.
 
     Trackers beside MLflow get the trials that they lack.
 

@@ -93,7 +93,7 @@ class Finding:
 
 
 def compare_records(snapshot: Snapshot) -> list[Finding]:
-    """List the differences between a sweep's ledger, MLflow runs and checkpoints; empty if all agree.
+    """List the differences between a sweep's ledger (Optuna study), MLflow runs and checkpoints; empty if all agree.
 
     An open trial, which a resume continues, is compared as far as it went: MLflow may be behind the ledger, and may
     show the trial as running.
@@ -112,7 +112,7 @@ def compare_records(snapshot: Snapshot) -> list[Finding]:
 
 
 def _check_own_run(snapshot: Snapshot) -> Iterator[Finding]:
-    """Check that MLflow has exactly one run of the sweep itself, and all trials' runs below; yield what is wrong."""
+    """Check that MLflow has one run of the sweep itself, with all trials' runs as its children; yield what is wrong."""
     if snapshot.runs is None:
         return
     own = [run for run in snapshot.runs if run.trial is None and run.parent is None]
@@ -129,7 +129,7 @@ def _check_own_run(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
-    """Yield the trials that exist in MLflow or as folders, but not in the ledger.
+    """Yield a finding for each trial that has an MLflow run or a folder, but no record in the ledger (Optuna study).
 
     Orphans are never mended: an orphan may be all that is left of a trial.
     """
@@ -145,7 +145,7 @@ def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _check_ledger(entry: Entry) -> Iterator[Finding]:
-    """Check that the ledger's record of one trial contradicts nothing within the record; yield what is wrong."""
+    """Check that the ledger's record of a trial does not contradict itself; yield each contradiction as a finding."""
     if entry.is_open:
         return
     if entry.outcome is None or entry.outcome not in STATES:
@@ -234,7 +234,7 @@ def _find_repeated_steps(entry: Entry, run: TrackedRun, axis: Axis) -> Iterator[
 
 
 def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Finding]:
-    """Check that a trial's MLflow run has the value loss of all iterations, and of no further ones; yield faults."""
+    """Check that a trial's MLflow run has a value loss for each recorded iteration, and for no other; yield faults."""
     axis, stride = snapshot.axis, snapshot.strides.get(entry.number, 1)
     steps = _map_by_step(run, metrics.VALUE_LOSS).keys()
     last = max(steps, default=0) if entry.is_open else find_last_step(entry)
@@ -248,7 +248,7 @@ def _find_gaps(entry: Entry, run: TrackedRun, snapshot: Snapshot) -> Iterator[Fi
 
 
 def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axis) -> Iterator[Finding]:
-    """Compare each metric's curve in a trial's MLflow run with the checkpoint's history; yield differences."""
+    """Compare each metric's curve in a trial's MLflow run with the curve in the checkpoint; yield the differences."""
     if not has_every_iteration(saved):
         return  # `_check_checkpoint` reports the history
     records = [record for record in saved.records if entry.is_open or record.step <= find_last_step(entry)]
@@ -269,7 +269,7 @@ def _compare_history(entry: Entry, run: TrackedRun, saved: SavedTrial, axis: Axi
 
 
 def _compare_settings_in_force(entry: Entry, run: TrackedRun, records: Sequence[Record]) -> Iterator[Finding]:
-    """Compare the settings that a trial's learner really used, in MLflow's tags and in the checkpoint; yield faults."""
+    """Compare a trial's settings as read back from the learner, in MLflow and in the checkpoint; yield faults."""
     if entry.is_open or int(run.tags.get(FORMAT_TAG, 1)) < RENAMED:
         return
     in_force = {n: value for one in records for n, value in one.metrics.items() if is_logged_per_process(n)}
@@ -285,7 +285,7 @@ def has_every_iteration(saved: SavedTrial) -> bool:
 
 
 def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
-    """Check that a trial's checkpoint has a whole history and agrees with the ledger; yield what is wrong."""
+    """Check that a trial's checkpoint has records of all iterations and agrees with the ledger; yield faults."""
     number, metric, axis = entry.number, snapshot.metric, snapshot.axis
     steps = [record.step for record in saved.records]
     if saved.error:
@@ -318,26 +318,26 @@ def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> It
 
 
 def _choose_remedy(entry: Entry) -> str:
-    """Return what to do, as text, about a trial's checkpoint that cannot be used."""
+    """Return a text that says what the user can do about a trial's checkpoint that cannot be used."""
     if entry.is_open:
         return "a resume trains it from its start"
     return f"delete trials/{trial_name(entry.number)}: ledger and MLflow have all but its weights"
 
 
 def find_last_step(entry: Entry) -> int:
-    """Return the last step of a trial that is on record in the ledger; 0 if no step is."""
+    """Find the last step (iteration, or environment step) that the ledger records of a trial; 0 if there is none."""
     return entry.last_step if entry.is_open else read_last_step(entry.summary, entry.last_step)
 
 
 class _Curve(NamedTuple):
-    """Curve of a metric in one of the records: values by step, and the record's name in words."""
+    """Curve of a metric in one of a trial's records: values by step, and the record's name in words."""
 
     holder: str
     values: Mapping[int, float]
 
 
 def _compare_curves(entry: Entry, name: str, axis: Axis, one: _Curve, truth: _Curve) -> Iterator[Finding]:
-    """Compare a metric's curves in two records of a trial; yield the differences.
+    """Compare a metric's curve in a record of a trial with the same curve in the record `truth`; yield the differences.
 
     MLflow's curve of an open trial may lack the last steps.
     """
@@ -369,12 +369,12 @@ def _map_by_step(run: TrackedRun, name: str) -> dict[int, float]:
 
 
 def is_summary(name: str) -> bool:
-    """True if a metric is of a whole trial (`final/*`); MLflow may hold two values after an interruption."""
+    """True if a metric sums up a whole trial (`final/*`): MLflow may hold two values of one after an interruption."""
     return name.startswith(metrics.FINAL_PREFIX)
 
 
 def is_logged_per_process(name: str) -> bool:
-    """True if a metric is of the kind `effective/*`, which each process logs once when a trial starts or resumes.
+    """True if a metric is a setting read back from the learner (`effective/*`), logged at a trial's start or resume.
 
     Example:
         >>> is_logged_per_process("effective/lr"), is_logged_per_process("train/value_loss")
@@ -384,7 +384,7 @@ def is_logged_per_process(name: str) -> bool:
 
 
 def _list_steps(steps: Sequence[int], axis: Axis) -> str:
-    """List steps in words; of more than four steps, give the number, the first and the last."""
+    """Format step numbers as text; of more than four steps, give how many there are, the first and the last."""
     if not steps:
         return f"no {axis.unit}"
     if len(steps) == 1:

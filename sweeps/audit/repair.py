@@ -40,7 +40,7 @@ DIED = "the driver died"
 
 @dataclass(frozen=True)
 class _Plan:
-    """Plan to correct one trial's record in MLflow: what to write, and which runs to delete.
+    """Plan to correct one trial's record in MLflow: the metrics to write, and the MLflow runs to delete.
 
     Attributes:
         entry: Ledger entry of the trial.
@@ -58,7 +58,7 @@ class _Plan:
 
 
 def repair_runs(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Finding]) -> list[str]:
-    """Complete, or delete and write anew, the MLflow runs that an audit found wrong; return a line for each change.
+    """Add to the MLflow runs that an audit found wrong, or delete and rewrite them; return a line for each change.
 
     No process may run the sweep meanwhile. Open trials are recorded as interrupted in MLflow.
 
@@ -97,7 +97,7 @@ def repair_runs(config: SweepConfig, snapshot: Snapshot, findings: Sequence[Find
 
 
 def repair_trackers(config: SweepConfig, ledger: Ledger) -> list[str]:
-    """Write ended trials anew to trackers beside MLflow that lack their outcomes; return a line of text for each.
+    """Write ended trials again to trackers such as TensorBoard that lack the trials' outcomes; return a line for each.
 
     Raises:
         SweepError, TrackingError: A tracker cannot be used or written.
@@ -134,7 +134,7 @@ def _plan_trial(entry: Entry, snapshot: Snapshot, own: Sequence[TrackedRun]) -> 
 def _collect_records(
     entry: Entry, saved: SavedTrial, runs: Sequence[TrackedRun], metric: str
 ) -> tuple[Sequence[Record], str]:
-    """Collect all known iterations of a trial from checkpoint or MLflow; also return the name of the place."""
+    """Collect a trial's metrics of all iterations from checkpoint or MLflow; return the records and their origin."""
     last = find_last_step(entry)
     if has_every_iteration(saved) and (not last or (saved.records and saved.records[-1].step >= last)):
         return [record for record in saved.records if record.step <= last], "its checkpoint"
@@ -155,7 +155,7 @@ def _collect_records(
 
 
 def _is_correct(run: TrackedRun, entry: Entry, records: Sequence[Record]) -> bool:
-    """True if a run in MLflow holds nothing wrong: settings, final metrics and points agree with the other records."""
+    """True if a trial's MLflow run agrees with the other records: settings, final metrics, and points of the curves."""
     values, summary = flatten(entry.values), select_written(entry.summary, int(run.tags.get(FORMAT_TAG, 1)))
     if any(run.params.get(name) not in (None, make_storable(value, PARAM_LENGTH)) for name, value in values.items()):
         return False
@@ -181,13 +181,13 @@ def _are_equal(kept: float, value: float | None) -> bool:
 
 
 def _copy_tags(runs: Sequence[TrackedRun]) -> Mapping[str, str]:
-    """Return the tags about code, user and machine that an earlier MLflow run of the sweep has, for new runs."""
+    """Return the tags about code, user and machine of earlier MLflow runs of the sweep, to set on new runs."""
     known = runs[0].tags if runs else {}
     return {name: value for name, value in known.items() if name.startswith((*COMMON_TAGS, "version.", "host."))}
 
 
 def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Plan) -> str:
-    """Write a trial's whole run to MLflow, and return a line of text about what was done."""
+    """Write all of a trial to MLflow: settings, curves and outcome; return a line of text that says what was done."""
     entry = plan.entry
     verdict = Verdict(entry.outcome or Outcome.INTERRUPTED, entry.reason or DIED)
     if entry.is_open:  # the end of an open trial may be half recorded
@@ -198,7 +198,7 @@ def _write_trial(tracker: Tracker, config: SweepConfig, space: Space, plan: _Pla
 
 
 def _end_sweep_run(tracker: Tracker, config: SweepConfig, snapshot: Snapshot, own: Sequence[TrackedRun]) -> str:
-    """End the sweep's own MLflow run with the outcome on record, or else with the outcome that the ledger implies."""
+    """End the sweep's own MLflow run with the recorded outcome, or else with one that the trials' outcomes imply."""
     ended = [entry for entry in snapshot.entries if not entry.is_open]
     outcome, reason = Outcome.INTERRUPTED, DIED
     if own and own[0].status != RUNNING and OUTCOME_TAG in own[0].tags:

@@ -74,7 +74,7 @@ def read_snapshot(config: SweepConfig) -> Snapshot:
 
 
 def _compute_strides(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> dict[int, int]:
-    """Compute the length of one iteration of each trial: 1, or environment steps if the sweep counts these."""
+    """Compute how many steps one iteration of each trial counts: 1, or environment steps if the sweep counts these."""
     strides = {}
     for entry in entries:
         with suppress(ConfigError):

@@ -29,7 +29,7 @@ _URLS = ("optuna_url", "mlflow_url")
 
 @dataclass(frozen=True)
 class Found:
-    """Sweep on record, with its trials in the ledger, and the trial that was asked for.
+    """Sweep found on disk, with the records of all trials, and the number of the trial that was asked for, if any.
 
     Attributes:
         config: Settings of the sweep.
@@ -45,17 +45,17 @@ class Found:
 
     @property
     def state(self) -> State:
-        """State of the sweep."""
+        """State of the sweep: running, finished or ended early."""
         return summarize_sweep(self.config, self.folder, self.entries).state
 
     @property
     def entry(self) -> Entry | None:
-        """Record of the trial that was asked for; None for the whole sweep."""
+        """Record of the trial that was asked for; None if the whole sweep was."""
         return next((entry for entry in self.entries if entry.number == self.trial), None)
 
 
 def find_recorded(name: str, folder: Path, optuna_url: str | None, mlflow_url: str | None) -> Found:
-    """Find a sweep, or a trial of a sweep, by its name or folder.
+    """Find a recorded sweep, or one trial of a sweep, by a name such as `NAME` or `NAME/7`, or by folder.
 
     Args:
         name: `NAME`, `NAME/7`, or a folder such as `runs/NAME` or `runs/NAME/trials/0007`.
@@ -77,7 +77,7 @@ def find_recorded(name: str, folder: Path, optuna_url: str | None, mlflow_url: s
 
 
 def _split_name(name: str, folder: Path) -> tuple[str, int | None]:
-    """Split `NAME/7` into the sweep's name and the trial's number, unless the whole names a sweep's folder."""
+    """Split the text `NAME/7` into sweep name and trial number; the number is None for the name of a whole sweep."""
     named = _TRIAL.fullmatch(name)
     if named is None or config_file(Path(name)).is_file() or config_file(folder / name).is_file():
         return name, None
@@ -108,14 +108,14 @@ def describe_sweep(found: Found) -> list[str]:
 
 
 def make_best_table(found: Found, width: int) -> "Group":
-    """Make a table of a sweep's best trials, as the end of the sweep shows, for a terminal of the given width."""
+    """Make a table of a sweep's best trials, for a terminal of the given width."""
     from unstuck.sweeps.screen.summary import make_leaderboard  # late: a trial alone needs none of what that loads
 
     return make_leaderboard(found.config, found.entries, width)
 
 
 def list_next_commands(found: Found) -> list[list[str]]:
-    """List the commands, as lists of words, that go on with a sweep: pages, report, and a resume where one is due."""
+    """List the commands that a user may type next for a sweep, each as a list of words, e.g. to open web pages."""
     name, above = found.folder.name, found.folder.parent
     named, program = sweep_words(name, above), unstuck_program()
     commands = [[*program, "ui", *named], [*program, "report", *named]]
@@ -129,7 +129,7 @@ def list_next_commands(found: Found) -> list[list[str]]:
 
 
 def describe_trial(found: Found) -> list[str]:
-    """Describe a trial in lines: outcome with its reason, value, settings, milestones, notes, and its files.
+    """Describe a trial in lines of text: outcome with reason, value, settings, milestones, notes, and paths of files.
 
     Raises:
         SweepError: The whole sweep was asked for, no trial.
@@ -161,14 +161,14 @@ def _was(before: Any, value: Any) -> str:
 
 
 def describe_outcome(entry: Entry, state: State) -> str:
-    """Describe how a trial ended and why, in words; of a trial that has not ended, the state of the trial."""
+    """Describe in words how a trial ended and why, or that a trial is still running or interrupted."""
     if entry.outcome is None:
         return "running" if state is State.RUNNING else "interrupted: no process runs the sweep; a resume goes on"
     return f"{entry.outcome}: {entry.reason}" if entry.reason else str(entry.outcome)
 
 
 def list_files(found: Found) -> dict[str, str]:
-    """List where the files and records of a sweep, or of the trial that was asked for, lie; only what there is."""
+    """List the files and database records of a sweep, or of the trial asked for: paths or URLs by name."""
     files: dict[str, Path] = {"folder": found.folder, "configuration": config_file(found.folder)}
     report = found.folder / "report" / "report.html"
     records = {"ledger": redact_value(found.config.reference.ledger_url)}
@@ -183,7 +183,7 @@ def list_files(found: Found) -> dict[str, str]:
 
 
 def sweep_to_json(found: Found) -> dict[str, Any]:
-    """Return what is known of a sweep as JSON can hold it: overview, settings by dotted path, trials, files."""
+    """Return a sweep's state, trial counts, settings by dotted path, trials and paths of files, as a dict for JSON."""
     overview = summarize_sweep(found.config, found.folder, found.entries)
     return {
         "sweep": overview.to_json(),
@@ -194,7 +194,7 @@ def sweep_to_json(found: Found) -> dict[str, Any]:
 
 
 def trial_to_json(found: Found) -> dict[str, Any]:
-    """Return what is known of a trial as JSON can hold it: outcome, values, curve, all of its settings, files.
+    """Return a trial's outcome, values, curve, settings and paths of files, as a dict for JSON.
 
     Raises:
         SweepError: The whole sweep was asked for, no trial.
@@ -241,7 +241,7 @@ def _list_settings(config: SweepConfig) -> dict[str, Any]:
 
 
 def _align(rows: Mapping[str, str]) -> list[str]:
-    """Align names and texts in two columns; leave out rows without text."""
+    """Format pairs of name and text as lines in two aligned columns; leave out pairs with an empty text."""
     longest = max(map(len, rows), default=0)
     return [f"  {name:<{longest}}  {text}" for name, text in rows.items() if text]
 

@@ -21,7 +21,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 class State(StrEnum):
-    """States of a sweep on record.
+    """States of a sweep on record, such as running, finished or interrupted.
 
     Attributes:
         RUNNING: A process runs the sweep.
@@ -63,7 +63,7 @@ class Overview:
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return the overview as JSON can hold it."""
+        """Return an overview of a sweep (state, counts, best trial) as a dict for JSON."""
         best = None if self.best is None else {"trial": self.best, "value": self.value}
         return {
             "name": self.name,
@@ -78,7 +78,7 @@ class Overview:
 
 
 def list_sweeps(folder: Path) -> list[Overview]:
-    """List the sweeps of a folder, the newest first.
+    """List the recorded sweeps of a folder with state, trial counts and best trial, the newest first.
 
     Args:
         folder: Folder of all sweeps.
@@ -107,7 +107,7 @@ def _read_overview(folder: Path) -> Overview:
 
 
 def summarize_sweep(config: SweepConfig, folder: Path, entries: Sequence[Entry]) -> Overview:
-    """Summarize a sweep by the trials in the ledger.
+    """Summarize a sweep from the records of the trials: state, counts of trials by outcome, and best trial.
 
     Args:
         config: Settings of the sweep.
@@ -139,7 +139,7 @@ def _find_state(config: SweepConfig, folder: Path, entries: Sequence[Entry]) -> 
 
 
 def _find_word(entry: Entry, state: State) -> str:
-    """Return the outcome of a trial; `running` or `interrupted` for a trial that has not ended."""
+    """Return a trial's outcome as a word; of a trial without an outcome, `running` or `interrupted`."""
     if entry.outcome is not None:
         return str(entry.outcome)
     return str(State.RUNNING) if state is State.RUNNING else str(Outcome.INTERRUPTED)

@@ -53,7 +53,7 @@ _DASHBOARD = (
 
 @dataclass(frozen=True)
 class Page:
-    """Pages to open in a browser: a server to start for them, unless one runs elsewhere, and links.
+    """Web pages of one program, such as MLflow: links, and the command of the server unless one runs already.
 
     Attributes:
         title: Name of the pages.
@@ -71,7 +71,7 @@ class Page:
 
 
 def plan_sweep_pages(config: SweepConfig) -> list[Page]:
-    """Plan the pages on one sweep: its tables and charts in MLflow, and its study on the dashboard.
+    """Plan which web pages on one sweep to serve: tables and charts in MLflow, the study in Optuna's dashboard.
 
     Raises:
         SweepError, TrackingError: The records cannot be read.
@@ -93,7 +93,7 @@ def plan_sweep_pages(config: SweepConfig) -> list[Page]:
 
 
 def plan_folder_pages(folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> list[Page]:
-    """Plan the pages on all sweeps of a folder.
+    """Plan which web pages on all sweeps of a folder to serve: MLflow, and Optuna's dashboard.
 
     Args:
         folder: Folder of all sweeps.
@@ -141,7 +141,7 @@ def _plan_dashboard(url: str, path: str) -> Page:
 
 
 def find_port(wanted: int) -> int:
-    """Find a free port on loopback: the wanted one, or else one that the system chooses."""
+    """Find a free port on the local machine: the wanted one, or else one that the operating system chooses."""
     for port in (wanted, 0):
         with socket.socket() as probe, suppress(OSError):
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a server that has just ended
@@ -152,14 +152,14 @@ def find_port(wanted: int) -> int:
 
 @dataclass
 class _Server:
-    """Server that was started for a page, with the file that the server's output is written to."""
+    """Web server process that was started for a page, with the file that the server's output is written to."""
 
     page: Page
     process: "subprocess.Popen[bytes]"
     printed: IO[bytes]
 
     def explain_end(self) -> str:
-        """Explain that the server has ended, by the last line that it printed."""
+        """Return an error text that says that the web server has ended, with the last line that the server printed."""
         self.printed.seek(0)
         lines = self.printed.read().decode(errors="replace").split("\n")
         last = next((line for line in reversed(lines) if line.strip()), "it printed nothing")
@@ -169,7 +169,7 @@ class _Server:
 
 @contextmanager
 def serve_pages(pages: Sequence[Page]) -> Iterator[Callable[[], None]]:
-    """Start the servers of pages, and wait until all of them answer; end all their processes with the block.
+    """Start the web servers of pages and wait until all answer; yield a function that waits; end them at the exit.
 
     Args:
         pages: The pages.
@@ -212,7 +212,7 @@ def _start(page: Page) -> Iterator[_Server]:
 
 
 def _wait_for(server: _Server) -> None:
-    """Wait until a server answers; raise `SweepError` if the server ends, or does not answer in time."""
+    """Wait until a web server answers; raise `SweepError` if the server ends, or does not answer in time."""
     deadline = time.monotonic() + START_S
     while time.monotonic() < deadline:
         if server.process.poll() is not None:
@@ -225,7 +225,7 @@ def _wait_for(server: _Server) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a server and all its processes, by force after some seconds; ignore a second Ctrl-C meanwhile."""
+    """End a web server with all child processes, by force after some seconds; ignore a second Ctrl-C meanwhile."""
     with _no_interrupt():
         _end_family(process)
 

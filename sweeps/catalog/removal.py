@@ -17,7 +17,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 @dataclass(frozen=True)
 class Removal:
-    """Records of a sweep that a deletion removes; this process holds the sweep's lock meanwhile.
+    """Plan to delete a sweep: the records that will be removed, with the sweep's lock held so that nobody resumes it.
 
     Attributes:
         config: Settings of the sweep.
@@ -36,7 +36,7 @@ class Removal:
     size: int
 
     def describe(self) -> list[str]:
-        """Describe in lines of text what the deletion removes."""
+        """Describe in lines of text which records of a sweep will be deleted."""
         places = self.config.reference
         lines = [f"  folder  {self.config.own_folder}: {pluralize(self.files, 'file')}, {self.size / 1e6:,.1f} MB"]
         if self.ledger is not None:
@@ -48,7 +48,7 @@ class Removal:
         return lines
 
     def delete(self) -> None:
-        """Delete the sweep's records; the folder last, so that an interrupted deletion can be repeated.
+        """Delete a sweep's MLflow runs, Optuna study and, last, the folder, so that a failed call can be repeated.
 
         Raises:
             LedgerError, SweepError, TrackingError: Records or files cannot be deleted.
@@ -67,7 +67,7 @@ class Removal:
 
 @contextmanager
 def plan_removal(config: SweepConfig) -> Iterator[Removal]:
-    """List what deleting a sweep would remove, and hold the sweep's lock inside the block, so that nobody resumes it.
+    """List the records that deleting a sweep would remove, as a `Removal`, with the sweep's lock held inside the block.
 
     Raises:
         SweepError: A process runs the sweep, or the ledger cannot be opened.

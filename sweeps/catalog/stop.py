@@ -20,7 +20,7 @@ _SUMMARY_TAKES_S = 2.0
 
 
 def stop_sweep(folder: Path, say: Callable[[str], None], patience_s: float = PATIENCE_S) -> bool:
-    """Ask the process that runs a sweep to end the sweep, and wait until the sweep has ended.
+    """Ask the process that runs a sweep to end the sweep, and wait; return False if no process ran the sweep.
 
     The request is a file in the sweep's folder, no signal: the process may be a notebook or a script that lives on.
 

@@ -38,7 +38,7 @@ _CHOSEN = _OPTIONS | {EXPERIMENT}
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Command line of a sweep, with words rewritten for Hydra, and the keys of the settings among the words.
+    """Parsed command line of a sweep: words rewritten for Hydra, and the names of the settings that the words set.
 
     Attributes:
         words: Options first, then overrides, with text in quotes and a plus where Hydra needs one.
@@ -96,7 +96,7 @@ def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
 
 
 def _check_own_folder(own: Path) -> None:
-    """Refuse a folder of the user's in which an option has the name of one of ours, which Hydra would read instead."""
+    """Refuse a user's config folder that has an option named like a built-in one, which Hydra would confuse."""
     for file in sorted(own.glob("*/*.yaml")):
         ours = CONF / file.relative_to(own)
         if ours.exists() and not ours.samefile(file):
@@ -107,7 +107,7 @@ def _check_own_folder(own: Path) -> None:
 
 
 def split_trackers(word: str) -> list[str]:
-    """Split `tracking=[mlflow,tensorboard]` into the choice of MLflow, or none, and the trackers beside it.
+    """Split `tracking=[mlflow,tensorboard]` into MLflow's option (`mlflow` or `none`) and names of further trackers.
 
     A tracker beside MLflow has no file that `tracking=NAME` could choose, so it is split as well.
 
@@ -152,7 +152,7 @@ def _check_twice(overrides: Sequence[Override]) -> None:
 
 
 def _refuse_option(message: str) -> NoReturn:
-    """Refuse an unknown option, such as another trainer's `--learning-rate`; the message names our setting."""
+    """Refuse an unknown option, such as another trainer's `--learning-rate`; the message names our setting for it."""
     from unstuck.analysis.history.names import find_our_setting  # late: it brings pandas
 
     named = re.search(r"(?<!\S)(--(\w[\w-]*))(?:=(\S+))?", message)
@@ -162,7 +162,7 @@ def _refuse_option(message: str) -> NoReturn:
 
 
 def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Separate command-line options (with values) from settings `key=value`; keep the order of each."""
+    """Separate command-line options (with values) from settings `key=value`; keep the order within each list."""
     overrides = list(parser.parse_intermixed_args(arguments).overrides)
     options, left = [], list(overrides)
     for word in arguments:
@@ -174,7 +174,7 @@ def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str],
 
 
 def _plussed(word: str) -> str:
-    """Put `+` before a `key=value` word if Hydra needs the sign for a new key; remove the sign for a known one."""
+    """Add `+` to a `key=value` word whose key is new to Hydra, which needs the sign; remove the sign for others."""
     key = word.partition("=")[0].lstrip("+")
     bare = word.lstrip("+")
     if key == EXPERIMENT:
@@ -202,7 +202,7 @@ def _in_quotes(text: str) -> str:
 
 
 def _reads_as_text(word: str, key: str) -> bool:
-    """Return True if Hydra needs no quotes to read a value as meant: as text, null, a list or several values."""
+    """Return True if Hydra reads an unquoted value correctly: as text, null, a list or several values."""
     try:
         override = OverridesParser.create().parse_override(word)
     except HydraException:
@@ -237,7 +237,7 @@ def _check_override(override: Override) -> None:
 
 
 def _explain_left_out(key: str) -> str:
-    """Explain why nobody may set the setting `key` on the command line; empty for all other settings."""
+    """Explain why the setting `key` cannot be set on the command line; return an empty text if the setting can be."""
     if key in ("format", "id"):
         return "the records of a sweep hold their own"
     if key.partition(".")[0] == BRANCH:
@@ -268,7 +268,7 @@ def _group_written_as_a_setting(override: Override) -> str:
 
 
 def _several(override: Override) -> str:
-    """Explain what to write instead of several values (`a,b`), which only Hydra's --multirun could run."""
+    """Explain what to write instead of several values (`a,b`) for a setting, which only Hydra's --multirun takes."""
     key, got = override.key_or_group, str(override.input_line).partition("=")[2]
     kind, values = _as_kind(override.value())
     group, *names = key.removeprefix(f"{SPACE}.").split(".")
@@ -286,7 +286,7 @@ def _several(override: Override) -> str:
 
 
 def _as_kind(value: Any) -> tuple[str, str]:
-    """Convert several values, as Hydra's --multirun takes, to a search range: name of the kind, and list as text."""
+    """Convert several values in Hydra's --multirun syntax to the kind of a search range and a list as text."""
     if isinstance(value, IntervalSweep):
         return "float", f"[{value.start},{value.end}]"
     if isinstance(value, RangeSweep):

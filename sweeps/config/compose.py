@@ -28,7 +28,7 @@ OmegaConf.register_new_resolver("command", lambda: shlex.join(sweep_program()), 
 
 
 def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:
-    """Convert the configuration that Hydra composed to a checked, frozen `SweepConfig` with name and absolute paths.
+    """Convert Hydra's composed configuration to a checked, frozen `SweepConfig`, with a name and absolute paths.
 
     Args:
         cfg: Composed configuration, without Hydra's own node.
@@ -67,7 +67,7 @@ Checked = tuple[SweepConfig, list[Idle]]
 
 
 def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
-    """Convert Hydra's configuration to a `SweepConfig`, and list settings without effect, which a new sweep refuses.
+    """Convert Hydra's configuration to a `SweepConfig`, and list the settings without effect, which new sweeps refuse.
 
     Must be called while Hydra runs.
 
@@ -91,14 +91,14 @@ def check_and_freeze(cfg: DictConfig, given: Collection[str]) -> Checked:
 
 
 def _judge_by_return(config: SweepConfig) -> SweepConfig:
-    """Set the objective to the episode return for trainers other than ours (they have no F1), unless one was chosen."""
+    """Set the sweep's metric to the episode return for trainers that measure no F1, unless the user chose a metric."""
     if config.sweep.metric != StudyConfig.metric:
         return config
     return replace(config, sweep=replace(config.sweep, metric=EVAL_RETURN))
 
 
 def find_unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection[str]) -> list[Idle]:
-    """List the settings that the user set, but that have no effect because of other settings; call while Hydra runs.
+    """List settings that the user set, but that other settings leave without effect; call with Hydra initialised.
 
     Args:
         cfg: Configuration that Hydra composed.
@@ -108,13 +108,13 @@ def find_unread_settings(cfg: DictConfig, config: SweepConfig, given: Collection
 
     @cache
     def compose_options() -> DictConfig:
-        """Compose the configuration of the chosen options alone, without the user's single settings."""
+        """Compose the configuration from the chosen options alone, without the single settings that the user gave."""
         hydra = HydraConfig.get()
         chosen = [f"{group}={option}" for group, option in hydra.runtime.choices.items() if group in list_groups()]
         return compose(hydra.job.config_name, [*hydra.overrides.hydra, *chosen])
 
     def is_set_in_file(key: str) -> bool:
-        """Return True if a key's value comes from a user's file: no option and no experiment of ours has the value."""
+        """Return True if a key's value comes from a user's file, not from a built-in option or experiment."""
         value, ours = OmegaConf.select(cfg, key), map(OmegaConf.load, EXPERIMENTS.glob("*.yaml"))
         return bool(value != OmegaConf.select(compose_options(), key)) and all(
             OmegaConf.select(experiment, key) != value

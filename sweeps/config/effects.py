@@ -16,7 +16,7 @@ CARTPOLE = "CartPole-v1"
 
 @dataclass(frozen=True)
 class Condition:
-    """Rule that some settings only have an effect for certain values of another setting, the cause.
+    """Rule that some settings have an effect only for certain values of another setting.
 
     Attributes:
         settings: Dotted names; a group's name stands for all of its settings.
@@ -36,7 +36,7 @@ class Condition:
     remedy: str
 
     def is_about(self, key: str) -> bool:
-        """Return True if the rule is about the setting with the dotted name `key`."""
+        """Return True if the rule concerns the setting with the dotted name `key`."""
         return any(key == name or key.startswith(f"{name}.") for name in self.settings)
 
 
@@ -83,7 +83,7 @@ CONDITIONS = (
 
 @dataclass(frozen=True)
 class Idle:
-    """Setting that differs from the default, but has no effect because of the value of another setting.
+    """Setting that the user changed, but that has no effect because of another setting's value.
 
     Attributes:
         setting: Dotted name of the setting.
@@ -123,7 +123,7 @@ def find_idle_settings(config: SweepConfig, keys: Collection[str]) -> list[Idle]
 
 
 def select_given(idle: Sequence[Idle], given: Collection[str], in_file: Callable[[str], bool]) -> list[Idle]:
-    """Select from settings without effect those that the user set, on the command line or in an experiment's file.
+    """Select those settings without effect that the user set, on the command line or in an experiment's file.
 
     Settings of an experiment's file are left out if the command line itself makes the choice by which nothing reads the
     settings.
@@ -142,13 +142,13 @@ def _is_given(one: Idle, given: Collection[str]) -> bool:
 
 
 def _is_chosen(one: Idle, given: Collection[str]) -> bool:
-    """Return True if the user's command line sets the other setting, by whose value a setting has no effect."""
+    """Return True if the user's command line sets the setting that makes another one ineffective."""
     cause = one.condition.cause
     return cause in given or cause.partition(".")[0] in given
 
 
 def refuse_idle(idle: Sequence[Idle]) -> None:
-    """Raise `SweepError`, with a remedy, for the first of some settings without effect; do nothing for none."""
+    """Raise `SweepError` with a remedy for the first setting without effect; do nothing if there is none."""
     for one in idle:
         raise SweepError(f"{one}; {one.condition.remedy}, or leave {one.setting} out")
 

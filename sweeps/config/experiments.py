@@ -12,7 +12,7 @@ _SENTENCE = re.compile(r".+?[.?!](?= |$)")
 
 
 def list_experiments(own: Path | None = None) -> dict[str, str]:
-    """List the experiments by name, each with the first sentence of the comment on top of its file.
+    """List the experiments (files in `conf/experiment`) by name, each with the first sentence of its top comment.
 
     Args:
         own: A user's folder, as in `--config-dir`, whose own experiments come last; None for none.

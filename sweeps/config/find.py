@@ -12,7 +12,7 @@ from unstuck.sweeps.config.settings import SweepConfig, check_name
 
 
 def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_url: str | None = None) -> SweepConfig:
-    """Read the configuration of a sweep on disk, found by name or folder; add the given database URLs.
+    """Read the configuration of a recorded sweep, found by name or folder; use the given database URLs, if any.
 
     Args:
         name: Name of the sweep, or its folder.
@@ -39,7 +39,7 @@ def find_sweep(name: str, folder: Path, optuna_url: str | None = None, mlflow_ur
 
 
 def load_sweep(folder: Path) -> SweepConfig:
-    """Read the configuration from a sweep's folder, with `sweep.folder` set to the folder above.
+    """Read the configuration from a sweep's folder; set `sweep.folder` to the parent folder.
 
     Args:
         folder: Folder of the sweep, absolute.

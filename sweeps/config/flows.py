@@ -1,4 +1,4 @@
-"""Load the flows that a sweep trains on, and check that they are the same as before: other flows give other results."""
+"""Load a sweep's network flows, and check that the flows are unchanged: other data would give other results."""
 
 import re
 from collections.abc import Mapping
@@ -37,7 +37,7 @@ def load_data(config: SweepConfig) -> tuple[FlowData | None, str | None]:
 
 
 def load_sources() -> dict[str, Reader]:
-    """Return the functions that read flows, by name of the data source: built-in ones and those of other packages.
+    """Return the functions that read network flows, by name of the data source: built-in and from other packages.
 
     Raises:
         ExtensionError: An entry point of `unstuck.data_sources` cannot be used.
@@ -48,12 +48,12 @@ def load_sources() -> dict[str, Reader]:
 
 
 def describe_data(data: FlowData | None) -> list[str]:
-    """Describe how the data set of network flows was read, in lines of text; no lines without a data set."""
+    """Describe in lines of text how the data set of network flows was read and split; no lines without a data set."""
     return data.report.lines() if data and data.report else []
 
 
 def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[FlowData | None, str | None]:
-    """Load a sweep's flows and fingerprint again; raise `SweepError` if the flows have changed since the start.
+    """Load a recorded sweep's network flows and their fingerprint; raise `SweepError` if the flows have changed.
 
     Args:
         config: Configuration of the sweep, as recorded.
@@ -69,7 +69,7 @@ def load_same_data(config: SweepConfig, recorded: Mapping[str, Any]) -> tuple[Fl
 
 
 def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: str | None) -> None:
-    """Raise `SweepError` if the flows' fingerprint `now` differs from the one on record since the sweep's start.
+    """Raise `SweepError` if the network flows' fingerprint `now` differs from the one recorded at the sweep's start.
 
     Args:
         config: Configuration that says where the flows are read now.
@@ -84,7 +84,7 @@ def require_same_flows(config: SweepConfig, recorded: Mapping[str, Any], now: st
 
 
 def add_fingerprint(config: SweepConfig, now: str | None) -> SweepConfig:
-    """Set `data.fingerprint` in a configuration, so that a later training refuses any other flows.
+    """Set `data.fingerprint` in a configuration, so that a later training refuses any other data set.
 
     A sweep of format 1 splits flows by other rules than new sweeps do, so a fingerprint would match nothing.
     """
@@ -94,19 +94,19 @@ def add_fingerprint(config: SweepConfig, now: str | None) -> SweepConfig:
 
 
 def make_fingerprint_words(config: SweepConfig) -> list[str]:
-    """Return `["data.fingerprint=DIGITS"]`, for a command to train on the same flows; empty without a fingerprint."""
+    """Return `["data.fingerprint=DIGITS"]`, for a command to train on the same data; empty without a fingerprint."""
     # Digits alone, or with an e among them, would be read as a number.
     named = _DIGITS.match(config.data.fingerprint or "")
     return [f"data.fingerprint={named[0]}"] if named else []
 
 
 def shorten_fingerprint(fingerprint: object) -> str:
-    """Shorten a fingerprint of flows for a message: `fingerprint ` and the first `SHOWN_DIGITS` digits, or `none`."""
+    """Shorten a data set's fingerprint for a message: `fingerprint ` and the first `SHOWN_DIGITS` digits, or `none`."""
     return f"fingerprint {str(fingerprint)[:SHOWN_DIGITS]}" if fingerprint else "none"
 
 
 def make_other_flows_error(config: SweepConfig, wanted: str, now: str | None) -> SweepError:
-    """Make the `SweepError` which says that the flows are not the wanted ones, and how to go on."""
+    """Make the `SweepError` which says that the network flows are not the recorded ones, and what to do."""
     where = config.data.path or f"data.source={config.data.source}"
     return SweepError(
         f"the data ({where}) must be {wanted}, got {shorten_fingerprint(now)}: results on other flows do not compare; "

@@ -45,7 +45,7 @@ def freeze_tree(tree: dict[str, Any]) -> SweepConfig:
 
 
 def _check_text(node: Any, key: str) -> None:
-    """Refuse a configuration with `${` in a text, which a later reader would replace, e.g. by a variable."""
+    """Raise an error if a text in a configuration has `${`, which a later reader would replace by a variable."""
     children = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
     for name, child in children:
         _check_text(child, f"{key}.{name}".lstrip("."))
@@ -66,7 +66,7 @@ def _absolute(path: str | None) -> str | None:
 
 
 def _locate_files(command: str) -> str:
-    """Return a command whose words that name files of the current folder are absolute, so that any folder runs it."""
+    """Replace file names in a command's words by absolute paths, so that the command can run in any folder."""
     try:
         words = shlex.split(command)
     except ValueError as error:

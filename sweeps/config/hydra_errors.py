@@ -31,7 +31,7 @@ NO_MULTIRUN = "--multirun is not for sweeps; one call is one sweep, and `space` 
 
 @contextmanager
 def explain_errors() -> Iterator[None]:
-    """Turn any error from Hydra's composing, inside the block, into a `SweepError` with a message of one line.
+    """Convert any error that Hydra raises inside the block to a `SweepError` with a message of one line.
 
     Raises:
         SweepError: Hydra cannot compose; the message names the key, option or file at fault, and the nearest that
@@ -80,7 +80,7 @@ def explain_error(error: Exception) -> str:
 
 
 def explain_yaml(error: yaml.MarkedYAMLError) -> str:
-    """Explain why a text is no YAML: file and line, what stands there, and what to write instead."""
+    """Explain why a text is not valid YAML: file and line, the wrong text, and what to write instead."""
     mark = error.problem_mark or error.context_mark
     where = f"{mark.name} must be YAML, and line {mark.line + 1}" if mark else "settings must be YAML, and a line"
     problem = f"{error.context or ''} {error.problem or ''}".strip()
@@ -182,7 +182,7 @@ _OTHERWISE = {
 
 
 def explain_value(error: OmegaConfBaseException) -> str:
-    """Explain why OmegaConf refuses a value: the setting's type, the value, and what to write instead."""
+    """Explain why a value has the wrong type for a setting: the type, the value, and what to write instead."""
     reason = _first_line(error)
     key = re.sub(r"\[\d+\]$", "", str(error.full_key or ""))
     if key.startswith(HYDRA):
@@ -211,7 +211,7 @@ _WRONG_TYPE = re.compile(
 
 
 def _suggest_value(hint: Any, value: str) -> str:
-    """Suggest, as text, what to write instead of a wrong value for a setting of a type; empty for no suggestion."""
+    """Suggest, as text, what to write instead of a value of the wrong type; empty if there is no suggestion."""
     if value.lower() in ("none", "off", "no", "nan", "all", "auto", "") and types.NoneType in get_args(hint):
         return "; write null"
     if re.fullmatch(r"[\d.]+ *[A-Za-z%]+", value) and hint is not str:

@@ -16,7 +16,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
-    """Set id and format of a configuration as in the sweep's `config.yaml`; change nothing without such a file."""
+    """Copy id and format from the sweep's saved `config.yaml` to a configuration; change nothing if it is missing."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return config
@@ -25,7 +25,7 @@ def adopt_recorded_id(config: SweepConfig) -> SweepConfig:
 
 
 def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
-    """Set the sweep's id in a configuration; write a new id to ledger and folder if the sweep has none or is a copy.
+    """Set the sweep's id in a configuration; write a new id to Optuna study and folder if there is none, or for a copy.
 
     A new id is needed if none is on record, or if the sweep is a copy that writes to the same MLflow as the original.
 
@@ -55,7 +55,7 @@ def identify(config: SweepConfig, ledger: Ledger) -> SweepConfig:
 
 
 def _is_shared(config: SweepConfig) -> bool:
-    """Return True if a sweep's folder is a copy by hand, and the original also exists and writes to the same MLflow.
+    """Return True if a sweep's folder is a copy, and the original exists and writes to the same MLflow database.
 
     Raises:
         SweepError: Original and copy write to the same ledger.
@@ -82,7 +82,7 @@ def _original(config: SweepConfig) -> Path | None:
 
 
 def settle_records(config: SweepConfig) -> SweepConfig:
-    """Correct MLflow's artifact paths if the sweep's folder was moved; return the configuration with the sweep's id.
+    """Update MLflow's artifact paths if a sweep's folder was moved; return the configuration with the sweep's id.
 
     A sweep without an id gets one; see `identify`.
 

@@ -45,7 +45,7 @@ NEAR = 0.6
 
 @cache
 def settings() -> types.MappingProxyType[str, Any]:
-    """List the type of every setting by dotted name, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
+    """Return the type of every setting by dotted name, e.g. `{"ppo.lr": float, "space": dict[str, Any]}`."""
     found: dict[str, Any] = {}
     for group, kind in get_type_hints(SweepConfig).items():
         if is_group(kind):
@@ -66,7 +66,7 @@ def list_groups() -> tuple[str, ...]:
 
 
 def find_nearest_setting(key: str) -> str:
-    """Return the setting meant by a wrong name: the most similar one, or ours for a name from another library.
+    """Find the setting that a wrong name most likely means: a similar name, or ours for another library's name.
 
     A matching last part counts as much as the whole.
     """
@@ -116,7 +116,7 @@ def explain_unknown(key: str) -> str:
 
 
 def _is_near(key: str, meant: str) -> bool:
-    """Return True if a wrong name is like the setting that was found for the name, or another library's word for it."""
+    """Return True if a wrong name is similar to the setting found for the name, or is another library's word for it."""
     from unstuck.analysis.history.names import find_our_setting  # late: it brings pandas
 
     last = key.rpartition(".")[2]
@@ -163,7 +163,7 @@ def _fit(value: Any, hint: Any) -> Any:
 
 
 def describe_type(hint: Any) -> str:
-    """Describe the type of a setting in words: `a whole number, or null`."""
+    """Describe a setting's type in words, such as `a whole number, or null`."""
     if get_origin(hint) is types.UnionType:
         return ", or ".join("null" if option is types.NoneType else describe_type(option) for option in get_args(hint))
     if get_origin(hint) is tuple:

@@ -8,7 +8,7 @@ KIND_NAMES = ("float", "log", "int", "pow2", "one_minus_log", "choice")
 
 
 def explain_missing_kind(where: str, values: Any) -> str:
-    """Explain that a search range lacks a kind, such as `log`, and what to write instead.
+    """Return an error text: a search range must name a kind, such as `log`; includes what to write instead.
 
     Example:
         >>> explain_missing_kind("space.ppo.lr", [1e-5, 1e-2]).partition(",")[0]

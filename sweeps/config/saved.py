@@ -41,7 +41,7 @@ def _without_secrets(node: Any, key: str = "") -> Any:
 
 
 def from_yaml(text: str) -> SweepConfig:
-    """Read a `SweepConfig` from the YAML text that `to_yaml` wrote, without replacing references `${...}`."""
+    """Read a `SweepConfig` from the YAML text that `to_yaml` wrote; leave references `${...}` unreplaced."""
     try:
         cfg = OmegaConf.create(text)
     except (yaml.YAMLError, OmegaConfBaseException) as error:

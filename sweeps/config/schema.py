@@ -55,12 +55,12 @@ def _mutable_default(item: Field[Any]) -> Any:
 
 
 class _Nothing(Enum):
-    """Type without values: a field of the type can only be null."""
+    """Type without values, so that a Hydra setting of the type can only be null."""
 
 
 @dataclass
 class _NoLogging:
-    """Logging configuration for Hydra without handlers, since a handler could name any function to call."""
+    """Logging configuration for Hydra that allows no handlers, since a handler could name any function to call."""
 
     version: int = 1
     root: _Nothing | None = None
@@ -78,7 +78,7 @@ class _Run:
 
 @dataclass
 class _Job(JobConf):
-    """Hydra's job settings with no way to change the working folder or environment variables."""
+    """Hydra's settings of a job, without those that could change the working folder or environment variables."""
 
     chdir: _Nothing | None = None  # type: ignore[assignment]
     env_set: dict[str, _Nothing] = field(default_factory=dict)  # type: ignore[assignment]
@@ -86,7 +86,7 @@ class _Job(JobConf):
 
 @dataclass
 class _ComposeOnly(HydraConf):
-    """Hydra's own settings (`hydra.*`), without all that could make a configuration run code or write files."""
+    """Hydra's own settings (`hydra.*`), without those that could make a configuration run code or write files."""
 
     run: _Run = field(default_factory=_Run)  # type: ignore[assignment]
     job: _Job = field(default_factory=_Job)

@@ -31,7 +31,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 @dataclass(frozen=True)
 class SettingDoc:
-    """What there is to know of one setting.
+    """Documentation of one setting: dotted name, type, default value and meaning.
 
     Attributes:
         key: Dotted name, such as `ppo.lr`.
@@ -64,7 +64,7 @@ def list_setting_docs() -> Mapping[str, SettingDoc]:
 
 
 def _read_meanings() -> Iterator[tuple[str, str]]:
-    """Yield the dotted name of each setting with the comment behind the setting's field."""
+    """Yield for each setting the dotted name and the comment that stands after the field in the class's source."""
     yield from read_comments(SweepConfig).items()
     for group, kind in get_type_hints(SweepConfig).items():
         if is_group(kind):
@@ -73,7 +73,7 @@ def _read_meanings() -> Iterator[tuple[str, str]]:
 
 @cache
 def read_comments(kind: type) -> Mapping[str, str]:
-    """Read the comment behind each field of a dataclass from the class's source; fields without comment are left out.
+    """Read the comment after each field of a dataclass from the class's source; leave out fields without comment.
 
     Example:
         >>> read_comments(SweepConfig)["resume"]
@@ -94,7 +94,7 @@ def read_comments(kind: type) -> Mapping[str, str]:
 
 
 def format_default(value: Any) -> str:
-    """Convert a default value to the text that the command line takes.
+    """Format a default value as text that the command line accepts.
 
     Example:
         >>> format_default(None), format_default(True), format_default((64, 64)), format_default(())
@@ -106,7 +106,7 @@ def format_default(value: Any) -> str:
 
 
 def list_options(group: str) -> dict[str, str]:
-    """List the options of a config group by name, each with the comment on top of the option's file."""
+    """Return the options of a config group by name, each with the comment on top of the option's file."""
     return {file.stem: _read_head(file.read_text("utf-8")) for file in sorted((CONF / group).glob("*.yaml"))}
 
 
@@ -124,18 +124,18 @@ _DESCRIBED = {
 
 
 def describe_group(group: str) -> str:
-    """Describe a group in a sentence; empty for a setting that stands alone."""
+    """Describe a group of settings in one sentence; return an empty text for a setting that belongs to no group."""
     kind = get_type_hints(SweepConfig).get(group)
     return (inspect.getdoc(kind) or "") if is_dataclass(kind) else _DESCRIBED.get(group, "")
 
 
 def list_top_level() -> tuple[str, ...]:
-    """List groups and lone settings in the order of declaration, with the group of experiments last."""
+    """List all groups, and settings outside groups, by name in order of declaration; `experiment` comes last."""
     return (*get_type_hints(SweepConfig), EXPERIMENT)
 
 
 def explain_setting(name: str) -> str:
-    """Explain a setting, or all settings and options of a group, in lines of text.
+    """Explain one setting, or all settings and options of a group, in lines of text for `--help`.
 
     Args:
         name: Dotted name of a setting, such as `ppo.lr`, or the name of a group, such as `ppo`.

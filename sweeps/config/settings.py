@@ -84,7 +84,7 @@ class StudyConfig:
 
 
 def find_nearest_metric(name: str) -> str:
-    """Return the evaluation metric whose name is most similar to a wrong name.
+    """Return the evaluation metric whose name is most similar to the given wrong name.
 
     Example:
         >>> find_nearest_metric("train/f1"), find_nearest_metric("reward")
@@ -212,7 +212,7 @@ class ResourcesConfig:
 
 
 def list_trackers() -> tuple[str, ...]:
-    """List the names of all trackers that `tracking=` may choose, those of other packages last."""
+    """List the names of all trackers that `tracking=` accepts; those from other packages come last."""
     return (*TRACKERS, *BESIDE, *extensions.list_other_names(extensions.TRACKERS))
 
 
@@ -366,7 +366,7 @@ class SweepConfig:
 
     @property
     def reference(self) -> SweepReference:
-        """Name, id, folder and database URLs by which the sweep's records are found; needs `sweep.name`."""
+        """Reference to the sweep's records: name, id, folder and database URLs; requires that `sweep.name` is set."""
         folder, tracking = Path(self.sweep.folder).absolute(), self.tracking
         return SweepReference(
             name=str(self.sweep.name),
@@ -382,12 +382,12 @@ class SweepConfig:
 
     @property
     def own_folder(self) -> Path:
-        """Absolute path of the sweep's own folder, `sweep.folder`/`sweep.name`; needs `sweep.name`."""
+        """Absolute path of the sweep's own folder, `sweep.folder`/`sweep.name`; requires that `sweep.name` is set."""
         return Path(self.sweep.folder).absolute() / str(self.sweep.name)
 
 
 def _lies_in(module: str, folder: Path) -> bool:
-    """Return True if Python would import a module from the given folder; do not import the module."""
+    """Return True if Python would import the named module from the given folder; the module is not imported."""
     top, *rest = module.split(".")
     spec = find_spec(top)
     places = [*(spec.submodule_search_locations or ()), spec.origin] if spec else []

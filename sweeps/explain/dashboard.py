@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # imported where first needed, since the analysis loads panda
 
 
 def show_start(config: SweepConfig, num_trials: int, space: Space, ledger: Ledger, resume: Sequence[str]) -> str:
-    """Write a note on a sweep that starts or resumes to Optuna's dashboard; return a warning if writing failed, or "".
+    """Write a note on a starting sweep to Optuna's dashboard; return a warning text if writing failed, else "".
 
     Args:
         config: Settings of the sweep.
@@ -51,7 +51,7 @@ def show_start(config: SweepConfig, num_trials: int, space: Space, ledger: Ledge
 
 
 def show_stop(config: SweepConfig, ledger: Ledger, why: str, resume: Sequence[str]) -> str:
-    """Write a note on a sweep that ended early to Optuna's dashboard; return a warning if writing failed, or "".
+    """Write a note on a sweep that ended early to Optuna's dashboard; return a warning text if writing failed, else "".
 
     Args:
         config: Settings of the sweep.
@@ -75,7 +75,7 @@ def _count_ended(ledger: Ledger) -> str:
 
 
 def show_end(config: SweepConfig, ledger: Ledger, found: "Findings", report: str) -> str:
-    """Write notes and pictures of an ended sweep to Optuna's dashboard; return a warning if writing failed, or "".
+    """Write notes and pictures on a finished sweep to Optuna's dashboard; return a warning if writing failed, else "".
 
     Args:
         config: Settings of the sweep.
@@ -98,7 +98,7 @@ def show_end(config: SweepConfig, ledger: Ledger, found: "Findings", report: str
 
 
 def _link_pages(config: SweepConfig) -> "tuple[list[Link], Callable[[str], list[Link]]]":
-    """Return links to a sweep's pages in MLflow, and a function that makes links to a run; no links without MLflow."""
+    """Return links to the sweep's MLflow pages, and a function that links a trial; no links without MLflow."""
     from unstuck.analysis.report.notes import Link
 
     own = config.reference
@@ -117,7 +117,7 @@ def _link_pages(config: SweepConfig) -> "tuple[list[Link], Callable[[str], list[
 
 
 def _warn_on_failure(write: Callable[[], None], config: SweepConfig) -> str:
-    """Call a function that writes to the dashboard; return any error as the text of a warning, or "" for none."""
+    """Call a function that writes to Optuna's dashboard; return an error's text as a warning, or "" for none."""
     try:
         write()
     except Exception as error:  # of a rule, a picture or the database: the sweep itself is on record

@@ -28,7 +28,7 @@ _NOTHING = TrialDiagnosis("", "", {DIAGNOSIS: "no fault found", FINDINGS: ""})
 
 
 class Diagnoses:
-    """Diagnostician of running trials, which applies the rules of `analysis diagnose` some ten times during a trial.
+    """Diagnoses of running trials: applies the rules of `analysis diagnose` about ten times during a trial.
 
     Only the number of iterations decides when a trial is diagnosed again.
 
@@ -41,13 +41,13 @@ class Diagnoses:
         self._warn, self._budget = warn, budget
 
     def refresh(self, trial: LiveTrial) -> TrialDiagnosis:
-        """Return a trial's diagnosis, computed anew if iterations have arrived since the last diagnosis."""
+        """Return a running trial's diagnosis; compute a new one if iterations have arrived since the last."""
         if trial.diagnosis is None or trial.diagnosed_at < trial.iteration:
             trial.diagnosis, trial.diagnosed_at = self._diagnose(trial), trial.iteration
         return trial.diagnosis
 
     def refresh_if_due(self, trial: LiveTrial, ended: bool) -> TrialDiagnosis | None:
-        """Diagnose a trial if a diagnosis is due; return the diagnosis if the notes on record would change, else None.
+        """Diagnose a running trial if it is time to; return the diagnosis if recorded notes have to change, else None.
 
         Args:
             trial: Running trial.
@@ -79,7 +79,7 @@ def make_history(
     tags: Mapping[str, str],
     budget: Budget | None = None,
 ) -> "History":
-    """Convert a trial's metrics, settings and tags to a `History`, the form in which the analysis reads runs.
+    """Convert a running trial's metrics, settings and tags to a `History`, the table that the analysis reads.
 
     Args:
         number: Number of the trial.
@@ -107,7 +107,7 @@ def make_history(
 
 
 def summarise(diagnosis: "Diagnosis") -> TrialDiagnosis:
-    """Shorten a full diagnosis to a `TrialDiagnosis`: title and main sentence of the first finding, notes to record."""
+    """Shorten a diagnosis to a `TrialDiagnosis`: title and main sentence of the first finding, notes to store."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import lower_first_letter
 

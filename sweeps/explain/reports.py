@@ -37,7 +37,7 @@ def write_reports(
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> str:
-    """Write report files on each trial and on the sweep, attach the files in MLflow; return text for the user.
+    """Write report files on each trial and on the sweep, and attach the files in MLflow; return a text to print.
 
     Nothing depends on a report: an error in a report is no error of the sweep.
 
@@ -64,7 +64,7 @@ def write_reports(
 
 
 def rewrite_reports(config: SweepConfig) -> str:
-    """Write an ended sweep's reports again, e.g. after a champion was judged; return text for the user.
+    """Write an ended sweep's report files again, e.g. after new results on fresh seeds; return a text to print.
 
     In MLflow only the sweep's own report is attached again.
 
@@ -77,7 +77,7 @@ def rewrite_reports(config: SweepConfig) -> str:
 
 
 class _OwnRun(NullTracker):
-    """Tracker that attaches the report on the sweep alone, not the trials' reports, which are in MLflow already."""
+    """Tracker that attaches only the sweep's report to MLflow, because the trials' reports are attached already."""
 
     def __init__(self, config: SweepConfig, ledger: Ledger) -> None:
         self._config, self._ledger = config, ledger
@@ -85,7 +85,7 @@ class _OwnRun(NullTracker):
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach the report on the sweep to the sweep's run, and ignore reports on trials; see `Tracker.attach`."""
+        """Attach the sweep's report files to the sweep's MLflow run; ignore reports on trials."""
         if number is None:
             runs = {entry.run_id for entry in self._ledger.entries()}
             attach_report(self._config.reference, runs, files, note, figures)
@@ -98,7 +98,7 @@ def _write_all(
     tracker: Tracker,
     is_over: Callable[[], bool],
 ) -> list[str] | None:
-    """Write all reports; return the verdict and the report's path as lines of text, or None if the user stops."""
+    """Write all reports; return the main result and the report's path as lines, or None if the user interrupts."""
     from unstuck.analysis.history import Stores
     from unstuck.analysis.report.key_figures import key_figures
     from unstuck.analysis.report.write import report_run, write_document
@@ -121,7 +121,7 @@ def _write_all(
 
 
 class _Attaching:
-    """Function object that attaches reports to MLflow runs, and stops doing so after the first failure.
+    """Function object that attaches reports to MLflow runs, and does nothing more after the first failure.
 
     Attributes:
         failures: Warnings on what went wrong.
@@ -166,7 +166,7 @@ def _make_tags(entry: Entry) -> Mapping[str, str]:
 
 
 def _format_note(diagnosis: "Diagnosis") -> str:
-    """Format a diagnosis as the Markdown note that MLflow shows on top of a trial's page."""
+    """Format a diagnosis as the Markdown text that MLflow shows on top of a trial's page."""
     from unstuck.analysis.diagnosis.finding import Kind
     from unstuck.analysis.report.verdict import state_verdict
 

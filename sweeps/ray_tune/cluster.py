@@ -77,7 +77,7 @@ def _has_token() -> bool:
 
 
 def join_cluster(resources: ResourcesConfig) -> Cores | None:
-    """Connect to the Ray cluster at `resources.ray_address`; return the cluster's cores, or None without an address.
+    """Connect to the Ray cluster at `resources.ray_address`; return the cluster's cores, or None if no address is set.
 
     Args:
         resources: Settings that name the cluster, or none.

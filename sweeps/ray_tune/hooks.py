@@ -18,14 +18,14 @@ Receive = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
 
 
 class _Unsaved:
-    """Base of objects that Ray Tune calls and pickles to disk: no attributes are saved, as database URLs are secret."""
+    """Base class of objects that Ray Tune pickles to disk: saves no attributes, because database URLs are secret."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class LedgerSearch(_Unsaved, Searcher):
-    """Ray Tune searcher, by which Tune gets each next trial from the driver; results are ignored.
+    """Ray Tune searcher that gets each next trial from the driver (the main process) and ignores results.
 
     Tune's own OptunaSearch mixes up outcomes (docs/design.md, D1); here they reach the ledger through scheduler and
     callback.
@@ -44,7 +44,7 @@ class LedgerSearch(_Unsaved, Searcher):
         self.numbers: dict[str, int] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED is a str
-        """Return the next trial, an `Assignment` in a dict; FINISHED if none will come; None to be asked again.
+        """Return the next trial, an `Assignment` in a dict; FINISHED if there is none; None if Tune has to ask later.
 
         None must be returned only while trials run: else Tune asks once a second and does nothing else, for 10 minutes
         (`TuneController._update_trial_queue` of Ray 2.60), and after FINISHED Tune never asks again.
@@ -56,17 +56,17 @@ class LedgerSearch(_Unsaved, Searcher):
         return {ASSIGNMENT: assignment}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Do nothing: the driver has recorded a trial's end before Tune reports the end."""
+        """Do nothing: the driver has already recorded the trial's end when Tune reports the end."""
 
     def save(self, checkpoint_path: str) -> None:
-        """Save no state: a resume starts from the ledger, since Tune's saved state lacks the rungs (ray#30838)."""
+        """Save nothing for Tune: a resume reads the Optuna study, since Tune's state is incomplete (ray#30838)."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Restore no state: a resume starts from the ledger; see `save`."""
+        """Restore nothing for Tune: a resumed sweep reads the Optuna study."""
 
 
 class JudgingScheduler(_Unsaved, FIFOScheduler):
-    """Ray Tune scheduler that passes a trial's new results to the driver, and stops the trial if the driver says so.
+    """Ray Tune scheduler that passes a trial's new results to the driver, and stops the trial if the driver decides so.
 
     Args:
         receive: Judges and records a delivery; returns how the trial ended, or None.
@@ -78,14 +78,14 @@ class JudgingScheduler(_Unsaved, FIFOScheduler):
         self._receive, self._numbers = receive, numbers
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
-        """Return STOP if new results end the trial, else CONTINUE, for Tune; see `TrialScheduler.on_trial_result`."""
+        """Pass a trial's new results to the driver; return Tune's STOP if the driver ends the trial, else CONTINUE."""
         delivery: Delivery = result[DELIVERY]
         verdict = self._receive(self._numbers[trial.trial_id], delivery.records, delivery.notes)
         return self.STOP if verdict else self.CONTINUE
 
 
 class EndStopper(_Unsaved, Stopper):
-    """Ray Tune stopper that ends all trials at once as soon as the function `is_over` returns True.
+    """Ray Tune stopper that ends all trials at once when the function `is_over` returns True.
 
     Args:
         is_over: True when the sweep is to end now.
@@ -95,16 +95,16 @@ class EndStopper(_Unsaved, Stopper):
         self._is_over = is_over
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return False, since the stopper never ends a single trial."""
+        """Return False for every single trial: the stopper only ends all trials together."""
         return False
 
     def stop_all(self) -> bool:
-        """Return True if the sweep has to end, so that Tune stops all trials; see `Stopper.stop_all`."""
+        """Return True if the whole sweep has to end, so that Tune stops all trials."""
         return self._is_over()
 
 
 class CrashCallback(_Unsaved, Callback):
-    """Ray Tune callback that reports a crashed trial to the driver: number and traceback.
+    """Ray Tune callback that reports a crashed trial to the driver: trial number and traceback.
 
     Args:
         crash: Records a crash, with its traceback.
@@ -115,6 +115,6 @@ class CrashCallback(_Unsaved, Callback):
         self._crash, self._numbers = crash, numbers
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Report a crashed trial's number and traceback to the driver; see `Callback.on_trial_error`."""
+        """Report a crashed trial's number and traceback to the driver."""
         text = Path(trial.error_file).read_text() if trial.error_file else ""
         self._crash(self._numbers[trial.trial_id], text)

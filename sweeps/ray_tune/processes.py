@@ -16,7 +16,7 @@ _VITAL = ("gcs_server", "raylet")
 
 @contextmanager
 def block_signals() -> Iterator[None]:
-    """Protect all processes started inside the block, with children, from SIGTERM and SIGHUP (blocked signals).
+    """Block SIGTERM and SIGHUP in all processes started inside the block, and in the processes' children.
 
     A closed terminal, systemd and Slurm send a signal to all processes. Without a raylet, however, the driver cannot
     close the records in peace: when Ray's core cannot save an object, Ray's core calls `_Exit(1)`. Ray blocks SIGINT in
@@ -30,7 +30,7 @@ def block_signals() -> Iterator[None]:
 
 
 class Daemons:
-    """Ray's background processes on the local machine, watched by a thread that reports the death of a vital one.
+    """Ray's background processes on the local machine, watched by a thread that reports when an essential one dies.
 
     The processes were just started by `ray.init` inside `block_signals`.
 
@@ -54,7 +54,7 @@ class Daemons:
                 return
 
     def end(self) -> None:
-        """Shut Ray down and kill Ray's processes; if a vital process has died, wait first until `when_dead` returns."""
+        """Shut Ray down and kill Ray's processes; after an essential one's death, wait until `when_dead` returns."""
         import ray
 
         self._over.set()

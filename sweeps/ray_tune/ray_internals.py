@@ -29,7 +29,7 @@ Without the dashboard the API server reports usage alone, which is off; no log g
 
 
 def find_import_path() -> list[str]:
-    """Return the folders of `sys.path` before Python's own library, as absolute paths in order."""
+    """Return the folders of `sys.path` that precede Python's standard library, as absolute paths in order."""
     library = Path(sysconfig.get_path("stdlib"))
     zipped = library.parent / f"python{sys.version_info.major}{sys.version_info.minor}.zip"
     own = itertools.takewhile(lambda entry: Path(entry) not in (library, zipped), sys.path)
@@ -98,7 +98,7 @@ def use_started_workers() -> None:
 
 
 def find_processes() -> "Mapping[str, Sequence[subprocess.Popen[bytes]]]":
-    """Return the processes that `start_ray` has started, in lists by Ray's name of the kind, such as `raylet`."""
+    """Return the processes that `start_ray` has started, as lists by Ray's name of the kind, such as `raylet`."""
     from ray._private import worker
 
     started = worker._global_node.all_processes  # type: ignore[attr-defined]  # typed as None

@@ -57,7 +57,7 @@ def _choose_parent() -> Path:
 
 
 def remove_left_behind(folder: Path) -> None:
-    """Delete temporary folders that killed processes left behind, of the given sweep and of others that do not run.
+    """Delete temporary folders that killed processes did not delete, of this sweep and of other sweeps that do not run.
 
     Args:
         folder: Folder of the sweep that this process runs.

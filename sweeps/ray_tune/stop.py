@@ -29,7 +29,7 @@ R = TypeVar("R")
 
 
 class StopState(Enum):
-    """States of the request to stop a sweep: no signal yet, a signal has come, the process is leaving.
+    """States of the request to stop a sweep: no request yet, requested, the process is exiting.
 
     Attributes:
         RUNNING: Nobody wants the sweep to end.
@@ -43,7 +43,7 @@ class StopState(Enum):
 
 
 class StopRequest:
-    """Request to stop the sweep, made by the first Ctrl-C, SIGTERM or SIGHUP while the context is open, or by a file.
+    """Request to stop the running sweep, made by the first Ctrl-C, SIGTERM or SIGHUP, or by another process's file.
 
     A signal changes the state instead of raising: Python drops an exception raised inside a callback of the garbage
     collector, and an exception in the middle of a write leaves half of the write. A second Ctrl-C raises
@@ -73,7 +73,7 @@ class StopRequest:
 
     @property
     def is_asked(self) -> bool:
-        """True once a signal (Ctrl-C, SIGTERM or SIGHUP), a file or a call of `ask` has asked the sweep to stop."""
+        """True once the sweep was asked to stop: by Ctrl-C, SIGTERM, SIGHUP, a file, or a call of `ask`."""
         return self._was_asked
 
     def __enter__(self) -> "StopRequest":
@@ -96,7 +96,7 @@ class StopRequest:
             signal.signal(number, self._note)
 
     def watch(self, folder: Path) -> None:
-        """Heed requests of other processes, as `unstuck stop` makes them, until the context closes.
+        """Obey stop requests of other processes (files written by `unstuck stop`) until the context closes.
 
         Args:
             folder: Folder of the sweep, whose lock the process holds.
@@ -111,13 +111,13 @@ class StopRequest:
                 return
 
     def ask(self) -> None:
-        """Ask the sweep to stop, by a call instead of a signal, and without the time limit that a signal starts."""
+        """Ask the sweep to stop, by a call instead of a signal; no forced exit follows if stopping takes long."""
         self._was_asked = True
         if self.state is StopState.RUNNING:
             self.state = StopState.ASKED
 
     def arm_forced_exit(self, leave: Callable[[str], None]) -> None:
-        """Store the function that ends the process without waiting for Ray, to be called by a forced exit.
+        """Store the function that ends the process without waiting for Ray, for a forced exit to call.
 
         Args:
             leave: Function called with the reason, from a thread of its own, if Ray has died, or if the sweep has not
@@ -126,7 +126,7 @@ class StopRequest:
         self._forced_exit = leave
 
     def disarm_forced_exit(self) -> None:
-        """Cancel the forced exit once Ray has shut down; if the exit has begun, block until the process ends."""
+        """Cancel the forced exit after Ray's shutdown; if the exit has begun, block until the process ends."""
         with self._choosing:
             self._forced_exit = None
         if self.state is StopState.LEAVING:
@@ -135,7 +135,7 @@ class StopRequest:
             self._timer.cancel()
 
     def force_exit(self, why: str) -> None:
-        """Force the exit: call the function that `arm_forced_exit` stored, once, after any running call of `guard`."""
+        """Call the function that `arm_forced_exit` stored, once; first let a running guarded function finish."""
         with self._choosing:
             leave, self._forced_exit = self._forced_exit, None
             if leave is not None:
@@ -145,7 +145,7 @@ class StopRequest:
             leave(why)
 
     def guard(self, call: Callable[P, R]) -> Callable[P, R]:
-        """Wrap a function so that a forced exit waits for a running call; calls after the exit began block forever."""
+        """Wrap a function so that a forced exit waits for a running call; later calls block forever."""
 
         def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
             """Call the wrapped function if no forced exit has begun; else block forever."""
@@ -157,7 +157,7 @@ class StopRequest:
         return guarded
 
     def shield(self) -> None:
-        """Ignore a second Ctrl-C, SIGTERM or SIGHUP from now until the context closes, for the last output.
+        """Ignore further Ctrl-C, SIGTERM and SIGHUP until the context closes, so that the last output is printed.
 
         `run_sweep` calls this method after the report is written, or while a second Ctrl-C is handled.
         """
@@ -165,7 +165,7 @@ class StopRequest:
 
     @contextmanager
     def ignore_signals(self) -> Iterator[None]:
-        """Ignore a second Ctrl-C, SIGTERM or SIGHUP inside the block, e.g. while Ray shuts down.
+        """Ignore further Ctrl-C, SIGTERM and SIGHUP inside the block, e.g. while Ray shuts down.
 
         Ray's shutdown must not be left half done: once Ray's core is gone, releasing one of Ray's objects ends the
         process.
@@ -184,7 +184,7 @@ class StopRequest:
         self._heed()
 
     def _heed(self) -> None:
-        """Ask the sweep to stop, and force the exit if the sweep has not ended in time."""
+        """Mark the sweep as asked to stop, and force the process to exit if the sweep has not ended in time."""
         self.ask()
         if self._forced_exit:
             self._timer = threading.Timer(PATIENCE_S, self.force_exit, [NO_ANSWER])

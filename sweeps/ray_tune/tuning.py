@@ -12,20 +12,20 @@ from unstuck.sweeps.worker.assignment import Assignment
 
 
 class TrialDriver(Protocol):
-    """Interface of the driver, which proposes trials for Ray Tune to run, judges the results and records all."""
+    """Interface of the driver, which proposes trials for Ray Tune to run, judges the results and records everything."""
 
     def propose(self) -> Assignment | None:
         """Return the next trial to run, as an `Assignment` for a worker process; None if there is none now."""
 
     @property
     def is_waiting(self) -> bool:
-        """True if trials run, and there may be further ones once the running trials have ended."""
+        """True if trials run now, and more trials may be proposed after the running ones have ended."""
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record a trial's new iterations, which a worker delivered; return the verdict if the trial ends."""
+        """Judge and record a trial's new iterations from a worker; return outcome and reason if it ends, else None."""
 
     def crash(self, number: int, error: str) -> None:
-        """Record a trial as crashed, after the worker raised an error or died too often."""
+        """Record a trial as crashed with the error text, after the worker raised an error or died too often."""
 
 
 def tune_trials(

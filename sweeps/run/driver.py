@@ -57,7 +57,7 @@ MAX_INFEASIBLE_IN_A_ROW = 100
 
 
 class Driver:
-    """Driver of a sweep, which proposes trials, judges and records results of workers, and records each trial's end.
+    """Driver of a sweep: proposes trials, judges and records the results of workers, and records each trial's end.
 
     Args:
         config: Settings of the sweep.
@@ -110,7 +110,7 @@ class Driver:
             self._open_stage()
 
     def propose(self) -> Assignment | None:
-        """Return the next trial to run, as an `Assignment`, and record the trial as running; None if there is none now.
+        """Record the next trial as running, and return the trial as an `Assignment`; None if there is none now.
 
         More may come while `is_waiting`. A configuration that cannot run is recorded as infeasible, and the sampler is
         asked again.
@@ -144,7 +144,7 @@ class Driver:
         return None
 
     def _open_stage(self) -> bool:
-        """Start the next stage of an unstick if all trials have ended; return True if the stage has arms."""
+        """Start the next round of branches of a stuck run, if all trials ended; return True if there are new ones."""
         opened = None if self._running else self._stages.open_next()
         if opened is None:
             return False
@@ -153,7 +153,7 @@ class Driver:
         return opened.is_started
 
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record a trial's new iterations, which a worker delivered; return the verdict if the trial ends.
+        """Judge and record a trial's new iterations from a worker; return outcome and reason if it ends, else None.
 
         Args:
             number: Number of the trial.
@@ -184,7 +184,7 @@ class Driver:
         return None
 
     def crash(self, number: int, error: str) -> None:
-        """Record a running trial as crashed, after the worker raised an error or died more often than allowed.
+        """Record a running trial as crashed with the error text, after the worker raised an error or died too often.
 
         Args:
             number: Number of the trial.
@@ -201,7 +201,7 @@ class Driver:
             self.failure = self.failure or self._startup.crash(number, reason, self._running)
 
     def interrupt(self, reason: str) -> None:
-        """Record all running trials as interrupted in ledger and tracker; in the tracker alone if the ledger fails."""
+        """Record all running trials as interrupted in Optuna and MLflow; if Optuna fails, in MLflow alone."""
         verdict = Verdict(Outcome.INTERRUPTED, reason)
         for trial in list(self._running.values()):
             with self.note_failure():
@@ -211,7 +211,7 @@ class Driver:
 
     @contextmanager
     def note_failure(self) -> Iterator[None]:
-        """Catch a `LedgerError` raised inside the block and store the error in `failure`, by which the sweep will end.
+        """Catch a `LedgerError` inside the block, and store the error in `failure`, which makes the sweep end.
 
         A resume repeats what the ledger lacks.
         """
@@ -222,27 +222,27 @@ class Driver:
 
     @property
     def num_trials(self) -> int:
-        """Number of trials to run, infeasible ones not counted, with the arms of all stages on record."""
+        """Number of trials to run, those added by later rounds of branches included; infeasible trials do not count."""
         return self._num_trials + self._stages.num_added
 
     @property
     def stages(self) -> Sequence[StageRecord]:
-        """Recorded stages of an unstick, the earliest first; empty for an ordinary sweep."""
+        """Recorded rounds of branches of a stuck run, the earliest first; empty for an ordinary sweep."""
         return self._stages.records
 
     @property
     def is_waiting(self) -> bool:
-        """True if nothing is left to propose, but a further stage may start once the running trials have ended."""
+        """True if trials run, all others were proposed, and a round of further branches may follow."""
         return bool(self._running) and self._stages.is_open and self.failure is None
 
     @property
     def is_finished(self) -> bool:
-        """True if no trial runs and none will start any more, since all were proposed or the sweep has failed."""
+        """True if no trial runs and none will start any more: all were proposed, or the sweep has failed."""
         proposed_all = not self._unfinished and self._proposed >= self.num_trials and not self._stages.is_open
         return not self._running and (proposed_all or self.failure is not None)
 
     def _recall(self, entries: Sequence[Entry]) -> None:
-        """Restore the state of an earlier process from the ledger: number of trials, results at rungs, scores."""
+        """Restore the state of an earlier process from the trials' records: counts, ASHA results, values."""
         ended = [entry for entry in entries if not entry.is_open]
         self._proposed = sum(entry.outcome is not Outcome.INFEASIBLE for entry in ended)
         self.completed = sum(entry.outcome is Outcome.COMPLETED for entry in ended)
@@ -255,7 +255,7 @@ class Driver:
             self._asha.restore(rung for entry in entries for rung in _select_judged_rungs(entry))
 
     def _start(self, number: int, raw: Mapping[str, Any], entry: Entry | None = None) -> tuple[Assignment | None, str]:
-        """Record a trial as running and return the assignment; for an infeasible trial return None and the reason.
+        """Record a trial as running; return the assignment, or None and the reason if the configuration cannot run.
 
         Args:
             number: Number of the trial.
@@ -286,7 +286,7 @@ class Driver:
         return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget, Path.cwd()), ""
 
     def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Judge and record one evaluation period of a trial, which is the iterations up to an evaluation."""
+        """Judge and record a trial's iterations up to an evaluation; return outcome and reason if it ends."""
         trial.add(period)
         verdict = self._judge(trial, period)
         self._decide_milestones(trial)
@@ -304,7 +304,7 @@ class Driver:
         return verdict
 
     def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Ask the judges about a trial's evaluation period; record, then return, the verdict if the trial ends."""
+        """Ask all judges (early-stopping rules) about a trial; record and return outcome and reason, or None."""
         step, num_rungs = period[-1].step, len(trial.rungs)
         if trial.decision and step >= trial.decision[0]:
             return trial.decision[1]
@@ -321,7 +321,7 @@ class Driver:
         return verdict
 
     def _decide_milestones(self, trial: LiveTrial, has_ended: bool = False) -> None:
-        """Decide, record and show the milestones of an arm whose windows are over, and of an ended arm all others."""
+        """Decide, record and show those milestones (bounds on a metric) of a branch that are due, or all at its end."""
         decided = self._milestones.decide(trial, has_ended)
         if not decided:
             return
@@ -330,7 +330,7 @@ class Driver:
         self._progress.show_milestones(trial.number, decided)
 
     def _diagnose(self, trial: LiveTrial, ended: bool) -> None:
-        """Diagnose a trial if a diagnosis is due, and record and show the result before the trial ends."""
+        """Diagnose a trial if it is time to, or if the trial is about to end; record and show the diagnosis."""
         found = self._diagnoses.refresh_if_due(trial, ended)
         if found:
             self._ledger.annotate(trial.number, found.notes)
@@ -365,7 +365,7 @@ class Driver:
 
 
 def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:
-    """Split a trial's records into evaluation periods, each up to an evaluation; the last may lack an evaluation."""
+    """Split iterations into periods, each of which ends with an evaluation; the last period may lack an evaluation."""
     period: list[Record] = []
     for record in records:
         period.append(record)
@@ -377,12 +377,12 @@ def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:
 
 
 def _drop_urls(config: SweepConfig) -> SweepConfig:
-    """Remove the database URLs from a configuration: no worker needs URLs, and Tune would write secrets to disk."""
+    """Remove the database URLs, which may hold passwords, from a configuration that workers and Tune's files get."""
     return dataclasses.replace(config, tracking=dataclasses.replace(config.tracking, mlflow_url=None, optuna_url=None))
 
 
 def _select_judged_rungs(entry: Entry) -> list[RungEntry]:
-    """Select from a trial's results at rungs those that the driver has already acted on.
+    """Select a trial's ASHA results that the driver of an earlier process has already acted on.
 
     A result beyond the recorded curve was not acted on, unless the trial's end was decided there.
     """

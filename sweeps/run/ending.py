@@ -51,7 +51,7 @@ class End(Enum):
 
 @dataclass(frozen=True)
 class Ended:
-    """Way in which a sweep ended, one of `End`, with an optional text about the cause.
+    """Way in which a sweep ended, one of `End` (such as finished or failed), with an optional text about the cause.
 
     Example:
         >>> Ended(End.BY_USER).reason
@@ -71,7 +71,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class OpenSweep:
-    """Running sweep with open records, and the methods to close the records, print the outcome and end.
+    """Running sweep with open records, and methods that close the records and print how the sweep has ended.
 
     Attributes:
         config: Settings of the sweep.
@@ -90,7 +90,7 @@ class OpenSweep:
     console: Console
 
     def catch_up(self) -> None:
-        """Write to MLflow all trials that could not be written before, if MLflow answers; see `Outbox.catch_up`."""
+        """Write to MLflow all trials for which writing failed earlier, if MLflow works now."""
         with self.driver.note_failure():
             self.outbox.catch_up()
 
@@ -100,7 +100,7 @@ class OpenSweep:
         self._warn(show_start(self.config, num_trials, space, ledger, resume))
 
     def show_stop(self, ended: Ended, ledger: Ledger) -> None:
-        """Write a note on a sweep that ended without report to Optuna's dashboard; print a warning on failure."""
+        """Write a note on a sweep that ended early to Optuna's dashboard; print a warning if writing failed."""
         resume = make_resume_command(self.config, self.command)
         self._warn(show_stop(self.config, ledger, ended.reason, resume))
 
@@ -124,7 +124,7 @@ class OpenSweep:
             self._print(f"warning: {error}")
 
     def conclude(self, ended: Ended, ledger: Ledger, report: str) -> int:
-        """Print the leaderboard, the outcomes and the next commands, e.g. to resume; return the process's exit code.
+        """Print the best trials, counts of outcomes and commands to type next; return the exit code of the process.
 
         Raises:
             SweepError: The sweep's own failure, for the caller to print.
@@ -151,7 +151,7 @@ class OpenSweep:
         return ended.end.exit_code if is_success else End.FAILED.exit_code
 
     def tell_webhook(self, ended: Ended, ledger: Ledger, report: str) -> None:
-        """Tell the webhook, if there is one, how the sweep has ended; print a warning if it could not be told."""
+        """Send the result of the sweep to the webhook, if one is set; print a warning if sending failed."""
         self._warn(notify(self._describe_end(ended, ledger, report)))
 
     def _describe_end(self, ended: Ended, ledger: Ledger, report: str) -> str:
@@ -173,7 +173,7 @@ class OpenSweep:
         """Make the function that closes the records and ends the process by `os._exit`, without waiting for Ray."""
 
         def leave(why: str) -> None:
-            """Record running trials as interrupted, close the records, print how to resume, and end the process."""
+            """Record running trials as interrupted, close the records, print how to resume, end the process."""
             ended = Ended(End.BY_USER) if is_asked() else Ended(End.FAILED, why)
             self.driver.interrupt(ended.reason)
             self.close(ended)

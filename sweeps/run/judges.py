@@ -22,12 +22,12 @@ _MAY_SAY = (Outcome.PRUNED, Outcome.STUCK, Outcome.DIVERGED)
 
 
 def make_settings_in_force(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge that crashes a trial whose learner trains with other settings than the recorded ones."""
+    """Make the judge that marks a trial as crashed if the learner uses other settings than recorded."""
     return SettingsInForce(Budget.from_config(config.ppo) if axis.in_env_steps else None)
 
 
 def make_health(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge that ends a trial whose losses are not finite, explode, or show no progress."""
+    """Make the judge that ends a trial whose losses are not finite or explode, or that makes no progress."""
     return HealthRules(config.health, config.sweep.metric, axis)
 
 
@@ -37,7 +37,7 @@ def make_asha(config: SweepConfig, axis: Axis) -> Judge | None:
 
 
 def make_last_step(config: SweepConfig, axis: Axis) -> Judge:
-    """Make the judge that ends a trial as completed once the trial has trained for the full length."""
+    """Make the judge that ends a trial as completed when the trial has reached the full training length."""
     return LastStep(axis)
 
 
@@ -51,7 +51,7 @@ JUDGES: Mapping[str, JudgeFactory] = {
 
 
 def load_judges() -> tuple[Extension[JudgeFactory], ...]:
-    """Load the functions that make judges, built-in or of other packages, in the order in which judges are asked.
+    """Load the functions that make judges (early-stopping rules), also from other packages, in the order of asking.
 
     Raises:
         ExtensionError: An entry point of `unstuck.judges` cannot be used.
@@ -63,7 +63,7 @@ def load_judges() -> tuple[Extension[JudgeFactory], ...]:
 
 
 def make_judges(config: SweepConfig, axis: Axis) -> tuple[Judge, ...]:
-    """Make the judges of a sweep, built-in and of other packages, in the order in which the judges are asked.
+    """Make the judges (early-stopping rules) of a sweep, built-in and from other packages, in the order of asking.
 
     Args:
         config: Settings of the sweep.
@@ -77,7 +77,7 @@ def make_judges(config: SweepConfig, axis: Axis) -> tuple[Judge, ...]:
 
 
 class OthersJudge:
-    """Wrapper of another package's judge: protects the control, and crashes a trial if the judge itself fails.
+    """Wrapper of another package's judge (early-stopping rule): never stops the control, reports the judge's errors.
 
     Rule of all judges: nothing stops the control (docs/design.md, D8).
 
@@ -93,7 +93,7 @@ class OthersJudge:
         self._judge, self._name = judge, f"judge {origin.name} of package {origin.package}"
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Ask another package's judge; return the verdict, None for the control, a crash if the judge itself fails."""
+        """Ask another package's judge; return outcome and reason if the trial ends, a crash if the judge fails."""
         if trial.is_control:
             return None
         try:

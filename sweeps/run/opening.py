@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Records:
-    """Open records of a running sweep: the ledger and the tracker, with the sweep's settings.
+    """Open records of a running sweep: Optuna study and tracker (MLflow), with the sweep's settings.
 
     Attributes:
         config: Settings of the sweep, with the sweep's id.
@@ -82,7 +82,7 @@ def open_records(
     unstick: "PreparedUnstick | None" = None,
     meanwhile: Callable[[], object] = lambda: None,
 ) -> Iterator[Records]:
-    """Open a sweep's folder, ledger and MLflow run, or make new ones; yield all as `Records`, with the folder locked.
+    """Open or create a sweep's folder, Optuna study and MLflow run; yield all as `Records`, with the folder locked.
 
     All of a new sweep's records are made, or none.
 
@@ -113,7 +113,7 @@ def open_records(
 
 
 def _make_folder(config: SweepConfig, resuming: bool) -> Path:
-    """Make the folder of a new sweep, and return the path; raise `SweepError` if a resume finds no folder."""
+    """Create the folder of a new sweep, and return the path; raise `SweepError` if a sweep to resume has no folder."""
     folder = config.own_folder
     if resuming and not folder.is_dir():
         beside = sorted(file.parent.name for file in folder.parent.glob(f"*/{config_file(folder).name}"))
@@ -152,7 +152,7 @@ def _make_records(
 
 
 def _recover_id(config: SweepConfig, folder: Path) -> str | None:
-    """Find the id that a killed process left in a new sweep's folder, before any trial began; None if there is no id.
+    """Find the id of a sweep whose process was killed before the first trial, in the folder; None if there is no id.
 
     Raises:
         SweepError: The folder holds a sweep, or other files.
@@ -171,7 +171,7 @@ def _recover_id(config: SweepConfig, folder: Path) -> str | None:
 
 
 def _delete_empty_study(config: SweepConfig) -> bool:
-    """Delete the Optuna study of a new sweep if the study has no trials; return True if no study is left."""
+    """Delete the Optuna study of a new sweep if the study is empty; return True if no study exists afterwards."""
     try:
         ledger = Ledger.open_sweep(config.reference) if config.id else None
     except SweepError:  # no study has the id
@@ -184,7 +184,7 @@ def _delete_empty_study(config: SweepConfig) -> bool:
 
 
 def _has_begun(records: Records) -> bool:
-    """True if the sweep may have trials on record: the ledger has trials, or cannot be read."""
+    """Return True if the sweep may have trials: the Optuna study has some, or cannot be read."""
     try:
         return bool(records.ledger.entries())
     except LedgerError:
@@ -252,7 +252,7 @@ def _reopen_tracker(tracker: Tracker, config: SweepConfig, about: Mapping[str, A
 
 @contextmanager
 def _shorten_errors(config: SweepConfig) -> Iterator[None]:
-    """Turn any error from opening records, inside the block, into an error with a message of one line."""
+    """Convert any error from opening records, inside the block, to an error with a message of one line."""
     try:
         yield
     except (ConfigError, SweepError, TrackingError):

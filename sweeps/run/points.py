@@ -23,7 +23,7 @@ Raw = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """Configurations that a sweep tries first (control and `sampler.points`): recorded ones, and a resume's new ones.
+    """Configurations that a sweep tries first: control and `sampler.points`; recorded ones and a resume's new ones.
 
     Attributes:
         config: Settings of the sweep, with all points on record in `sampler.points`.
@@ -49,7 +49,7 @@ class Plan:
         return every if most is None else min(every, most)
 
     def enqueue(self, ledger: Ledger) -> list[str]:
-        """Put the configurations to try first, unless tried already, in the ledger's queue; return lines on new ones.
+        """Put the configurations to try first in Optuna's queue, unless tried already; return lines on new ones.
 
         Args:
             ledger: Ledger of the sweep.
@@ -77,7 +77,7 @@ class Plan:
 
 
 def plan_points(config: SweepConfig) -> Plan:
-    """Plan which configurations a sweep tries first; a resume keeps the recorded ones, in order, and adds new ones.
+    """Collect the configurations that a sweep tries first; a resume keeps the recorded ones in order and adds new ones.
 
     Raises:
         SweepError: The space or the points cannot be searched.
@@ -97,13 +97,13 @@ def plan_points(config: SweepConfig) -> Plan:
 
 
 def _read_recorded_config(config: SweepConfig) -> SweepConfig | None:
-    """Read the recorded configuration of a sweep that is resumed; return None for a new sweep."""
+    """Read the recorded configuration of a sweep to resume; return None for a new sweep."""
     file = config_file(config.own_folder)
     return from_yaml(file.read_text()) if config.resume is not None and file.is_file() else None
 
 
 def _collect_points(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """Return the search space, and the configurations to try first: all configurations if `sampler=points`."""
+    """Return the search space, and the configurations to try first, which are all of them if `sampler=points`."""
     space, points = build_space(config)
     if config.sampler.name != "points" and config.sweep.control:
         control = space.control_values(config)

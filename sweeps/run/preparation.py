@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # imported where first needed, since the analysis loads panda
 
 @dataclass(frozen=True)
 class PreparedSweep:
-    """Settings, first configurations, data and cores of a sweep that has passed all checks and can start.
+    """Settings, first configurations, data and cores of a sweep that has passed all checks.
 
     Attributes:
         config: Configuration of the sweep, without `resume` and `retry`.
@@ -101,7 +101,7 @@ def prepare_sweep(config: SweepConfig, idle: Sequence[Idle], console: Console) -
 
 
 def require_limits(config: SweepConfig, space: Space) -> None:
-    """Raise `SweepError` for a setting that the configuration's trainer does not have, set or searched.
+    """Raise `SweepError` for a setting, fixed or searched, that the configuration's trainer does not support.
 
     Args:
         config: Settings of the sweep.
@@ -131,7 +131,7 @@ def require_limits(config: SweepConfig, space: Space) -> None:
 
 
 def _allow_idle(idle: Sequence[Idle], recorded: int, console: Console) -> None:
-    """Print the settings without effect of a resumed sweep of format 1; refuse such settings in later formats."""
+    """Print the settings without effect if a sweep of format 1 is resumed; raise an error for later formats."""
     if recorded > 1:
         refuse_idle(idle)
     for one in idle:

@@ -54,7 +54,7 @@ _SWITCHED = {
 def find_differences(
     recorded: Mapping[str, Any], config: SweepConfig, now: Mapping[str, Any], entries: Sequence[Entry]
 ) -> list[str]:
-    """List how a resume's settings, data and versions differ from the sweep's record: a line each, with consequence.
+    """List, as lines of text, how a resume's settings, data and versions differ from the record, with consequences.
 
     Args:
         recorded: Attributes of the sweep in the ledger.
@@ -77,7 +77,7 @@ def find_differences(
 
 
 def _compute_rungs(config: SweepConfig) -> tuple[int, ...]:
-    """Compute the rungs, the steps at which trials are compared; empty without a scheduler that compares trials."""
+    """Compute the ASHA rungs, the steps at which trials are compared; empty if trials are not compared."""
     if config.scheduler.name != "asha":
         return ()
     return Asha(config, build_space(config)[0].axis(config)).rungs
@@ -106,7 +106,7 @@ def _compare_settings(before: SweepConfig, after: SweepConfig, same_data: bool) 
 
 
 def _compare_spaces(before: SweepConfig, after: SweepConfig, entries: Sequence[Entry]) -> Iterator[str]:
-    """Yield a line if the search space changed; refuse what the study cannot hold, or what excludes past trials."""
+    """Yield a line of text if the search space changed; refuse changes that Optuna or past trials forbid."""
     (old, _), (new, _) = build_space(before), build_space(after)
     if old == new:
         return

@@ -26,7 +26,7 @@ _TOLERANCE = 1e-6
 
 
 class SettingsInForce:
-    """Judge that crashes a trial whose learner trains with other settings than the recorded ones (see `Judge`).
+    """Judge that ends a trial as crashed if the learner uses another value of a setting than the one recorded.
 
     Args:
         budget: Budget that all trials share in a sweep that counts environment steps.
@@ -36,7 +36,7 @@ class SettingsInForce:
         self._budget = budget
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return a crash verdict if the learner used another value of a setting than recorded; see `Judge.judge`."""
+        """Return a crash, with the reason, if the learner used another value of a setting than recorded; else None."""
         told = [record for record in period if tells_settings(record)]
         if not told:
             return None
@@ -51,14 +51,14 @@ class SettingsInForce:
 
 
 def tells_settings(record: Record) -> bool:
-    """Return True for a record with settings read back from the learner: the first one after a start or a resume."""
+    """Return True if an iteration's metrics hold settings read back from the learner, as after a start or a resume."""
     return any(name.startswith(metrics.EFFECTIVE_PREFIX) for name in record.metrics)
 
 
 def describe_mismatch(
     record: Record, config: PPOConfig, budget: Budget | None = None, proved: Sequence[str] = PPO.proves
 ) -> str:
-    """Describe the first setting whose value in the trainer differs from the configuration; empty if none differs.
+    """Describe the first setting whose value in the trainer differs from the configuration; return "" if none does.
 
     Args:
         record: An iteration of the trial.
@@ -87,7 +87,7 @@ def describe_mismatch(
 
 
 def _compute_setting(name: str, config: PPOConfig, left: float) -> float:
-    """Compute a setting's value when the share `left` of the budget is left, in float32; infinity if switched off."""
+    """Compute a setting (float32) when the share `left` of the training is left; infinity for a limit that is off."""
     value = getattr(config, name)
     if value is None:
         return math.inf

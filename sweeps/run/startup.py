@@ -13,7 +13,7 @@ _PROCESS_NUMBERS = re.compile(r"\b(?:0x)?[0-9a-f]*\d[0-9a-f]*\b")
 
 
 class Startup:
-    """Detector of a sweep that cannot run, because all first trials crash with the same reason before any result.
+    """Detector of a sweep in which all first trials crash with the same reason before any result.
 
     Example:
         >>> startup = Startup()
@@ -29,11 +29,11 @@ class Startup:
         self._beside: set[int] = set()
 
     def deliver(self) -> None:
-        """Note that a trial has delivered a result, so that later crashes do not end the sweep."""
+        """Store that a trial has delivered a result, so that later crashes do not end the sweep."""
         self._is_over = True
 
     def crash(self, number: int, reason: str, running: Collection[int]) -> StartupError | None:
-        """Note a trial's crash; return the error that ends the sweep if all first trials crashed alike, else None.
+        """Count a trial's crash; return the error that ends the sweep if all first trials crashed alike, else None.
 
         Args:
             number: Number of the trial.

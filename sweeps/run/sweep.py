@@ -89,13 +89,13 @@ def make_cluster(prepared: PreparedSweep, stop: StopRequest) -> Cluster:
 
 
 def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str], console: Console) -> OpenSweep:
-    """Connect the driver, the tracker and the screen of a sweep whose records are open; return an `OpenSweep`."""
+    """Create the driver, the trackers and the display of a sweep with open records; return an `OpenSweep`."""
     config = records.config
     progress = Progress(config, prepared.plan.num_trials, console, prepared.plan.space.axis(config))
     trackers = {MLFLOW: records.tracker, **records.beside}
 
     def make_outbox(name: str) -> Outbox:
-        """Make the outbox of the tracker with the given name."""
+        """Make the outbox, which writes again what failed, for the tracker with the given name."""
         trials = RecordedTrials(config, prepared.plan.space, records.ledger, progress.warn, name)
         return Outbox(trackers[name], trials, lambda: records.reopen(trackers[name]), progress.warn, name)
 
@@ -105,7 +105,7 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
 
 
 def _judge_arms(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> Ended:
-    """Give the verdict of an unstick whose arms have all ended; return how the sweep has ended with that.
+    """Compare the best branch of a stuck run with the unchanged one, after all have ended; return how the sweep ended.
 
     A sweep that searches has no verdict. One that fails costs the verdict alone: the arms are on record, and a resume
     tries again, as after a signal.
@@ -128,7 +128,7 @@ def _judge_arms(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records
 
 
 def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
-    """Write the reports and return the text to print; empty if the user stopped the sweep or the ledger is gone."""
+    """Write the reports and return the text to print; "" if the user stopped the sweep or the Optuna study fails."""
     if isinstance(sweep.driver.failure, LedgerError):
         return ""
     if ended.end is End.BY_USER:
@@ -140,7 +140,7 @@ def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, recor
 
 
 def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], sweep: OpenSweep) -> None:
-    """Print what is going to run; for a resumed sweep, also the trials so far, the stages and the changes."""
+    """Print what is going to run; for a resumed sweep also the trials so far, rounds of branches and changes."""
     config, plan, entries, console = records.config, prepared.plan, records.ledger.entries(), sweep.console
     for line in describe_data(prepared.data):
         print_text(line, console)

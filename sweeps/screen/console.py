@@ -11,7 +11,7 @@ _PLAIN_WIDTH = 140
 
 
 def make_console() -> Console:
-    """Make the console for a sweep: with colours and a live view on a terminal, plain lines elsewhere.
+    """Make the console that a sweep prints on: with colours and a live view on a terminal, plain lines elsewhere.
 
     Elsewhere are files, pipes, notebooks, continuous integration (`CI` is set), and a thread beside a program's own.
     """

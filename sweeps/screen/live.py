@@ -24,7 +24,7 @@ _TIME = 7
 
 @dataclass(frozen=True)
 class Row:
-    """Row of the live view: one running trial.
+    """Row of the live view on the terminal: texts and curve of one running trial.
 
     Attributes:
         number: Number of the trial.
@@ -47,7 +47,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Frame:
-    """Contents of the live view: the whole sweep, with a row for each running trial.
+    """Contents of the live view on the terminal: texts on the whole sweep, such as time and speed.
 
     Attributes:
         name: Name of the sweep.
@@ -76,7 +76,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class Widths:
-    """Widths of the columns that hold numbers, which only ever grow, so that the columns stand still.
+    """Widths of the live view's columns of numbers, which only ever grow, so that the columns do not move.
 
     Attributes:
         number: Width of the trials' numbers.
@@ -89,7 +89,7 @@ class Widths:
     value: int = 0
 
     def grow(self, row: Row) -> "Widths":
-        """Return widths that hold a further row."""
+        """Return widths that are large enough for a further row as well."""
         return Widths(
             max(self.number, len(str(row.number))),
             max(self.reached, len(row.reached)),
@@ -100,7 +100,7 @@ class Widths:
 def draw_frame(
     frame: Frame, rows: Sequence[Row], widths: Widths, size: tuple[int, int], now: float, is_ascii: bool = False
 ) -> Group:
-    """Draw the live view for a terminal of the given size; numbers are never cut, and whole columns go instead.
+    """Draw the live view for a terminal of the given size; drop whole columns rather than cut numbers.
 
     Args:
         frame: The sweep.
@@ -124,7 +124,7 @@ def draw_frame(
 
 
 def _spread(left: Text, right: str, width: int) -> Text:
-    """Put one text to the left and one to the right of a line; shorten the left one if both do not fit."""
+    """Join a text at the left and a text at the right end of a line; shorten the left one if both do not fit."""
     left.truncate(max(1, width - len(right) - _GAP), overflow="ellipsis")
     left.append(" " * max(1, width - left.cell_len - len(right)))
     left.append(right, style="not bold")
@@ -133,7 +133,7 @@ def _spread(left: Text, right: str, width: int) -> Text:
 
 
 def _draw_bar(frame: Frame, width: int, is_ascii: bool) -> Text:
-    """Draw the line with the number of trials done, a bar where there is room, the outcomes and the speed."""
+    """Draw the line with the number of trials done, a progress bar if there is room, outcomes and speed."""
     full, empty = ("#", "-") if is_ascii else ("━", "─")
     words = f"{frame.done}, {frame.outcomes}" if frame.outcomes else frame.done
     room = width - len(words) - len(frame.speed) - 2 * _GAP
@@ -177,7 +177,7 @@ def _draw_table(frame: Frame, rows: Sequence[Row], widths: Widths, width: int, n
 
 
 def _fit_columns(room: int, has_curve: bool) -> Mapping[str, int]:
-    """Divide the width left of the numbers among diagnosis, curve, time and settings, the most useful column first."""
+    """Divide the width that numbers leave free among diagnosis, curve, time and settings, in order of use."""
     found = dict.fromkeys(("diagnosis", "curve", "time", "settings"), 0)
     for name, least in (("diagnosis", _LEAST_DIAGNOSIS), ("curve", CURVE if has_curve else 0), ("time", _TIME)):
         if least and room >= least + _GAP:
@@ -193,13 +193,13 @@ def _fit_columns(room: int, has_curve: bool) -> Mapping[str, int]:
 
 
 def _find_range(rows: Sequence[Row]) -> tuple[float, float]:
-    """Find the lowest and the highest finite point of all curves shown, so that curves can be compared by eye."""
+    """Find the lowest and the highest finite point of all curves, so that all are drawn on one scale."""
     points = [point for row in rows for point in row.points if math.isfinite(point)]
     return (min(points), max(points)) if points else (0.0, 0.0)
 
 
 def draw_curve(points: Sequence[float], low: float, high: float) -> str:
-    """Draw points as bars of eight heights; a point that is not finite is left blank.
+    """Draw points as a text of bars with eight heights; a point that is not finite becomes a blank.
 
     Example:
         >>> draw_curve([0.0, 0.5, float("nan"), 1.0], low=0.0, high=1.0)
@@ -213,7 +213,7 @@ def draw_curve(points: Sequence[float], low: float, high: float) -> str:
 
 
 def thin_curve(values: Sequence[float], most: int = CURVE) -> list[float]:
-    """Thin a curve to at most `most` points, each the mean of neighbours.
+    """Reduce a curve to at most `most` points, each the mean of neighbouring points.
 
     Example:
         >>> thin_curve([1.0, 3.0, 5.0, 7.0], most=2), thin_curve([1.0, 3.0], most=8)
@@ -226,7 +226,7 @@ def thin_curve(values: Sequence[float], most: int = CURVE) -> list[float]:
 
 
 def format_clock(seconds: float) -> str:
-    """Format a duration for a narrow column.
+    """Format a number of seconds as a short text for a narrow column.
 
     Example:
         >>> format_clock(65), format_clock(3725)

@@ -8,7 +8,7 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 @dataclass
 class _Part:
-    """Progress of a trial in shares of a whole trial: now, and when the present process began."""
+    """Progress of a trial as a share of the full length: now, and when the present process began."""
 
     num_received: int = 0
     reached: float = 0.0
@@ -16,7 +16,7 @@ class _Part:
 
 
 class Pace:
-    """Speed of a sweep, from what the trials have delivered since the first one started in this process.
+    """Speed of a sweep, computed from the iterations that trials have delivered to this process.
 
     What an earlier process trained, and a worker only delivers again, does not count.
 
@@ -34,13 +34,13 @@ class Pace:
         self._ended = 0.0
 
     def start(self, trial: LiveTrial) -> None:
-        """Note a trial that has started."""
+        """Add a trial that has started to the measurement of speed."""
         if self._began is None:
             self._began = self._latest = time.monotonic()
         self._parts[trial.number] = _Part()
 
     def deliver(self, trial: LiveTrial) -> None:
-        """Count the iterations of a running trial that have arrived since the last call."""
+        """Count a running trial's iterations that have arrived since the last call, to measure the speed."""
         part = self._parts.get(trial.number)
         if part is None:
             return
@@ -55,7 +55,7 @@ class Pace:
         self._latest = time.monotonic()
 
     def end(self, trial: LiveTrial, counts: bool) -> None:
-        """Note that a trial has ended; `counts` is True if the trial is one of those to run."""
+        """Remove an ended trial from the speed measurement; `counts` is True if the trial counts among those to run."""
         self.deliver(trial)
         part = self._parts.pop(trial.number, None)
         if part is not None and counts:
@@ -63,7 +63,7 @@ class Pace:
 
     @property
     def steps_per_second(self) -> float | None:
-        """Environment steps of all trials and seeds per second; None before the first evaluation."""
+        """Environment steps of all trials and seeds per second; None before the first evaluation has arrived."""
         seconds = self._latest - self._began if self._began is not None else 0.0
         return self._steps / seconds if self._steps and seconds > 0 else None
 
@@ -73,7 +73,7 @@ class Pace:
         return sum(part.reached for part in self._parts.values())
 
     def estimate_left(self, trials: float) -> float | None:
-        """Estimate the seconds left, from the work done here so far; None before the first evaluation.
+        """Estimate the seconds until the given number of trials has ended, from the speed so far, or None.
 
         Args:
             trials: Number of trials that have not ended, running ones included.

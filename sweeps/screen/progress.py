@@ -51,7 +51,7 @@ class _Best:
 
 
 class Progress:
-    """Display of a running sweep: a live view in a terminal, below what has happened; else plain lines of text.
+    """Display of a running sweep: a live view below printed lines on a terminal, else plain lines of text only.
 
     Draws while the context is open; then the live view goes, and what has happened stays.
 
@@ -97,12 +97,12 @@ class Progress:
         self.close()
 
     def close(self) -> None:
-        """Take the live view from the screen; what has happened stays. A second call does nothing."""
+        """Remove the live view from the terminal; lines printed above remain. A second call does nothing."""
         if self._live:
             self._live.stop()
 
     def recall(self, number: int, outcome: Outcome, value: float | None, spread: float | None) -> None:
-        """Count as done a trial that ended in an earlier process, and compare the trial's value with the best so far.
+        """Count a trial that ended in an earlier process as done, and as the best one if its value is the best.
 
         Args:
             number: Number of the trial.
@@ -114,19 +114,19 @@ class Progress:
         self._update_best(number, outcome, value, spread)
 
     def show_phase(self, phase: str) -> None:
-        """Show what is being started, until the first trial starts."""
+        """Show a text on what is being started, until the first trial starts."""
         self._phase = phase
         self._print_line(phase)
 
     def show_start(self, trial: LiveTrial) -> None:
-        """Show a trial that has started in the live view; print nothing without one."""
+        """Add a trial that has started to the live view; without a live view, print nothing."""
         self._phase = ""
         self._pace.start(trial)
         self._running = {**self._running, trial.number: trial}
         self._rows = {**self._rows, trial.number: self._make_row(trial, time.monotonic())}
 
     def show_evaluation(self, trial: LiveTrial) -> None:
-        """Show how far a trial has come: in the live view, or as a line on all running trials, at most every 30 s."""
+        """Update the trial's row in the live view; without a live view, print the running trials every 30 s at most."""
         self._pace.deliver(trial)
         if trial.number in self._rows:
             self._rows = {**self._rows, trial.number: self._make_row(trial, self._rows[trial.number].began)}
@@ -135,7 +135,7 @@ class Progress:
             self._print_line(f"running: {at}; {self._format_status()}")
 
     def show_end(self, trial: LiveTrial, verdict: Verdict) -> None:
-        """Show an ended trial's outcome, value and reason as a line, without a live view also the best trial so far."""
+        """Print a line with an ended trial's outcome, value and reason; without a live view also the best trial."""
         self._running = {number: one for number, one in self._running.items() if number != trial.number}
         self._rows = {number: row for number, row in self._rows.items() if number != trial.number}
         self._pace.end(trial, counts=verdict.outcome not in _NOT_DONE)
@@ -149,7 +149,7 @@ class Progress:
         self._tell(text, _STYLES.get(verdict.outcome, ""), self._format_status())
 
     def show_notes(self, number: int, notes: Mapping[str, str]) -> None:
-        """Show notes on a trial's checkpoint: a warning, or the iteration from which a resumed trial continues."""
+        """Print notes on a trial's checkpoint: a warning, or the iteration from which a resumed trial continues."""
         if CHECKPOINT in notes:
             self.warn(f"trial {number}'s checkpoint: {notes[CHECKPOINT]}")
         if RESUMED_FROM in notes:
@@ -157,20 +157,20 @@ class Progress:
             self._tell(f"trial {number} goes on from iteration {notes[RESUMED_FROM]}{exactly}")
 
     def show_milestones(self, number: int, decided: Sequence[MilestoneRecord]) -> None:
-        """Show a trial's decided milestones, passed or missed with the numbers, a line each."""
+        """Print a line for each decided milestone (bound on a metric) of a trial: passed or missed, with numbers."""
         for one in decided:
             self._tell(f"trial {number} milestone {one.number} {one.describe()}")
 
     def expect(self, num_trials: int) -> None:
-        """Set the number of trials to run, which grows with each stage of an unstick."""
+        """Set the number of trials to run, which grows when a sweep adds a round of trials."""
         self._num_trials = num_trials
 
     def show_stage(self, stage: StageRecord) -> None:
-        """Show why a further stage of an unstick starts, or why none does, as a line."""
+        """Print a line that says why a further round of branches starts, or why none does."""
         self._tell(f"stage {stage.stage}: {stage.why}")
 
     def warn(self, message: str) -> None:
-        """Show a warning as a line; show equal warnings only once. A warning never ends the sweep."""
+        """Print a warning as a line; print equal warnings only once. The sweep goes on."""
         if message not in self._warnings:
             self._warnings.append(message)
             self._tell(f"warning: {message}", _WARNING)
@@ -180,7 +180,7 @@ class Progress:
             self._best = _Best(number, value, spread)
 
     def _improves(self, number: int, value: float) -> bool:
-        """True if a trial is better than the best so far; of equal trials, the lowest number counts as better."""
+        """Return True if a trial's value is better than the best so far, or equal and its number is lower."""
         if self._best is None:
             return True
         if value == self._best.value:
@@ -188,7 +188,7 @@ class Progress:
         return value > self._best.value if self._config.sweep.mode == "max" else value < self._best.value
 
     def _tell(self, text: str, style: str = "", status: str = "") -> None:
-        """Print a line on what has happened: above the live view, or as plain text with the sweep's status behind."""
+        """Print a line about an event: above the live view, or as plain text followed by the sweep's status."""
         if not self._live:
             self._print_line(f"{text}; {status}" if status else text)
             return
@@ -221,7 +221,7 @@ class Progress:
         return sum(count for outcome, count in self._outcomes.items() if outcome not in _NOT_DONE)
 
     def _format_time_left(self) -> str:
-        """Return the estimate of the time left as text; empty before the first evaluation and after the last trial."""
+        """Format the estimated time left as text; empty before the first evaluation and after the last trial."""
         left = self._pace.estimate_left(self._num_trials - self._done)
         if left is None or self._done >= self._num_trials or self._outcomes[Outcome.INTERRUPTED]:
             return ""
@@ -231,12 +231,12 @@ class Progress:
         return f", about {_format_duration(left)} left"
 
     def _describe_place(self, trial: LiveTrial) -> str:
-        """Describe how far a running trial has come, and the trial's diagnosis."""
+        """Describe in words how far a running trial has come, with the title of the trial's diagnosis."""
         at = self._axis.describe_step(trial.last_step) if self._axis.in_env_steps else str(trial.last_step)
         return f"trial {trial.number} at {at}" + (f" ({trial.title})" if trial.title else "")
 
     def _describe_reached(self, step: int) -> str:
-        """Describe how far a trial has come, such as `15/30`."""
+        """Format how far a trial has come as text, such as `15/30`."""
         length = self._axis.length
         return f"{step:,}/{length:,}" if self._axis.in_env_steps else f"{step}/{length}"
 
@@ -256,7 +256,7 @@ class Progress:
         return row
 
     def _draw(self) -> Group:
-        """Draw the live view as it is now; after a change of the terminal's size, the latest lines as well."""
+        """Draw the live view with the present values; print recent lines again if the terminal was resized."""
         if self._console.size != self._size:
             self._size = self._console.size
             self._print_anew()
@@ -278,14 +278,14 @@ class Progress:
         return draw_frame(frame, rows, self._widths, self._size, time.monotonic(), self._console.options.ascii_only)
 
     def _print_anew(self) -> None:
-        """Clear the screen, where a terminal of a new size has wrapped what stood there, and print the latest lines."""
+        """Clear the screen after a change of the terminal's size, and print the latest lines again."""
         self._console.control(Control.clear(), Control.home())
         if self._recent:
             self._console.print(Text("\n").join(list(self._recent)[-self._size.height :]))
 
 
 def _format_value(value: float, spread: float | None) -> str:
-    """Format a trial's value, with the spread over seeds if there are several seeds."""
+    """Format a trial's value as text, with the spread over seeds if there are several seeds."""
     return f"{value:.3f}" if spread is None else f"{value:.3f} ± {spread:.3f}"
 
 

@@ -70,7 +70,7 @@ def show_summary(
     experiment: str,
     console: Console,
 ) -> None:
-    """Print the summary of a sweep: leaderboard, outcomes, report, next commands, and how to open the web pages.
+    """Print the summary of a sweep: best trials, outcomes, report, next commands, and how to open the web pages.
 
     Args:
         config: Settings of the sweep.
@@ -107,7 +107,7 @@ def show_summary(
 
 
 def _show_go_on(config: SweepConfig, console: Console) -> None:
-    """Print the command that goes on with an arm which has won its verdict; nothing without such an arm."""
+    """Print the command that continues the branch that was proved better than the control; nothing if there is none."""
     readings = read_verdicts(config.own_folder / "report")
     last = readings.last
     if last is None or readings.judge(last, 1 if config.sweep.mode == "max" else -1).answer is not Answer.WINS:
@@ -118,7 +118,7 @@ def _show_go_on(config: SweepConfig, console: Console) -> None:
 
 
 def _show_pages(config: SweepConfig, experiment: str, console: Console) -> None:
-    """Print how to open MLflow and Optuna's dashboard: commands, and links that then work."""
+    """Print the commands that open MLflow and Optuna's dashboard, and the links that then work."""
     *mlflow, dashboard = make_ui_commands(config)
     if config.tracking.name == "mlflow":
         console.print("Open MLflow:" if mlflow else "MLflow shows what was recorded:", highlight=False)
@@ -136,7 +136,7 @@ def _show_pages(config: SweepConfig, experiment: str, console: Console) -> None:
 
 
 def explain_failure(entries: Sequence[Entry]) -> str:
-    """Explain in a sentence why a sweep has no completed trial: the commonest outcome, and the commonest reason."""
+    """Explain in a sentence why no trial completed: the most frequent outcome, and the most frequent reason."""
     text = f"{NONE_COMPLETED[0].upper()}{NONE_COMPLETED[1:]}, so this sweep is no success"
     if not entries:
         return f"{text}: none was started"
@@ -188,7 +188,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry], width: int) 
 
 
 def _list_numbers(config: SweepConfig, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """List the columns of numbers in a leaderboard: trial, value, spread over seeds, milestones passed."""
+    """List the columns of numbers in the table of best trials: trial, value, spread over seeds, milestones passed."""
     columns = {
         "trial": [str(entry.number) for entry in entries],
         "value": [_format_value(entry.value) for entry in entries],
@@ -258,7 +258,7 @@ def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str
 
 
 def make_champion_command(config: SweepConfig) -> list[str]:
-    """Return the command, as a list of words, that judges the best trial on fresh seeds; `***` for a password."""
+    """Return the command, as a list of words, that trains the best trial on fresh seeds; `***` hides a password."""
     words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
     command = [*module_program("sweeps"), "champion", *words]
     url = redact_value(config.tracking.optuna_url or "")
@@ -309,7 +309,7 @@ def _is_kept(override: str, left_out: Collection[str]) -> bool:
 
 
 def _count_passed(entry: Entry) -> str:
-    """Return how many of an arm's milestones were passed, such as `5 of 7`; empty without milestones."""
+    """Format how many milestones (bounds on a metric) a trial has passed, e.g. `5 of 7`; empty without any."""
     passed = sum(one.passed for one in entry.milestones)
     return f"{passed} of {len(entry.milestones)}" if entry.milestones else ""
 
@@ -326,7 +326,7 @@ def print_text(text: str, console: Console) -> None:
 
 
 def print_prose(text: str, console: Console) -> None:
-    """Print sentences: on a terminal wrapped between words, where a path stays whole, so that it can be copied."""
+    """Print sentences, wrapped between words on a terminal; a path is never broken, so that it can be copied."""
     wrapper = textwrap.TextWrapper(console.width, break_long_words=False, break_on_hyphens=False)
     for line in text.split("\n"):
         print_text(wrapper.fill(line) if console.is_terminal else line, console)

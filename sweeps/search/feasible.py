@@ -16,13 +16,13 @@ DRAWS = 1000
 
 
 def require_feasible(space: Space, config: SweepConfig) -> None:
-    """Raise `SweepError` if none of `DRAWS` random configurations from a search space can run."""
+    """Raise `SweepError` if none of `DRAWS` random configurations drawn from a search space can run."""
     if reason := _find_refusal(space, config, {}):
         raise SweepError(f"space must hold configurations that can run, but {DRAWS:,} draws held none: {reason}")
 
 
 def require_feasible_points(points: Sequence[Mapping[str, Any]], space: Space, config: SweepConfig) -> None:
-    """Raise `ConfigError` for the first configuration in `sampler.points` that cannot run, with the position."""
+    """Raise `ConfigError` for the first configuration in `sampler.points` that cannot run; the message says which."""
     for index, point in enumerate(points):
         try:
             space.apply(config, point)
@@ -31,7 +31,7 @@ def require_feasible_points(points: Sequence[Mapping[str, Any]], space: Space, c
 
 
 def require_feasible_ranges(space: Space, config: SweepConfig) -> None:
-    """Raise `SweepError` for a range with a bound that the setting forbids, or an option that can never run."""
+    """Raise `SweepError` for a range with a bound that the setting forbids, or with an option that can never run."""
     for path, kind in space.kinds.items():
         group, _, name = path.partition(".")
         try:
@@ -46,7 +46,7 @@ def require_feasible_ranges(space: Space, config: SweepConfig) -> None:
 
 
 def _require_feasible_option(space: Space, config: SweepConfig, path: str, option: Any) -> None:
-    """Raise `ConfigError` for an option that can run with no other settings: not the unchanged ones, no random ones."""
+    """Raise `ConfigError` for an option that cannot run with any tried values of the other settings."""
     try:
         space.apply(config, {path: option})
     except ConfigError:
@@ -55,7 +55,7 @@ def _require_feasible_option(space: Space, config: SweepConfig, path: str, optio
 
 
 def _find_refusal(space: Space, config: SweepConfig, fixed: Mapping[str, Any]) -> ConfigError | None:
-    """Return the error of a configuration if no draw from a space, with some values fixed, can run; None if one can."""
+    """Return the error if no configuration drawn from a space, with the values `fixed`, can run; None if one can."""
     generator = np.random.default_rng(np.random.SeedSequence(0))
     reason = None
     for _ in range(DRAWS):

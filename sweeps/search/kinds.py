@@ -20,7 +20,7 @@ class Kind(ABC):
 
     @abstractmethod
     def distribution(self) -> BaseDistribution:
-        """Return the Optuna distribution from which Optuna draws raw values of the setting."""
+        """Return the Optuna distribution that draws raw values (as Optuna stores them) of the setting."""
 
     @abstractmethod
     def contains(self, value: Any) -> bool:
@@ -43,7 +43,7 @@ class Kind(ABC):
         return raw
 
     def from_unit(self, unit: float) -> Any:
-        """Convert a position in [0, 1] to a value in the range, on the scale that Optuna samples on."""
+        """Convert a position in [0, 1] to a value in the range, on the range's scale (such as logarithmic)."""
         over = self.distribution()
         if isinstance(over, FloatDistribution):
             scale, unscale = (math.log, math.exp) if over.log else (float, float)
@@ -89,7 +89,7 @@ class Float(Kind):
 
 @dataclass(frozen=True)
 class Log(Float):
-    """Range of positive floats, uniform on a logarithmic scale: for a setting whose order of magnitude matters.
+    """Range of positive floats, uniform on a logarithmic scale: for settings whose order of magnitude matters.
 
     Example:
         >>> round(Log(1e-4, 1e-2).from_unit(0.5), 6)
@@ -107,7 +107,7 @@ class Log(Float):
 
 @dataclass(frozen=True)
 class OneMinusLog(Float):
-    """Range of numbers below 1, e.g. discounts, of which 1 - x is uniform on a logarithmic scale; Optuna stores 1 - x.
+    """Range of numbers below 1, e.g. discounts, for which 1 - x is uniform on a log scale; Optuna stores 1 - x.
 
     The bounds are values of the setting.
     """
@@ -237,7 +237,7 @@ class Choice(Kind):
         return json.dumps(value) if isinstance(value, tuple) else value
 
     def from_raw(self, raw: Any) -> Any:
-        """Convert what Optuna stores to the option."""
+        """Convert an option as Optuna stores the option (JSON text for a list) to the option."""
         return {self.to_raw(option): option for option in self.options}[raw]
 
 

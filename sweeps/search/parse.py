@@ -45,7 +45,7 @@ _FORMAT = 2
 
 
 def build_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """Return a sweep's search space, and the points (values of all searched settings) to try first.
+    """Return a sweep's search space, and the points (dicts of values of all searched settings) to try first.
 
     `sampler=points` tries nothing else: the points span their own space, and `space` is not read.
 
@@ -71,12 +71,12 @@ def build_space(config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
 
 
 def parse_points(config: SweepConfig) -> list[dict[str, Any]]:
-    """Read `sampler.points`: for each point, a dict of the settings that the point changes, by dotted path."""
+    """Read `sampler.points`: return for each point a dict of the changed settings by dotted path."""
     return _read_points(config.sampler.points, config)
 
 
 def parse_point(point: Mapping[str, Any], config: SweepConfig, where: str) -> dict[str, Any]:
-    """Read one change of settings, nested by group, as a dict by dotted path, with values of the settings' types.
+    """Convert one change of settings from a nested dict to a dict by dotted path, with values of the settings' types.
 
     Args:
         point: The change, such as `{ppo: {lr: 1e-3}}`.
@@ -103,7 +103,7 @@ def parse_space(spec: Mapping[str, Any], config: SweepConfig) -> Space:
 
 
 def span_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> tuple[Space, list[dict[str, Any]]]:
-    """Make the search space that a list of points spans, and fill in each point's unchanged settings.
+    """Make the smallest search space that contains a list of points; add the unchanged settings to each point.
 
     For each setting the space holds the values that occur, the configuration's own value first. A point holds changes
     to the configuration, nested in the same way; `{}` is the control. Settings that a point leaves unchanged are filled
@@ -129,7 +129,7 @@ MOST_TRIALS = 100
 
 
 def _span_kinds(changes: Sequence[Mapping[str, Any]], config: SweepConfig) -> dict[str, Kind]:
-    """Return, for each setting that points change, the choice among all values; the configuration's own comes first.
+    """Return for each setting that the points change a choice among all its values; the default value comes first.
 
     The later stages of an unstick combine values of the first stage with those of `unstick.escalation`. So the choices
     hold all of these values from the start: a study of Optuna refuses a choice that has grown.
@@ -149,7 +149,7 @@ def _read_points(points: Sequence[Mapping[str, Any]], config: SweepConfig) -> li
 
 
 def _flatten(tree: Any, where: str, config: SweepConfig) -> Iterator[tuple[str, Any]]:
-    """Yield dotted path and value of each setting in a dict nested by group; refuse what cannot be searched."""
+    """Yield dotted path and value of each setting in a nested dict; raise an error for one that is not searchable."""
     groups = (*GROUPS, *([BRANCH] if config.run is not None else []), *([SCRIPT] if config.script else []))
     for group, body in _require_mapping(tree, where).items():
         if group not in groups:
@@ -179,7 +179,7 @@ def _explain_unset(name: str, where: str) -> str:
 
 
 def _convert(path: str, value: Any, where: str, config: SweepConfig) -> Any:
-    """Convert a value to the type of its setting; of a script's own setting, to the type of the value that is set."""
+    """Convert a value to the type of a setting; for a setting of a user's script, to the type of the present value."""
     if not path.startswith(f"{SCRIPT}."):
         return convert_value(path, value, where)
     own = read_setting(config, path)

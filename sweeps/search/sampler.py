@@ -25,7 +25,7 @@ def make_tpe(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
 
 
 def make_random(config: SamplerConfig, seed: int, number: int) -> BaseSampler:
-    """Make Optuna's random sampler for one trial, which draws each setting independently of other trials."""
+    """Make Optuna's random sampler for one trial, which draws each setting regardless of earlier trials."""
     return RandomSampler(seed=derive_seed(seed, number))
 
 
@@ -42,7 +42,7 @@ def derive_seed(seed: int, number: int) -> int:
 
 
 def find_sampler(name: str) -> SamplerFactory:
-    """Return the function that makes samplers of the given name, built-in or of another package.
+    """Return the function that makes samplers of the given name, built-in or from another package.
 
     Raises:
         ExtensionError: An entry point of `unstuck.samplers` cannot be used.
@@ -72,11 +72,11 @@ def make_sampler_factory(sampler: SamplerConfig, seed: int) -> Callable[[int], B
 
 
 def create_ledger(url: str, sweep: StudyConfig, sampler: SamplerConfig, attributes: Mapping[str, Any]) -> Ledger:
-    """Create the ledger (Optuna study) of a new sweep, with sampler and attributes; see `Ledger.create`."""
+    """Create the ledger (Optuna study) of a new sweep, with a sampler and with attributes to store."""
     make = make_sampler_factory(sampler, sweep.seed)
     return Ledger.create(url, str(sweep.name), sweep.metric, sweep.mode, attributes, make)
 
 
 def reopen_ledger(config: SweepConfig) -> Ledger:
-    """Open the ledger (Optuna study) of a recorded sweep, with the sampler; see `Ledger.open_sweep`."""
+    """Open the ledger (Optuna study) of a recorded sweep, with a sampler for further trials."""
     return Ledger.open_sweep(config.reference, make_sampler_factory(config.sampler, config.sweep.seed))

@@ -44,7 +44,7 @@ class Space:
         return {path: kind.distribution() for path, kind in self.kinds.items()}
 
     def name_parameters(self) -> dict[str, str]:
-        """Return Optuna's names of the settings whose values Optuna stores in another form, by dotted path."""
+        """Return Optuna's parameter names of settings whose values Optuna stores in another form, by path."""
         names = {path: kind.name_parameter(path) for path, kind in self.kinds.items()}
         return {path: name for path, name in names.items() if name != path}
 
@@ -64,7 +64,7 @@ class Space:
         return {path: kind.to_raw(values[path]) for path, kind in self.kinds.items()}
 
     def contains(self, values: Mapping[str, Any]) -> bool:
-        """Return True if the given values are in the space: one value for each searched setting, within the range."""
+        """Return True if values lie in the search space: one value for each searched setting, within the range."""
         return values.keys() == self.kinds.keys() and all(
             kind.contains(values[path]) for path, kind in self.kinds.items()
         )
@@ -74,7 +74,7 @@ class Space:
         return {path: read_setting(config, path) for path in self.kinds}
 
     def is_control(self, config: SweepConfig, number: int, values: Mapping[str, Any]) -> bool:
-        """Return True if a starting trial is the control, the unchanged configuration that others are compared with.
+        """Return True if a starting trial is the control, the unchanged configuration to compare with.
 
         With `sampler=points` the control is the point that changes nothing; else trial 0, with `sweep.control`.
 
@@ -89,11 +89,11 @@ class Space:
         return self.contains(base) and self.encode(values) == self.encode(base)
 
     def axis(self, config: SweepConfig) -> Axis:
-        """Return the unit, iterations or environment steps, in which the sweep measures the length of trials."""
+        """Return the unit, iterations or environment steps, in which the sweep counts the length of trials."""
         return Axis.choose(self.paths, config.ppo.num_iterations, config.ppo.batch_size, config.format)
 
     def budget(self, config: SweepConfig) -> Budget | None:
-        """Return the length of all trials in environment steps; None if the sweep counts iterations.
+        """Return the length of each trial's training in environment steps; None if the sweep counts iterations.
 
         The budget is the unchanged configuration's, so trials with rollouts of different size train equally long.
 
@@ -102,7 +102,7 @@ class Space:
         return Budget.from_config(config.ppo) if self.axis(config).in_env_steps else None
 
     def describe_long_rollouts(self, config: SweepConfig) -> str:
-        """Return a warning if rollouts can be longer than the pause between evaluations; else an empty text.
+        """Return a warning if a rollout can be longer than the interval between evaluations; else an empty text.
 
         Trials with long rollouts are evaluated less often than the others, so their values average another stretch.
         """
@@ -157,5 +157,5 @@ def read_setting(config: SweepConfig, path: str) -> Any:
 
 
 def _change_group(settings: Any, changes: Mapping[str, Any]) -> Any:
-    """Return a group of settings with changes; the group `script` is a dict."""
+    """Return a copy of a group of settings with changed values; the group `script` is a dict."""
     return {**settings, **changes} if isinstance(settings, dict) else replace(settings, **changes)

@@ -24,7 +24,7 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Asha:
-    """Judge that prunes a trial which does worse than others at a rung, a step at which trials are compared (ASHA).
+    """Judge that prunes a trial that does worse than others at a rung (a step at which trials are compared), by ASHA.
 
     Decisions depend on the order of arrival: the first `reduction_factor - 1` trials at a rung always continue, and so
     does the best trial so far. That is the price of never waiting for others. The order of entries already recorded
@@ -72,7 +72,7 @@ class Asha:
         self.restore(())
 
     def is_spared(self, trial: int) -> bool:
-        """True if a trial is exempt from pruning, to measure what pruning costs; each process gives the same answer.
+        """Return True if a trial is never pruned, to measure what pruning costs; each process gives the same answer.
 
         With a share of 1 / k the middle one of every k trials is spared, trial 0 not counted: no draw can make spared
         trials few.
@@ -84,7 +84,7 @@ class Asha:
         return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Compare a trial with others at each rung newly reached; return a verdict to prune the trial, or None.
+        """Compare a trial with others at each rung newly reached; return outcome `pruned` with a reason, or None.
 
         See `Judge.judge`.
         """
@@ -99,7 +99,7 @@ class Asha:
     def judge_rungs(
         self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
     ) -> tuple[list[RungEntry], Verdict | None]:
-        """Record an evaluation at each rung that the trial newly reached; return the records, and a verdict to prune.
+        """Record an evaluation at each rung (ASHA step) newly reached; return the records, and `pruned` or None.
 
         Args:
             trial: Number of the trial.
@@ -128,7 +128,7 @@ class Asha:
         return entries, next(filter(None, verdicts), None)
 
     def restore(self, entries: Iterable[RungEntry]) -> None:
-        """Replace the results at all rungs by recorded ones, e.g. from the ledger at a resume.
+        """Replace the results at all rungs (ASHA steps) by recorded ones, e.g. at a resume.
 
         Raises:
             SweepError: An entry does not fit the rungs, which were computed from other settings.
@@ -144,7 +144,7 @@ class Asha:
             self._entries[entry.rung][entry.trial] = entry
 
     def _judge_entry(self, entry: RungEntry) -> Verdict | None:
-        """Return a verdict to prune a trial that is not among the best at the rung; None if the trial goes on.
+        """Return outcome `pruned` with a reason if a trial is not among the best at a rung; None if the trial goes on.
 
         A trial goes on if fewer than `max(1, n // eta)` of the n results at the rung are better.
         """
@@ -159,7 +159,7 @@ class Asha:
         return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._describe_comparison(entry, cutoff)}")
 
     def _make_sort_key(self, entry: RungEntry) -> tuple[float, float]:
-        """Return the key by which results at a rung are sorted, higher for better ones.
+        """Return the key that sorts results at a rung: higher for better ones, ties by episode return.
 
         A non-finite value is the worst regardless of the return; a non-finite return loses all ties.
         """
@@ -176,7 +176,7 @@ class Asha:
 
 
 def _find_last_before_final(config: PPOConfig, axis: Axis) -> int:
-    """Return the step of the last evaluation before those that the final value averages; 0 if there is none."""
+    """Find the step of the last evaluation that the final value does not average; 0 if there is none."""
     before_the_end = (config.num_iterations - 1) // config.eval_every
     if axis.in_env_steps:  # with large rollouts the last evaluation is the one at the end
         before_the_end = config.num_iterations // config.eval_every - 1
@@ -184,7 +184,7 @@ def _find_last_before_final(config: PPOConfig, axis: Axis) -> int:
 
 
 def _format_comparison(ours: float, sign: str, theirs: float) -> str:
-    """Format a comparison of two numbers, with as many digits (at least 4) as show the difference.
+    """Format a comparison such as `0.3 < 0.5`, with as many digits (at least 4) as show the difference.
 
     17 digits tell any two floats apart.
 

@@ -25,13 +25,13 @@ MUST_BE_FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, me
 
 
 class HealthRules:
-    """Judge that ends a trial for faults of its own: metrics not finite, an exploding value loss, or no progress.
+    """Judge that ends a trial whose metrics are not finite, whose value loss explodes, or that makes no progress.
 
     Losses are compared with the trial's own start, never with other trials (see `sweeps.stopping.judge.Judge`).
     """
 
     def __init__(self, config: HealthConfig, objective: str = metrics.F1, axis: Axis = ITERATIONS) -> None:
-        """Set the limits beyond which a trial counts as exploding or stuck.
+        """Compute the limits beyond which a trial counts as exploding or stuck.
 
         Args:
             config: Thresholds beyond which a trial counts as exploding or stuck.
@@ -43,7 +43,7 @@ class HealthRules:
         self._must_be_finite = tuple(dict.fromkeys((*MUST_BE_FINITE, objective)))
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return a verdict if a metric is not finite, or the value loss explodes or is stuck; see `Judge.judge`.
+        """Return outcome and reason if a metric is not finite, or the value loss explodes or is stuck; else None.
 
         Only numbers that are not finite end the control: a stopped control would be compared by where it was stopped.
         The same holds for a trial that has no start to be compared with.
@@ -100,7 +100,7 @@ class HealthRules:
 
 
 def _list_member_values(values: Metrics, name: str) -> Iterator[tuple[str, float]]:
-    """Yield a metric's values with the owner in words: each seed's value where recorded, then the mean."""
+    """Yield a metric's values as pairs of a text (which seed, or the mean) and the number."""
     member = 0
     while (value := values.get(metrics.seed_metric(name, member))) is not None:
         yield f" of member {member}", value

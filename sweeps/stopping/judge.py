@@ -10,13 +10,13 @@ from unstuck.sweeps.stopping.live_trial import LiveTrial
 
 
 class Judge(Protocol):
-    """Interface of a judge, which decides after each evaluation if a running trial has to end, and with what outcome.
+    """Interface of a judge (early-stopping rule), which decides after each evaluation if a trial ends, and how.
 
     Others add judges by the entry point `unstuck.judges`.
     """
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return a verdict if the trial has to end after an evaluation period, or None if the trial may go on.
+        """Return outcome and reason if the trial has to end after an evaluation, or None if the trial may go on.
 
         Args:
             trial: The trial; `trial.records` holds the period already.
@@ -29,7 +29,7 @@ class Judge(Protocol):
 
 
 class LastStep:
-    """Judge that ends a trial as completed once the trial has trained for the full length.
+    """Judge that ends a trial as completed when the trial has reached the full training length.
 
     Args:
         axis: Axis that the sweep counts trials by.
@@ -48,7 +48,7 @@ class LastStep:
         self._axis = axis
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Return the verdict `completed` if the trial has reached the full length, else None; see `Judge.judge`."""
+        """Return the outcome `completed` if the trial has reached the full training length, else None."""
         step = period[-1].step
         if step < self._axis.length:
             return None
@@ -56,5 +56,5 @@ class LastStep:
 
 
 def first_verdict(judges: Iterable[Judge], trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-    """Ask judges about a trial, one after the other, until one returns a verdict; return the verdict, or None."""
+    """Ask judges about a trial one by one until one ends the trial; return outcome and reason, or None if none does."""
     return next(filter(None, (judge.judge(trial, period) for judge in judges)), None)

@@ -22,7 +22,7 @@ would take an explosion in the third iteration for the starting level."""
 
 @dataclass(frozen=True)
 class TrialDiagnosis:
-    """Short form of a trial's diagnosis: title and main sentence of the first finding, and notes to record.
+    """Short form of a trial's diagnosis: title and main sentence of the first finding, and notes to store.
 
     Attributes:
         title: Title of the first finding in two or three words, a doubt with a question mark; empty if nothing was
@@ -42,13 +42,13 @@ class TrialDiagnosis:
     notes: Mapping[str, str]
 
     def explain(self, verdict: Verdict) -> Verdict:
-        """Put the diagnosis's main sentence before the reason in the verdict on a stuck trial."""
+        """Return outcome and reason of a stuck trial with the diagnosis's main sentence put before the reason."""
         return replace(verdict, reason=f"{self.headline or 'no rule says why'}; {verdict.reason}")
 
 
 @dataclass
 class LiveTrial:
-    """State of one running trial in the main process: settings, metrics, diagnosis, decisions of an earlier process.
+    """State of one running trial in the main process: settings, metrics, diagnosis, an earlier process's decisions.
 
     The driver holds one object for each trial, which judges, diagnosis and screen read.
 
@@ -87,12 +87,12 @@ class LiveTrial:
 
     @property
     def iteration(self) -> int:
-        """Number of the last iteration that the driver has received; 0 before the first."""
+        """Number of the trial's last iteration that has arrived in the main process; 0 before the first."""
         return self.records[-1].iteration if self.records else 0
 
     @property
     def last_step(self) -> int:
-        """Last step received, in iterations or environment steps as the sweep counts; 0 before the first step."""
+        """Last step of the trial that has arrived, in iterations or environment steps; 0 before the first."""
         return self.records[-1].step if self.records else 0
 
     @property
@@ -102,25 +102,25 @@ class LiveTrial:
 
     @property
     def start_value_loss(self) -> float | None:
-        """Median value loss of iterations 1 to 3, the trial's start; None if no value loss was received."""
+        """Median value loss of iterations 1 to 3; None if these have no value loss."""
         first = [record.metrics for record in self.records if record.iteration <= START_ITERATIONS]
         losses = [measured[metrics.VALUE_LOSS] for measured in first if metrics.VALUE_LOSS in measured]
         return median(losses) if losses else None
 
     @property
     def title(self) -> str:
-        """Title of the trial's latest diagnosis; empty if nothing was found or nothing diagnosed."""
+        """Title of the trial's latest diagnosis, such as `policy frozen`; empty without finding or diagnosis."""
         return self.diagnosis.title if self.diagnosis else ""
 
     def score(self) -> tuple[float | None, float | None]:
-        """Compute the trial's value so far (mean of the last evaluations) and spread over seeds; None where missing."""
+        """Compute the trial's value so far (mean of the last evaluations) and spread over seeds; None if missing."""
         sweep = self.config.sweep
         return (
             compute_value_and_spread(self.evaluations, sweep.metric, sweep.seeds) if self.evaluations else (None, None)
         )
 
     def summary(self, axis: Axis) -> dict[str, float]:
-        """Return the final metrics to record at the trial's end: length, seconds, value, by names of `rl.metrics`."""
+        """Return the metrics to record at the trial's end by name: length, seconds, final value."""
         sweep, seconds = self.config.sweep, time.monotonic() - self.started
         last = max(self.last_step, self.last_judged_before_resume)
         return {
@@ -132,5 +132,5 @@ class LiveTrial:
         }
 
     def add(self, period: Sequence[Record]) -> None:
-        """Add the records of one evaluation period to the trial's `records`."""
+        """Add the metrics of the iterations up to an evaluation to the trial's `records`."""
         self.records += period

@@ -18,7 +18,7 @@ _MEMBER_BYTES = 400 * 2**20
 
 
 def make_trainer(spec: TrialSpec) -> MembersInTurn:
-    """Make an untrained trainer of all members of a trial; as many commands run at a time as the trial has cores."""
+    """Make an untrained trainer of all members (seeds) of a trial, which runs one command on each core at a time."""
     from unstuck.sweeps.trainers.command_member import CommandMember, Turns
 
     turns = Turns(spec.config.resources.cpus_per_trial)
@@ -26,7 +26,7 @@ def make_trainer(spec: TrialSpec) -> MembersInTurn:
 
 
 def check(config: SweepConfig, data: FlowData | None) -> None:
-    """Raise `ConfigError` if the command or its program is missing, or if a setting of the user's does not reach it."""
+    """Raise `ConfigError` if the training command or its program is missing, or lacks a setting of the user's."""
     require(
         config.trainer.command is not None,
         "trainer=command needs a command that trains one run, got none; write trainer.command='python ppo.py'",
@@ -41,12 +41,12 @@ def check(config: SweepConfig, data: FlowData | None) -> None:
 
 
 def name_dialect(config: SweepConfig) -> str:
-    """Name the program whose flags the command has, in whose words a trial is diagnosed."""
+    """Return the name of the program whose flags the training command has; the diagnosis speaks in its terms."""
     return "plain" if config.trainer.flags == "none" else config.trainer.flags
 
 
 def estimate_memory(config: SweepConfig, data: FlowData | None) -> Callable[[int], int]:
-    """Return the function that roughly estimates the bytes that a number of members takes."""
+    """Return a function from number of members (seeds) to memory in bytes, roughly estimated."""
     return lambda members: members * _MEMBER_BYTES
 
 

@@ -65,7 +65,7 @@ _OURS = frozenset({"ppo.eval_every"})
 
 
 def write_command(config: SweepConfig, seed: int, steps: int, folder: Path) -> list[str]:
-    """Write the words of the command that trains one member.
+    """Return the command that trains one member (seed), as a list of words.
 
     Args:
         config: Complete configuration of the trial.
@@ -89,7 +89,7 @@ def write_command(config: SweepConfig, seed: int, steps: int, folder: Path) -> l
 
 
 def list_handed_on(config: SweepConfig) -> frozenset[str]:
-    """List the dotted paths of the settings that reach the command."""
+    """List the dotted paths of the settings that are passed to the training command."""
     style = config.trainer.flags
     names = {*_list_named(_command_of(config)), *FLAGS[style], *_SWITCHES[style], *_OPTIONAL[style]}
     names |= set() if style == "none" else {f"script.{name}" for name in config.script}
@@ -102,7 +102,7 @@ def read_program(config: SweepConfig) -> str:
 
 
 def require_command(config: SweepConfig) -> None:
-    """Raise `ConfigError` for an unknown word in braces, or a setting that does not reach the command."""
+    """Raise `ConfigError` for an unknown word in braces, or for a setting that the training command never gets."""
     known = sorted({*_read_values(config), "seed", "total_steps", "folder"})
     for name in sorted(_list_named(_command_of(config))):
         require(
@@ -122,7 +122,7 @@ def require_command(config: SweepConfig) -> None:
 
 
 def _make_flag(name: str, value: Any) -> list[str]:
-    """Make the flag of a setting of the script's own: `--NAME VALUE`, `--NAME` or `--no-NAME`; nothing for null.
+    """Make the words of a script setting's flag: `--NAME VALUE`, or `--NAME` or `--no-NAME`; no words for null.
 
     Example:
         >>> _make_flag("hidden_size", 64), _make_flag("use_sde", False)
@@ -135,7 +135,7 @@ def _make_flag(name: str, value: Any) -> list[str]:
 
 
 def _explain_ways(paths: Sequence[str]) -> str:
-    """Say why settings do not reach the command, and how they could; see `explain_way`."""
+    """Return an error text that says why settings are not passed to the training command, and how they could be."""
     if len(paths) == 1:
         return explain_way(paths[0])
     words = " and ".join(f"{{{path}}}" for path in paths)
@@ -143,7 +143,7 @@ def _explain_ways(paths: Sequence[str]) -> str:
 
 
 def explain_way(path: str) -> str:
-    """Say, within an error, why a setting does not reach the command, and how it could.
+    """Return an error text that says why a setting is not passed to the training command, and how it could be.
 
     Example:
         >>> explain_way("ppo.gamma")
@@ -157,12 +157,12 @@ def _command_of(config: SweepConfig) -> str:
 
 
 def _list_named(command: str) -> frozenset[str]:
-    """List the words in braces of a command."""
+    """List the words in braces, such as `ppo.lr` for `{ppo.lr}`, of a command."""
     return frozenset(_IN_BRACES.findall(command))
 
 
 def _read_values(config: SweepConfig) -> dict[str, Any]:
-    """Return the values that replace words in braces such as `{ppo.lr}`, except words that differ between members."""
+    """Return the values that replace words in braces such as `{ppo.lr}`, except words that differ from seed to seed."""
     ppo = config.ppo
     values = {f"ppo.{item.name}": getattr(ppo, item.name) for item in fields(PPOConfig)}
     own = {f"script.{name}": value for name, value in config.script.items()}
@@ -178,7 +178,7 @@ def _read_values(config: SweepConfig) -> dict[str, Any]:
 
 
 def _write(value: Any) -> str:
-    """Write a value as a command line has it: lists with commas, true and false as words of Python.
+    """Format a value as text for a command line: lists with commas, true and false as `True` and `False`.
 
     Example:
         >>> _write((64, 64)), _write(3e-4), _write(True)

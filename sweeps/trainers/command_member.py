@@ -37,7 +37,7 @@ _READING_SHARE = 0.1
 
 
 class CommandMember:
-    """Trainer of one member by a command of the user's; see `MemberTrainer`.
+    """Trainer of one member (seed) by a command of the user's, whose log it reads.
 
     The command gives up no state: a trial that goes on after a kill starts anew.
 
@@ -51,7 +51,7 @@ class CommandMember:
         self._batch = spec.config.ppo.batch_size
 
     def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
-        """Run the command; yield the metrics of each iteration once the log holds them; end the command on close."""
+        """Run the training command; yield each iteration's metrics once logged; end the command on close."""
         last = self._spec.budget.iterations(self._batch)
         with tempfile.TemporaryDirectory() as temporary:
             folder = _make_folder(self._spec.folder or Path(temporary), self._spec.number)
@@ -75,29 +75,29 @@ class CommandMember:
                 running.end()
 
     def state(self) -> bytes | None:
-        """Return None: a command gives up no state."""
+        """Return None, because the state of a training command cannot be saved."""
         return None
 
     def load_state(self, state: bytes) -> bool:
-        """Raise `ValueError`, since a command takes no state."""
+        """Raise `ValueError`, because a training command cannot continue from a saved state."""
         raise ValueError("a command must start anew, got a state to go on from")
 
     def apply(self, settings: Settings) -> None:
-        """Do nothing: the command got all settings when it started, schedules included."""
+        """Do nothing: the training command got all settings, schedules included, when it started."""
 
     def effective(self) -> Mapping[str, float]:
-        """Return nothing: no setting can be read back from a command."""
+        """Return an empty dict, because no setting can be read back from a running command."""
         return {}
 
     def reset(self, parts: Collection[str]) -> None:
-        """Do nothing: a command has no parts, and starts anew."""
+        """Do nothing: a training command has no networks or optimisers to reset, and always starts untrained."""
 
     def _write_words(self, folder: Path, last: int) -> list[str]:
         seed = derive_int(self._spec.seed) % 2**31  # what torch and NumPy take
         return write_command(self._spec.config, seed, last * self._batch, folder)
 
     def _wait(self, running: "_Running", iteration: int) -> None:
-        """Wait until the log holds an iteration, or the command has ended.
+        """Wait until the command's log holds the given iteration, or the command has ended.
 
         Raises:
             ConfigError: The command failed, ended too early, or logs nothing that can be read.
@@ -121,7 +121,7 @@ class CommandMember:
             time.sleep(max(_PAUSE_S, self._log.reading_s / _READING_SHARE))
 
     def _require_end(self, running: "_Running", code: int, steps: int) -> None:
-        """Raise an error if the command failed, or ended before its log reached the budget."""
+        """Raise an error if the training command failed, or ended before the log reached the full training length."""
         name = f"member {self._spec.number}'s command"
         if code != 0:
             said = running.read_last_line() or "it printed nothing"
@@ -135,7 +135,7 @@ class CommandMember:
 
 
 class Turns:
-    """Turns of the commands of one trial, of which as many run at the same time as the trial has cores.
+    """Turn-taking of a trial's training commands: only as many run at the same time as the trial has cores.
 
     Args:
         at_once: Number of commands that may run at the same time.
@@ -146,15 +146,15 @@ class Turns:
         self._running: list[_Running] = []
 
     def join(self, running: "_Running") -> None:
-        """Add a command that has just started."""
+        """Add a training command that has just started to those that take turns."""
         self._running.append(running)
 
     def leave(self, running: "_Running") -> None:
-        """Take a command out that is about to end."""
+        """Remove a training command that is about to end from those that take turns."""
         self._running.remove(running)
 
     def take(self, running: "_Running") -> None:
-        """Let a command go on, with those after it, as many as may run at the same time; pause the others."""
+        """Resume the given command and those after it, as many as may run at the same time; pause the others."""
         first, count = self._running.index(running), len(self._running)
         chosen = {(first + place) % count for place in range(min(self._at_once, count))}
         for place, one in sorted(enumerate(self._running), key=lambda each: each[0] in chosen):  # pauses come first
@@ -162,7 +162,7 @@ class Turns:
 
 
 class _Log:
-    """Log of a running command, read again and again while the log grows.
+    """Log of a running training command, read again and again while the log grows.
 
     Attributes:
         steps: Environment steps on record so far.
@@ -175,11 +175,11 @@ class _Log:
         self._why = "nothing is on record yet"
 
     def has(self, steps: int) -> bool:
-        """Return True if a row at or beyond a number of environment steps is on record."""
+        """Return True if the command's log has a row at or beyond the given number of environment steps."""
         return self.steps >= steps
 
     def read(self, folder: Path) -> None:
-        """Read all that the command has logged in its folder so far, or has printed."""
+        """Read everything that a training command has logged in its folder, or printed, so far."""
         from unstuck.analysis.errors import AnalysisError
         from unstuck.analysis.history import load
         from unstuck.analysis.history.record import ENV_STEPS
@@ -199,17 +199,17 @@ class _Log:
         self.reading_s = time.monotonic() - began
 
     def describe(self) -> str:
-        """Describe how many steps the log has reached, or why the log cannot be read."""
+        """Describe in words how many environment steps the log has reached, or why the log cannot be read."""
         return f"step {self.steps:,.0f} is on record" if self.steps else self._why
 
     def read_at(self, steps: int) -> dict[str, float]:
-        """Return the last value of each training metric up to a number of environment steps, as far as there is one."""
+        """Return the last logged value of each training metric up to a number of environment steps, by name."""
         known = self._rows_until(steps)
         ours = [name for name in known.columns if not name.startswith("eval/")]  # evaluations end a period
         return {name: float(known[name].dropna().iloc[-1]) for name in ours if known[name].notna().any()}
 
     def mean_return(self, after: int, steps: int) -> float:
-        """Return the mean return in a range of steps: of evaluations, where logged, else of training episodes.
+        """Compute the mean return between two steps: of evaluations if the log has any, else of training episodes.
 
         Without a value in the range the last one before counts; NaN if there is none at all.
         """
@@ -231,7 +231,7 @@ class _Log:
 
 
 class _Running:
-    """Process of a member's command, started in a folder of its own; the process ends when the worker ends.
+    """Process of one seed's training command in its own folder; the process ends when the worker ends.
 
     Attributes:
         folder: Folder that the command runs in.
@@ -252,11 +252,11 @@ class _Running:
             )
 
     def poll(self) -> int | None:
-        """Return the exit status, or None while the command runs."""
+        """Return the command's exit status, or None while the command runs."""
         return self._process.poll()
 
     def go_on(self, goes_on: bool) -> None:
-        """Let the command go on, or pause it."""
+        """Resume the command if `goes_on` is True, else pause the command."""
         if goes_on == self._goes_on or self._process.stdin is None:
             return
         with contextlib.suppress(BrokenPipeError):  # it has ended
@@ -265,25 +265,25 @@ class _Running:
         self._goes_on = goes_on
 
     def wait_for_end(self) -> None:
-        """Wait for the command to end by itself, for `GRACE_S` at most."""
+        """Wait until the command ends by itself, for `GRACE_S` seconds at most."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(GRACE_S)
 
     def end(self) -> None:
-        """Tell a running command to end (`watch.py` kills after `GRACE_S`), and return when the command has ended."""
+        """Ask a running command to end (killed after `GRACE_S` seconds), and wait until the command has ended."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):  # it has ended
                 self._process.stdin.close()
         self._process.wait()
 
     def read_last_line(self) -> str:
-        """Return the last line that the command printed; empty for none."""
+        """Return the last line that the command printed; empty if nothing was printed."""
         lines = self.output.read_text(encoding="utf-8", errors="replace").split("\n")
         return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def _make_folder(parent: Path, number: int) -> Path:
-    """Make the empty folder that a member's command runs in; what an earlier start left there is removed."""
+    """Make an empty folder for one seed's training command; delete what an earlier start left there."""
     folder = parent / f"member_{number}"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -16,7 +16,7 @@ State = dict[str, Any]
 
 
 class OwnRandomness:
-    """State of the global random generators that belongs to one training.
+    """State of the global random generators (Python, NumPy, torch) that belongs to one training.
 
     Args:
         seed: Seed of all generators.
@@ -35,7 +35,7 @@ class OwnRandomness:
 
     @contextmanager
     def lend(self) -> Iterator[None]:
-        """Set the global generators to the training's own state inside the block; then save it, restore the former."""
+        """Set the global random generators to one training's state inside the block; restore the former after."""
         before = _read()
         _write(self.state)
         try:

@@ -15,7 +15,7 @@ TRAINERS: Mapping[str, TrainerKind] = {"ppo": PPO, "sb3": SB3, "command": COMMAN
 
 
 def find_trainer(name: str) -> TrainerKind:
-    """Return the kind of trainer with the given name, as `trainer.name` has checked it.
+    """Return the kind of trainer (PPO implementation) that has the given name.
 
     Raises:
         ExtensionError: An entry point of `unstuck.trainers` cannot be used.
@@ -29,7 +29,7 @@ def find_trainer(name: str) -> TrainerKind:
 
 
 def explain_unreached(config: SweepConfig, path: str) -> str:
-    """Explain why a setting would have no effect, as the trainer never gets the setting; empty if the trainer does.
+    """Explain why a setting has no effect, because the trainer never gets the setting; empty if the trainer does.
 
     Args:
         config: Settings of the sweep.
@@ -43,7 +43,7 @@ def explain_unreached(config: SweepConfig, path: str) -> str:
 
 
 def explain_limit(name: str, path: str, value: Any) -> str:
-    """Explain why a trainer cannot have a value of a setting; empty if the trainer can.
+    """Explain why a trainer does not support a value of a setting; empty if the trainer does.
 
     Args:
         name: Name of the trainer, as in `trainer.name`.

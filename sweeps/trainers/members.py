@@ -32,7 +32,7 @@ _SCHEDULES = {"lr": "lr_schedule", "clip_range": "clip_range_schedule"}
 
 @dataclass(frozen=True)
 class MemberSpec:
-    """Task of a `MemberTrainer`: one member of a trial.
+    """Task of a trainer of one member: configuration, random seed, length and folder of one member (seed) of a trial.
 
     Attributes:
         config: Complete configuration of the trial.
@@ -56,14 +56,14 @@ class MemberSpec:
 
 
 class MemberTrainer(Protocol):
-    """Protocol of a trainer of one member: one run of someone's own PPO, with one seed.
+    """Protocol of a trainer of one member (seed): one run of someone's own PPO implementation.
 
     Order of calls: `load_state` and `reset` if the member goes on from a saved state; then `apply` before each
     iteration, `effective` now and then, `state` after an iteration.
     """
 
     def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
-        """Train, and yield the metrics of each iteration, by the names of `rl.metrics`, as soon as the iteration ends.
+        """Train; yield each iteration's metrics, under the names in `rl.metrics`, as soon as the iteration ends.
 
         Args:
             done: Iterations of the trial that are done: above 0 after a resume.
@@ -73,34 +73,34 @@ class MemberTrainer(Protocol):
         """
 
     def state(self) -> bytes | None:
-        """Return the state of the training after the last iteration; None if the trainer cannot give up the state."""
+        """Return the training's state after the last iteration as bytes; None if the trainer cannot save one."""
 
     def load_state(self, state: bytes) -> bool:
-        """Go on from a state; return True if training goes on bit for bit, False if with other numbers.
+        """Load a saved training state; return True if training continues bit for bit, False if with other numbers.
 
         Raises:
             ValueError: The state is not of such a trainer.
         """
 
     def apply(self, settings: Settings) -> None:
-        """Put settings in force for the next iteration, whatever a restored state had in force.
+        """Set the settings for the next iteration; they replace those that a restored state had.
 
         Args:
             settings: All settings of `ppo`, by name without `ppo.`; `lr` and `clip_range` as their schedule says.
         """
 
     def effective(self) -> Mapping[str, float]:
-        """Return settings by name without `ppo.`, read back from where the next iteration uses them.
+        """Return the settings that the next iteration will use, by name without `ppo.`, as read back from the trainer.
 
         Infinite where a limit is off; without those that cannot be read back.
         """
 
     def reset(self, parts: Collection[str]) -> None:
-        """Set the named parts of a loaded state back to untrained; only names in the kind's `parts` are given."""
+        """Reset the named parts of a loaded state, such as the optimiser's, to untrained."""
 
 
 class MembersInTurn:
-    """Trainer of all members of a trial, one at a time; see `sweeps.trainers.protocol.Trainer`.
+    """Trainer of all members (seeds) of a trial, which trains the members in turn, one iteration each.
 
     Args:
         name: Name of the kind of trainer, as in `trainer.name`, which a snapshot keeps.
@@ -128,7 +128,7 @@ class MembersInTurn:
         self._apply_settings()
 
     def iterate(self) -> Metrics:
-        """Train each member for one iteration; return the metrics that all members have, one value a member.
+        """Train each member (seed) for one iteration; return the metrics that all members have, as arrays by name.
 
         Raises:
             ConfigError: The budget is used up, or a member ended before.
@@ -156,13 +156,13 @@ class MembersInTurn:
         return measured or {}
 
     def read_effective(self) -> Metrics:
-        """Return the settings of the next iteration that all members can read back; see `Trainer.read_effective`."""
+        """Return the next iteration's settings by name, one value for each seed, that all seeds can read back."""
         read = [member.effective() for member in self.members]
         shared = [name for name in read[0] if all(name in one for one in read)]
         return {name: np.array([one[name] for one in read], dtype=np.float64) for name in shared}
 
     def take_snapshot(self, history: Sequence[Any] | None = None) -> Snapshot:
-        """Copy the members' states, as far as members give them up, to a snapshot; see `Trainer.take_snapshot`."""
+        """Copy the states of all members (seeds), if they can be saved, to a snapshot (saved training state)."""
         states = [member.state() for member in self.members]
         arrays: Arrays = {
             f"{_STATE}{number}": np.frombuffer(state, dtype=np.uint8)
@@ -183,7 +183,7 @@ class MembersInTurn:
         return Snapshot(arrays, header)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of the same trial; see `Trainer.restore`."""
+        """Continue from a snapshot (saved training state) of the same trial."""
         states = self._read_states(snapshot)
         iteration = int(snapshot.header["learner"]["iteration"])
         require(
@@ -196,7 +196,7 @@ class MembersInTurn:
         self._apply_settings()
 
     def branch(self, snapshot: Snapshot, reset: Collection[str] = (), fresh: bool = False) -> None:
-        """Go on from a snapshot of another run, at iteration 0; see `Trainer.branch`."""
+        """Start from a snapshot (saved training state) of another run, counting iterations from 0 again."""
         states, own = self._read_states(snapshot), len(self.members)
         require(
             own == len(states) or (fresh and own % len(states) == 0),
@@ -210,7 +210,7 @@ class MembersInTurn:
         self._apply_settings()
 
     def _read_states(self, snapshot: Snapshot) -> list[bytes]:
-        """Return the members' states in a snapshot; raise `ConfigError` if there are none, or of another trainer."""
+        """Return each seed's saved state in a snapshot; raise `ConfigError` if there is none, or another trainer's."""
         layout = snapshot.header["layout"]
         theirs = layout.get("trainer", "ppo")
         require(theirs == self._name, f"the trainer must be {theirs}, as when saved, got {self._name}; set trainer")
@@ -227,7 +227,7 @@ class MembersInTurn:
         self._running = None
 
     def _apply_settings(self) -> None:
-        """Put the settings of the next iteration in force in each member."""
+        """Pass the next iteration's settings, schedules applied, to the trainer of each member (seed)."""
         left = self._budget.share_left(self.iteration, self.config.batch_size)
         settings = compute_settings(self.config, left)
         for member in self.members:
@@ -235,7 +235,7 @@ class MembersInTurn:
 
 
 def compute_settings(config: PPOConfig, left: float) -> dict[str, Any]:
-    """Return the settings of PPO by name; those with a schedule when the share `left` of the budget is left.
+    """Return PPO's settings by name; compute those with a schedule for the share `left` of the training that is left.
 
     Example:
         >>> compute_settings(PPOConfig(lr=0.5, lr_schedule="linear"), 0.25)["lr"]

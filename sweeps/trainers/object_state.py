@@ -39,11 +39,11 @@ _KIND, _ITEMS = "kind", "items"
 
 
 class UnsavableError(ValueError):
-    """Error: an object holds something that is neither a number, text, an array nor made of these."""
+    """Error that says that an object's state holds something other than numbers, text, arrays and containers."""
 
 
 def pack(value: Any, skip: Collection[str] = ()) -> bytes:
-    """Convert a value to bytes, together with the attributes of all objects inside.
+    """Convert a value (numbers, arrays, objects with attributes) to bytes, without pickle.
 
     Args:
         value: Numbers, text, arrays, tensors, random generators, containers and objects with attributes of that sort.
@@ -61,7 +61,7 @@ def pack(value: Any, skip: Collection[str] = ()) -> bytes:
 
 
 def unpack(packed: bytes, into: Any = None) -> Any:
-    """Rebuild the value that `pack` saved; its objects are the objects of `into`, with the saved attributes set.
+    """Rebuild the value that `pack` converted; set the saved attributes on the objects of `into`, of the same form.
 
     Args:
         packed: Bytes that `pack` returned.
@@ -85,7 +85,7 @@ class _Writer:
         self._open: set[int] = set()
 
     def capture(self, value: Any, where: str) -> Tree:
-        """Convert a value to JSON types, with arrays kept aside and the attributes of objects as dicts."""
+        """Convert a value to JSON types, with arrays stored separately and objects' attributes as dicts."""
         if value is None or type(value) in (bool, int, float, str):
             return value
         if isinstance(value, Tensor):
@@ -133,7 +133,7 @@ class _Reader:
         self._arrays = arrays
 
     def restore(self, tree: Tree, into: Any) -> Any:
-        """Convert a captured form back to the value, and set the attributes of the objects in `into`."""
+        """Convert the captured form (JSON and arrays) back to the value; set attributes of the objects in `into`."""
         if not isinstance(tree, dict):
             return tree
         return self._readers[tree[_KIND]](self, tree, into)

@@ -20,7 +20,7 @@ from unstuck.sweeps.trainers.protocol import TrainerKind, TrialSpec
 
 
 class LearnerTrainer:
-    """Trainer by our own learner; see `sweeps.trainers.protocol.Trainer`.
+    """Trainer by the built-in PPO learner, which trains all members (seeds) of a trial in one computation.
 
     Attributes:
         learner: Learner that trains the members.
@@ -31,47 +31,47 @@ class LearnerTrainer:
 
     @property
     def config(self) -> PPOConfig:
-        """Settings of PPO that the members share."""
+        """Settings of PPO that all members (seeds) share."""
         return self.learner.config
 
     @property
     def iteration(self) -> int:
-        """Iterations done, counted from where the trial starts."""
+        """Number of iterations trained since the trial's start."""
         return self.learner.iteration
 
     @property
     def last_iteration(self) -> int:
-        """Iterations that use up the budget."""
+        """Number of the iteration with which the training is complete."""
         return self.learner.last_iteration
 
     @property
     def resumed_exactly(self) -> bool:
-        """False once lanes had to start anew, or another device or libraries of other versions went on."""
+        """False if a resume could not be exact: environments started again, or device or library versions changed."""
         return self.learner.resumed_exactly
 
     def iterate(self) -> Metrics:
-        """Train all members for one iteration; see `Learner.iterate`."""
+        """Train all members (seeds) for one iteration; return metrics by name, one value for each seed."""
         return self.learner.iterate()
 
     def read_effective(self) -> Metrics:
-        """Return the settings of the next update; see `Learner.read_effective`."""
+        """Return the settings of the next update by name, one value for each seed, as read back from the learner."""
         return self.learner.read_effective()
 
     def take_snapshot(self, history: Sequence[Any] | None = None) -> Snapshot:
-        """Copy the learner's state to a snapshot; see `rl.checkpoint`."""
+        """Copy the learner's state to a snapshot (arrays and a header, ready to save), with a history of metrics."""
         return take_snapshot(self.learner, history)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of such a learner; see `Trainer.restore`."""
+        """Continue from a snapshot (saved training state) of a learner of the same form."""
         load_snapshot(snapshot, self.learner)
 
     def branch(self, snapshot: Snapshot, reset: Collection[str] = (), fresh: bool = False) -> None:
-        """Go on from a snapshot of another run, at iteration 0; see `rl.branch.start_branch`."""
+        """Start from a snapshot (saved training state) of another run, counting iterations from 0 again."""
         carry_over(snapshot, self.learner, [Part(name) for name in reset], fresh)
 
 
 def make_trainer(spec: TrialSpec) -> LearnerTrainer:
-    """Make an untrained trainer by our own learner; equal arguments lead to equal results of training."""
+    """Make an untrained trainer by the built-in learner; equal arguments lead to equal results of training."""
     config = spec.config
     return LearnerTrainer(
         make_learner(config.ppo, config.env, spec.seeds, spec.evaluation_seed, spec.data, budget=spec.budget)
@@ -79,7 +79,7 @@ def make_trainer(spec: TrialSpec) -> LearnerTrainer:
 
 
 def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budget | None = None) -> Learner:
-    """Make an untrained learner for all seeds of a trial, for use without trainer and checkpoint.
+    """Make an untrained learner for all seeds of a trial, for use without trainer or checkpoint.
 
     Args:
         config: Configuration of the trial.
@@ -94,12 +94,12 @@ def make_trial_learner(config: SweepConfig, data: FlowData | None, budget: Budge
 
 
 def check(config: SweepConfig, data: FlowData | None) -> None:
-    """Raise `ConfigError` for an environment that no learner can act in."""
+    """Raise `ConfigError` for an environment in which the learner cannot act, e.g. by the kind of its actions."""
     check_env(config.env, data)
 
 
 def estimate_memory(config: SweepConfig, data: FlowData | None) -> Callable[[int], int]:
-    """Return the function that estimates the bytes that a learner takes for a number of members."""
+    """Return a function from number of members (seeds) to memory in bytes that the learner takes."""
     vector = make_vec(config.env, [0], data)
     vector.close()
     evaluated = len(data.validation) if data else config.env.eval_episodes

@@ -24,7 +24,7 @@ RANDOMNESS = "randomness"
 
 @dataclass(frozen=True)
 class TrialSpec:
-    """Task of a trainer: the members of one trial, to be trained by one configuration.
+    """Task of a trainer: configuration, seeds, data and length of one trial, whose seeds are trained together.
 
     Attributes:
         config: Complete configuration of the trial.
@@ -44,7 +44,7 @@ class TrialSpec:
 
 
 class Trains(Protocol):
-    """Protocol of what trains members, one iteration after the other; our learner alone is an example.
+    """Protocol of anything that trains a trial's members (seeds), iteration by iteration, such as the learner.
 
     Attributes:
         config: Settings of PPO that the members train with.
@@ -62,20 +62,20 @@ class Trains(Protocol):
     def last_iteration(self) -> int: ...  # noqa: D102
 
     def iterate(self) -> Metrics:
-        """Train all members for one iteration; return metrics by the names of `rl.metrics`, one value a member.
+        """Train all members (seeds) for one iteration; return metrics by name, one value for each seed.
 
         The iteration's metrics hold `eval/episode_return` whenever the budget says that an evaluation is due.
         """
 
     def read_effective(self) -> Metrics:
-        """Return the settings of the next update, by name without `ppo.`, read back from where they are used.
+        """Return the settings that the next update will use, read back from the trainer, one value for each seed.
 
         One value a member; infinite where a limit is off; no entry for a setting that cannot be read back.
         """
 
 
 class Trainer(Trains, Protocol):
-    """Protocol of a trainer, which trains all members (seeds) of one trial, and gives up the state of the training.
+    """Protocol of a trainer, which trains all members (seeds) of one trial, and can save and load the training's state.
 
     Attributes:
         resumed_exactly: False once a restored training may go on with other numbers than the saved one would have.
@@ -85,17 +85,17 @@ class Trainer(Trains, Protocol):
     def resumed_exactly(self) -> bool: ...  # noqa: D102
 
     def take_snapshot(self, history: Sequence[Any] | None = None) -> Snapshot:
-        """Copy the state of the training to a snapshot, with a history of metrics."""
+        """Copy the state of the training to a snapshot (arrays and a header), with a history of metrics."""
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot of the same trial, by the trainer's own settings.
+        """Continue from a snapshot (saved training state) of the same trial, with the trainer's own settings.
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: The snapshot is not of such a trainer, or holds no state.
         """
 
     def branch(self, snapshot: Snapshot, reset: Collection[str] = (), fresh: bool = False) -> None:
-        """Go on, untrained so far, from a snapshot of another trial or run, at iteration 0, by the trainer's settings.
+        """Start from a snapshot of another trial or run, counting iterations from 0, with the trainer's own settings.
 
         Args:
             snapshot: State to start from. With `fresh` there may be several times as many members as were saved.
@@ -113,7 +113,7 @@ LIBRARIES = ("ray.tune", "torch", "pandas")
 
 @dataclass(frozen=True)
 class TrainerKind:
-    """Kind of trainer, which `trainer.name` chooses: how trainers are checked and made, and what they can do.
+    """Kind of trainer, chosen by `trainer.name`: functions that check and make trainers, and what such trainers can do.
 
     Attributes:
         title: Name for people.

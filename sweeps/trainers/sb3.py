@@ -24,7 +24,7 @@ _SAMPLE_BYTES = 4 * 64
 
 
 def make_trainer(spec: TrialSpec) -> MembersInTurn:
-    """Make an untrained trainer of all members of a trial."""
+    """Make an untrained trainer, by Stable-Baselines3, of all members (seeds) of a trial."""
     _require_library()
     from unstuck.sweeps.trainers.sb3_member import Sb3Member
 
@@ -40,7 +40,7 @@ def check(config: SweepConfig, data: FlowData | None) -> None:
 
 
 def estimate_memory(config: SweepConfig, data: FlowData | None) -> Callable[[int], int]:
-    """Return the function that roughly estimates the bytes that a number of members takes."""
+    """Return a function from number of members (seeds) to memory in bytes, roughly estimated."""
     member = _MEMBER_BYTES + config.ppo.batch_size * _SAMPLE_BYTES
     return lambda members: _LIBRARY_BYTES + members * member
 

@@ -12,7 +12,7 @@ from unstuck.sweeps.trainers.sb3_model import make_model
 
 
 class Sb3Evaluator:
-    """Evaluator of one member: greedy episodes in environments of their own.
+    """Evaluator of one member (seed) by greedy episodes, in separate environments.
 
     Args:
         spec: The member; the environments are made as for training.
@@ -27,7 +27,7 @@ class Sb3Evaluator:
         self._env = env
 
     def evaluate(self, model: PPO) -> float:
-        """Play the evaluation episodes, at each call the same, in all lanes side by side; return the mean return."""
+        """Play the same evaluation episodes at each call, in parallel environments; return the mean return."""
         normalizer, trained = unwrap_vec_normalize(self._env), model.get_vec_normalize_env()
         if normalizer is not None and trained is not None:
             normalizer.training = normalizer.norm_reward = False
@@ -40,7 +40,7 @@ class Sb3Evaluator:
         return float(np.mean(returns))
 
     def _play(self, model: PPO, seed: int, most: int) -> list[float]:
-        """Play one episode in each of the first lanes, `most` of them at most; return each return.
+        """Play one episode in each of the first `most` environments at most; return a list of the episodes' returns.
 
         A return is that of the lane's `Monitor` wrapper if there is one.
         """

@@ -53,7 +53,7 @@ _HEADS = {"policy_head": ("action_net.", "log_std"), "value_head": ("value_net."
 
 
 class Sb3Member:
-    """Trainer of one member by Stable-Baselines3's PPO; see `MemberTrainer`.
+    """Trainer of one member (seed) by Stable-Baselines3's PPO.
 
     Attributes:
         model: The model that trains.
@@ -73,7 +73,7 @@ class Sb3Member:
         self._evaluator: Sb3Evaluator | None = None
 
     def iterations(self, done: int) -> Iterator[Mapping[str, float]]:
-        """Train; yield the metrics of each iteration, by our names, as soon as the iteration ends."""
+        """Train with Stable-Baselines3; yield each iteration's metrics, by the names in `rl.metrics`."""
         last = self._spec.budget.iterations(self._spec.config.ppo.batch_size)
         for iteration in range(done + 1, last + 1):
             with use_one_thread(), self._randomness.lend():
@@ -88,7 +88,7 @@ class Sb3Member:
             yield measured
 
     def state(self) -> bytes:
-        """Return as bytes all that the next iteration depends on, and the attributes of the user's callbacks."""
+        """Return as bytes all that the next iteration depends on: model, environments, random state, callbacks."""
         model = self.model
         lanes = _try_to_pack([_list_layers(self._env()), {name: getattr(model, name) for name in _SEEN}], _LINKS)
         parts = {
@@ -102,7 +102,7 @@ class Sb3Member:
         return pack({name: np.frombuffer(part, dtype=np.uint8) for name, part in parts.items()})
 
     def load_state(self, state: bytes) -> bool:
-        """Load a saved state, but keep the present settings; return True if training goes on bit for bit.
+        """Load a saved state, but keep the present settings; return True if training will continue bit for bit.
 
         Lanes that could not be saved, or are others by now, start anew from seeds of the member's own.
 
@@ -125,7 +125,7 @@ class Sb3Member:
         return goes_on
 
     def apply(self, settings: Settings) -> None:
-        """Put settings in force in model, rollout buffer and optimiser, whatever was in force before."""
+        """Set settings in model, rollout buffer and optimiser; they replace those set before."""
         model = self.model
         model.learning_rate, model.lr_schedule = settings["lr"], FloatSchedule(settings["lr"])
         for group in model.policy.optimizer.param_groups:
@@ -142,7 +142,7 @@ class Sb3Member:
         model.rollout_buffer.gamma, model.rollout_buffer.gae_lambda = settings["gamma"], settings["gae_lambda"]
 
     def effective(self) -> Mapping[str, float]:
-        """Return the settings of the next update, read where `collect_rollouts` and `train` will read them.
+        """Return the settings that the next update will use, read from where `collect_rollouts` and `train` read them.
 
         NaN for a setting of which two places hold different values.
         """
@@ -165,7 +165,7 @@ class Sb3Member:
         return {name: _join_alike(values) for name, values in found.items() if values}
 
     def reset(self, parts: Collection[str]) -> None:
-        """Set the named parts of a loaded state back to untrained: see `rl.branch.Part`."""
+        """Reset the named parts of a loaded state, such as the value head or Adam's moments, to untrained."""
         before = unpack(self._untrained)
         now = unpack(pack(self._list_parts()))
         for part in parts:
@@ -188,7 +188,7 @@ class Sb3Member:
         return env
 
     def _start(self, is_fresh: bool) -> None:
-        """Prepare the model for training, once, as `learn` does; a fresh start resets the environments."""
+        """Prepare the model for training, once, as `learn` does; if `is_fresh`, also reset the environments."""
         if self._is_started:
             return
         self._is_started = True
@@ -199,7 +199,7 @@ class Sb3Member:
         self._callback.on_training_start({"self": model, "total_timesteps": budget.steps}, {})
 
     def _train(self) -> bool:
-        """Collect a rollout and update, as an iteration of `learn`; return False if a callback ends the training."""
+        """Collect a rollout and update the model, as `learn` does; return False if a callback ends the training."""
         model = self.model
         if not model.collect_rollouts(self._env(), self._callback, model.rollout_buffer, n_rollout_steps=model.n_steps):
             return False
@@ -208,7 +208,7 @@ class Sb3Member:
         return True
 
     def _measure(self) -> dict[str, float]:
-        """Return the metrics of the iteration, the model's own by our names and the probe's; write out the log."""
+        """Return the iteration's metrics by our names, from the model's logger and the probe; write the model's log."""
         from unstuck.analysis.history.names import DIALECTS, translate_metrics  # late: it brings pandas
 
         model = self.model
@@ -223,14 +223,14 @@ class Sb3Member:
         return {ours: times * float(logged[theirs]) for theirs, (ours, times) in renamed.items()} | self._probe.last
 
     def _evaluate(self) -> float:
-        """Return the mean return of greedy episodes, the same ones each time, by the training's normalisers."""
+        """Play the same greedy episodes each time, with the training's normalisers; return the mean return."""
         if self._evaluator is None:
             self._evaluator = Sb3Evaluator(self._spec)
         with use_one_thread():
             return self._evaluator.evaluate(self.model)
 
     def _list_parts(self) -> dict[str, Any]:
-        """Return networks, Adam's moments and normalisers by the name of the part, as plain values."""
+        """Return networks, Adam's moments and normalisers as plain values, by name of the part that can be reset."""
         normalizer = self.model.get_vec_normalize_env()
         return {
             "policy": dict(self.model.policy.state_dict()),
@@ -247,7 +247,7 @@ class Sb3Member:
         _set_moments(getattr(normalizer, "ret_rms", None), parts["return_normalizer"])
 
     def _load_lanes(self, lanes: bytes) -> bool:
-        """Restore environments and last observations from saved bytes; return False if they had to be reset instead."""
+        """Restore environments and last observations from bytes; return False if they were reset instead."""
         env = self._env()
         env.reset()
         try:
@@ -310,7 +310,7 @@ def _list_layers(env: VecEnv) -> list[Any]:
 
 
 def _try_to_pack(value: Any, skip: Collection[str]) -> bytes:
-    """Return a packed value; empty for a value that cannot be saved."""
+    """Convert a value to bytes by `pack`; return empty bytes for a value that cannot be saved."""
     try:
         return pack(value, skip)
     except UnsavableError:
@@ -326,14 +326,14 @@ def _try_to_unpack(packed: bytes, into: Any) -> bool:
 
 
 def _read_moments(moments: Any) -> Any:
-    """Return mean, variance and count of a `RunningMeanStd`, or of each in a dict; None for none."""
+    """Return mean, variance and count of a `RunningMeanStd`, or of each in a dict; None if there is none."""
     if isinstance(moments, Mapping):
         return {name: _read_moments(one) for name, one in moments.items()}
     return None if moments is None else [np.copy(moments.mean), np.copy(moments.var), float(moments.count)]
 
 
 def _set_moments(moments: Any, values: Any) -> None:
-    """Set mean, variance and count of a `RunningMeanStd`, or of each in a dict; do nothing without one or without."""
+    """Set mean, variance and count of a `RunningMeanStd`, or of each in a dict; do nothing if one is None."""
     if isinstance(moments, Mapping):
         for name, one in moments.items():
             _set_moments(one, (values or {}).get(name))
@@ -360,7 +360,7 @@ def _call(schedule: Any, left: float) -> float:
 
 
 def _join_alike(values: Sequence[float | None]) -> float:
-    """Return the value that all places hold (infinity for None), or NaN if the places differ."""
+    """Return the value if all places hold the same one (infinity for None), or NaN if the places differ."""
     if any(value != values[0] for value in values):
         return math.nan
     return math.inf if values[0] is None else float(values[0])

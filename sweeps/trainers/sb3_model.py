@@ -43,7 +43,7 @@ FIXED = ("num_envs", "normalize_observations", "normalize_returns", "hidden_size
 
 @dataclass(frozen=True)
 class Sb3Settings:
-    """Settings of one run, as `make(settings)` of the user's script gets them.
+    """Settings of one run, passed to the function `make(settings)` of the user's script.
 
     Attributes:
         arguments: Keyword arguments for Stable-Baselines3's `PPO`, by its own names, with seed and `policy_kwargs`.
@@ -75,7 +75,7 @@ class Model:
 
 
 def collect_settings(config: SweepConfig, seed: int) -> Sb3Settings:
-    """Return the settings of a run in the words of Stable-Baselines3.
+    """Return the settings of one run under Stable-Baselines3's names, for the user's script.
 
     Example:
         >>> collect_settings(SweepConfig(), 3).arguments["ent_coef"]
@@ -103,7 +103,7 @@ def collect_settings(config: SweepConfig, seed: int) -> Sb3Settings:
 
 
 def make_model(config: SweepConfig, seed: int) -> Model:
-    """Make the model of a run, untrained, by `trainer.make` or by our own script.
+    """Make an untrained model for one seed, by the user's function `trainer.make` or by the built-in script.
 
     Raises:
         ConfigError: The user's script cannot be imported, fails, or makes something else.
@@ -174,7 +174,7 @@ def close(model: PPO) -> None:
 
 
 def find_differences(model: PPO, config: PPOConfig) -> list[tuple[str, Any, Any]]:
-    """List the settings of a model that differ from ours: name, our value, and the model's."""
+    """List the settings in which a model differs from the configuration: name, our value, and the model's."""
     found = read_settings(model)
     ours = {name: getattr(config, name) for name in found}
     return [(name, ours[name], value) for name, value in found.items() if not _is_alike(value, ours[name])]
@@ -187,7 +187,7 @@ def _is_alike(one: Any, other: Any) -> bool:
 
 
 def read_settings(model: PPO) -> dict[str, Any]:
-    """Return the settings that a model was made with, by our names; those that cannot be told are left out."""
+    """Return the settings that a model was made with, by our names; leave out those that cannot be read."""
     normalizer = model.get_vec_normalize_env()
     clip_vf = model.clip_range_vf
     found: dict[str, Any] = {
@@ -207,7 +207,7 @@ def read_settings(model: PPO) -> dict[str, Any]:
 
 
 def read_layers(model: PPO) -> dict[str, tuple[int, ...]]:
-    """Return the hidden layers of a model by our name, if policy and critic have equal ones; else nothing."""
+    """Return a model's hidden layer sizes under our setting's name, if policy and critic agree; else empty."""
     extractor = getattr(model.policy, "mlp_extractor", None)
     towers = [getattr(extractor, name, None) for name in ("policy_net", "value_net")]
     sizes = {

@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _obey(told: bytes, process: "subprocess.Popen[bytes]", grace_s: float) -> None:
-    """Pause the command, let it go on, or end it where the pipe has closed and nothing was told."""
+    """Obey the word read from the pipe: pause or resume the command; end the command if the pipe was closed."""
     if told == PAUSE:
         _signal(process, signal.SIGSTOP)
     elif told == RESUME:
@@ -48,7 +48,7 @@ def _obey(told: bytes, process: "subprocess.Popen[bytes]", grace_s: float) -> No
 
 
 def _end(process: "subprocess.Popen[bytes]", grace_s: float) -> None:
-    """Ask all processes of the command to end, and kill those that have not ended after the grace."""
+    """Ask all processes of the command to end, and kill those still running after `grace_s` seconds."""
     _signal(process, signal.SIGTERM)
     _signal(process, signal.SIGCONT)  # a paused process would not hear it
     deadline = time.monotonic() + grace_s

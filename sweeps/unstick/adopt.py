@@ -10,7 +10,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def adopt_recorded_unstick(config: SweepConfig) -> SweepConfig:
-    """Return the recorded configuration of a resumed unstick; take from `config` only what a resume may change.
+    """Return the recorded configuration of a resumed unstick sweep; take from `config` only what a resume may change.
 
     A configuration of another sweep is returned unchanged.
 
@@ -35,7 +35,7 @@ def adopt_recorded_unstick(config: SweepConfig) -> SweepConfig:
 
 
 def _refuse_changes(config: SweepConfig, recorded: SweepConfig) -> None:
-    """Raise `SweepError` for a setting that differs from the recorded one and from the default."""
+    """Raise `SweepError` for a setting that differs from both the recorded value and the default."""
     default = SweepConfig()
     for group in ("unstick", "ppo", "env"):
         given, before, usual = (getattr(one, group) for one in (config, recorded, default))

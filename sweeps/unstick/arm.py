@@ -13,7 +13,7 @@ START, PARENT, RESET = "branch.start", "branch.parent", "branch.reset"
 
 @dataclass(frozen=True)
 class ArmRecord:
-    """Arm of an unstick as the ledger keeps it: settings that differ from the run, reason and what is carried over.
+    """Record of an arm (branch of a stuck run): changed settings, reason, and which parts of the saved state are kept.
 
     Attributes:
         values: Settings that differ from the control, by dotted path, `branch.*` included.
@@ -32,11 +32,11 @@ class ArmRecord:
     carried: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Convert the arm to a dict for the ledger."""
+        """Convert an arm (branch of a stuck run) to a dict to store in the Optuna study."""
         return {**asdict(self), "values": dict(self.values)}
 
     def to_point(self) -> dict[str, Any]:
-        """Convert the arm's values to a point of `sampler.points`, nested by group."""
+        """Convert an arm's (branch's) changed settings to a nested dict as in `sampler.points`."""
         point: dict[str, Any] = {}
         for path, value in self.values.items():
             group, _, name = path.partition(".")
@@ -45,7 +45,7 @@ class ArmRecord:
 
 
 def describe_values(values: Mapping[str, Any]) -> str:
-    """Describe an arm's values in words, for screen and messages.
+    """Describe the changed settings of an arm (branch of a stuck run) in words, for messages.
 
     Example:
         >>> describe_values({"ppo.lr": 0.001, "branch.start": "anew"}), describe_values({})

@@ -30,7 +30,7 @@ _NEARLY = 0.05
 
 
 def build_arms(config: SweepConfig, diagnosis: Diagnosis) -> list[ArmRecord]:
-    """Build the arms of the first stage, the control first, from the setting `arms`.
+    """Build the first round of arms (branches of the stuck run), the unchanged control first, from `arms`.
 
     Args:
         config: Configuration of the unstick's control, with `arms` and `unstick` as composed.
@@ -57,14 +57,14 @@ def build_arms(config: SweepConfig, diagnosis: Diagnosis) -> list[ArmRecord]:
 
 
 def explain_left_out(config: SweepConfig, diagnosis: Diagnosis) -> str:
-    """Explain which prescribed arms the run's trainer cannot train; empty if it can train all of them."""
+    """Explain which branches that the diagnosis suggests cannot be trained by the run's trainer; empty if all can."""
     proposals = propose_arms(diagnosis) if PRESCRIBED in config.arms else []
     records = [_from_proposal(proposal, config) for proposal in proposals]
     return "; ".join(dict.fromkeys(filter(None, (_explain_trainer(arm.values, config) for arm in records))))
 
 
 def list_single_changes(config: SweepConfig) -> Iterator[Proposal]:
-    """Yield one proposal for each factor in `FACTORS`, on the run's own values; none for a coefficient of 0."""
+    """Yield one proposed change for each factor in `FACTORS`, which multiplies a value of the run; skip values of 0."""
     for path, factors in FACTORS.items():
         value = read_setting(config, path)
         for factor in factors if value > 0 else ():
@@ -74,13 +74,13 @@ def list_single_changes(config: SweepConfig) -> Iterator[Proposal]:
 
 
 def combine_changes(config: SweepConfig) -> dict[str, Any]:
-    """Return the combined change of a later stage, `COMBINED` times the run's values, by dotted path."""
+    """Return the settings of a later round's combined change, `COMBINED` times the run's values, by dotted path."""
     values = {path: read_setting(config, path) for path in COMBINED}
     return {path: scale(value, COMBINED[path]) for path, value in values.items() if value > 0}
 
 
 def scale(value: float, factor: float) -> float:
-    """Multiply a setting by a factor, rounded to one digit where the result is near one, else to two digits.
+    """Multiply a setting by a factor, and round to one digit if close to the exact product, else to two digits.
 
     Example:
         >>> scale(3e-4, 5 / 3), scale(1.5, 10 / 3), scale(0.14, 2)
@@ -113,7 +113,7 @@ def _from_proposal(proposal: Proposal, config: SweepConfig) -> ArmRecord:
 
 
 def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRecord:
-    """Read an arm of the user's own; complete what the arm resets unless the arm says so itself."""
+    """Read a branch (arm) that the user defined; decide which parts of the saved state to reset unless given."""
     point = parse_point(item, config, where)
     if reason := _explain_unfit(point, config):
         raise ConfigError(f"{where} cannot run: {reason}")
@@ -131,7 +131,7 @@ def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRe
 
 
 def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> bool:
-    """Return True if an arm differs from the control and from all other arms, by what would be trained."""
+    """Return True if training a branch (arm) would differ from the control and from all other branches."""
 
     def key(one: ArmRecord) -> dict[str, Any]:
         return {path: value for path, value in one.values.items() if value != read_setting(config, path)}
@@ -140,7 +140,7 @@ def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> b
 
 
 def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
-    """Explain which of an arm's PPO settings contradict each other; empty if the arm can run."""
+    """Explain which PPO settings of a branch (arm) contradict each other; empty if the branch can run."""
     changes = {path.partition(".")[2]: value for path, value in values.items() if path.startswith("ppo.")}
     try:
         replace(config.ppo, **changes)
@@ -150,7 +150,7 @@ def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
 
 
 def _explain_trainer(values: Mapping[str, Any], config: SweepConfig) -> str:
-    """Explain why the run's trainer cannot train an arm; empty if it can."""
+    """Explain why the run's trainer cannot train a branch (arm) with the given values; empty if it can."""
     name, kind = config.trainer.name, find_trainer(config.trainer.name)
     reasons = [explain_limit(name, path, value) for path, value in values.items()]
     reasons += [explain_unreached(config, path) for path in values]

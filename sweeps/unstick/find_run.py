@@ -25,7 +25,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class ParentRun:
-    """Run to branch: complete configuration, checkpoint, and where the run is on record.
+    """Stuck run to branch: complete configuration, checkpoint, and where the run is recorded.
 
     Attributes:
         name: Name for people: `SWEEP/7`, or the path of a checkpoint without a sweep.
@@ -48,7 +48,7 @@ class ParentRun:
     reference: str = ""
 
     def require_unchanged(self, copy: Path) -> None:
-        """Raise `SweepError` if the copy of the checkpoint is of a later iteration, so the run was still training."""
+        """Raise `SweepError` if the copied checkpoint is later than the one read first: the run still trains."""
         now = read_branch_point(copy).iteration
         if now != self.point.iteration:
             raise SweepError(
@@ -57,7 +57,7 @@ class ParentRun:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the unstick's ledger keeps of the run: name, sweep, trial, MLflow run, iteration and steps."""
+        """Return what the study stores about the branched run: name, sweep, trial, MLflow run, iteration and steps."""
         return {
             "name": self.name,
             "reference": self.reference,
@@ -70,7 +70,7 @@ class ParentRun:
 
 
 def find_run(config: SweepConfig) -> ParentRun:
-    """Find the run that `config.run` names, with settings, checkpoint and records.
+    """Find the run to branch, which `config.run` names, with settings, checkpoint and records.
 
     Args:
         config: Composed configuration of the unstick; of a checkpoint without a sweep also environment and data.
@@ -113,7 +113,7 @@ def _list_sweeps(folder: Path, run: str) -> str:
 
 
 def _find_trial_of(file: Path) -> tuple[str, int, Path] | None:
-    """Return sweep, number and folder of all sweeps for a checkpoint that lies in a sweep's folder; else None."""
+    """Find sweep name, trial number and the sweeps' folder of a checkpoint in a sweep's folder; None elsewhere."""
     own, name = file.parent.parent.parent, file.parent.name
     if not config_file(own).is_file() or file.parent.parent != trials_folder(own) or not name.isdigit():
         return None
@@ -121,7 +121,7 @@ def _find_trial_of(file: Path) -> tuple[str, int, Path] | None:
 
 
 def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> ParentRun:
-    """Load a recorded trial as the run to branch; for flows that were moved, `data.path` of the unstick counts."""
+    """Load a recorded trial as the run to branch; use the caller's `data.path` if the network flows were moved."""
     own = find_sweep(sweep, folder, *_find_urls(sweep, folder, config))
     if own.format < _FORMAT and own.env.id == TRIAGE:
         raise SweepError(
@@ -147,14 +147,14 @@ def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> P
 
 
 def _find_urls(sweep: str, folder: Path, config: SweepConfig) -> tuple[str | None, str | None]:
-    """Return the database URLs of the unstick where the run's sweep has some of its own, whose passwords are masked."""
+    """Return the present database URLs where the run's sweep has its own, whose saved passwords are masked."""
     own = load_sweep((folder / sweep).absolute()).tracking
     mine = config.tracking
     return mine.optuna_url if own.optuna_url else None, mine.mlflow_url if own.mlflow_url else None
 
 
 def _load_lone(file: Path, config: SweepConfig) -> ParentRun:
-    """Load a checkpoint that belongs to no sweep: settings of PPO from the file, all else from the command line."""
+    """Load a checkpoint outside any sweep as the run to branch: PPO's settings from the file, others from `config`."""
     point = read_branch_point(file)
     if any(one != point.configs[0] for one in point.configs):
         raise CheckpointError(f"{file} must hold members with the same settings, got several; branch a run of one")

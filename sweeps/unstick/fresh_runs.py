@@ -42,7 +42,7 @@ Values = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Lineage:
-    """Configurations, one after another, that trained a state since the run was branched.
+    """Configurations that trained a saved state, one after another, since the run was branched.
 
     Attributes:
         configs: The configurations, the oldest first; each goes on from the last state of the one before.
@@ -57,7 +57,7 @@ class Lineage:
 
 @dataclass(frozen=True)
 class Task:
-    """Task for one process: some repeats (fresh seeds) of one lineage, trained together.
+    """Task for one process: train some repeats (fresh seeds) of a chain of configurations.
 
     Attributes:
         name: Name of the lineage.
@@ -71,7 +71,7 @@ class Task:
 
 
 def train_repeats(lineage: Lineage, data: FlowData | None, repeats: range) -> Values:
-    """Train some repeats of a lineage with fresh randomness; return the value of each repeat's members.
+    """Train repeats of a chain of configurations with fresh seeds; return the final values of each repeat's seeds.
 
     Args:
         lineage: What to train.
@@ -92,7 +92,7 @@ def train_repeats(lineage: Lineage, data: FlowData | None, repeats: range) -> Va
 def _make_trainer(
     config: SweepConfig, lineage: Lineage, data: FlowData | None, repeats: range, before: Snapshot | None
 ) -> Trainer:
-    """Make the trainer of one configuration: from the state before, else from the run's checkpoint, else untrained."""
+    """Make a trainer that starts from the snapshot `before`, or else from the run's checkpoint, or else untrained."""
     members, seed = config.sweep.seeds, config.sweep.seed
     seeds = make_member_seeds(seed, members * repeats.stop, "verdict")[members * repeats.start :]
     if before is None:
@@ -117,7 +117,7 @@ def train_fresh(
     report: Callable[[str, int, Sequence[float]], None],
     is_over: Callable[[], bool],
 ) -> dict[str, Values] | None:
-    """Train several repeats of each lineage, on as many cores as there are, and return the values by lineage.
+    """Train repeats of each chain of configurations on all cores; return the values by name, or None if told to stop.
 
     Args:
         lineages: What to train, by name; all have equally many members.
@@ -154,7 +154,7 @@ def train_fresh(
 
 
 def _divide(lineages: Mapping[str, Lineage], repeats: int, cores: int, data: FlowData | None) -> list[Task]:
-    """Divide the repeats of all lineages into tasks: enough to use all cores, each small enough for the memory."""
+    """Divide the repeats of all chains of configurations into tasks that use all cores and fit the memory."""
     tasks = []
     for name, lineage in lineages.items():
         fitting = min(count_fitting_members(one, data, MEMBERS_AT_ONCE, cores) for one in lineage.configs)
@@ -168,7 +168,7 @@ def _divide(lineages: Mapping[str, Lineage], repeats: int, cores: int, data: Flo
 def _train_here(
     tasks: Sequence[Task], data: FlowData | None, cores: int, is_over: Callable[[], bool]
 ) -> Iterator[tuple[Task, Values]]:
-    """Train tasks one after another in the present process; yield each task with the values; end early if asked."""
+    """Train tasks one by one in the present process; yield each task with the values; end early if asked to."""
     for task in tasks:
         if is_over():
             return
@@ -178,7 +178,7 @@ def _train_here(
 def _train_in_processes(
     tasks: Sequence[Task], data: FlowData | None, cores: int, is_over: Callable[[], bool]
 ) -> Iterator[tuple[Task, Values]]:
-    """Train tasks in processes side by side; yield each finished task with its values; end early if asked to stop."""
+    """Train tasks in parallel processes; yield each finished task with the values; end early if `is_over` says so."""
     before = set(multiprocessing.active_children())
     context, waiting = multiprocessing.get_context("spawn"), dict[Future[Values], Task]()
     executor = ProcessPoolExecutor(min(cores, len(tasks)), context, initializer=_enter_process, initargs=(data,))
@@ -209,7 +209,7 @@ _OF_THE_TERMINAL = {signal.SIGINT, signal.SIGHUP}
 
 @contextmanager
 def _block_signals() -> Iterator[None]:
-    """Block signals of the terminal; processes started meanwhile never get any: the driver ends them."""
+    """Block the terminal's signals for processes started inside the block: only the main process ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, _OF_THE_TERMINAL)
     try:
         yield
@@ -218,7 +218,7 @@ def _block_signals() -> Iterator[None]:
 
 
 def _enter_process(data: FlowData | None) -> None:
-    """Prepare a training process: keep the flows, and end the process when the driver's process ends in any way."""
+    """Prepare a training process: store the data, and end the process whenever the main process ends."""
     _HELD["data"] = data
     threading.Thread(target=_end_with_driver, daemon=True).start()
 

@@ -37,7 +37,7 @@ _EXAMPLE = "write {metric: eval/f1, above: 0.3, iterations: [1, null]}"
 
 
 class Bound(StrEnum):
-    """Kinds of bound that a check in `milestones.checks` can set; each value is the key in YAML.
+    """Kinds of bound that a milestone in `milestones.checks` can set on a metric; each value is the key in YAML.
 
     Attributes:
         ABOVE: The metric lies above a number.
@@ -55,18 +55,18 @@ class Bound(StrEnum):
 
     @property
     def is_relative(self) -> bool:
-        """True for a bound that depends on the run's level before the branch."""
+        """True for a kind of bound that is relative to the metric's level before the run was branched."""
         return self in (Bound.RISES_BY, Bound.FALLS_BY, Bound.IMPROVES_BY)
 
     @property
     def side(self) -> "Bound":
-        """`ABOVE` or `BELOW`: where the metric has to lie."""
+        """Return on which side of the limit the metric has to lie, as `ABOVE` or `BELOW`."""
         return Bound.ABOVE if self in (Bound.ABOVE, Bound.RISES_BY) else Bound.BELOW
 
 
 @dataclass(frozen=True)
 class Check:
-    """One entry of `milestones.checks`, checked, with the names and numbers in force.
+    """Checked entry of `milestones.checks`: a metric, a kind of bound and a window of iterations.
 
     Attributes:
         metric: Name of the metric, as in `rl.metrics`.
@@ -85,7 +85,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Milestone:
-    """A bound on a metric in numbers, and the window in which the bound has to hold.
+    """Milestone: a limit for a metric, and the window of iterations in which a branch has to keep the limit.
 
     Attributes:
         number: Place among the sweep's milestones, from 1.
@@ -106,11 +106,11 @@ class Milestone:
     why: str = ""
 
     def holds(self, value: float) -> bool:
-        """Return True if a value lies on the right side of the limit; not a number lies on neither."""
+        """Return True if a value lies on the right side of the milestone's limit; NaN never does."""
         return value > self.limit if self.side is Bound.ABOVE else value < self.limit
 
     def decide(self, iteration: int, value: float | None) -> MilestoneRecord:
-        """Make the record of the decision at an iteration; a missing value misses the milestone."""
+        """Make the record that a value passes or misses the milestone at an iteration; a missing value misses."""
         return MilestoneRecord(
             number=self.number,
             metric=self.metric,
@@ -125,7 +125,7 @@ class Milestone:
 
 
 def parse_checks(config: SweepConfig) -> tuple[Check, ...]:
-    """Check the entries of `milestones.checks` and return them, typed.
+    """Check the entries of `milestones.checks`, and return the entries as typed objects.
 
     Raises:
         ConfigError: An entry has no metric, bound or window that can be judged in this sweep.
@@ -168,7 +168,7 @@ def _is_number(value: object) -> bool:
 
 
 def _parse_metric(metric: Any, where: str, config: SweepConfig) -> str:
-    """Return the name of the metric that a check names; raise an error if the sweep does not measure the metric."""
+    """Return the name of the metric in a milestone's entry; raise an error if the sweep does not measure it."""
     if metric == OBJECTIVE:
         return config.sweep.metric
     evaluated = (*metrics.EVAL, metrics.F1_TRAIN) if config.env.id == TRIAGE else (metrics.EVAL_RETURN,)
@@ -186,7 +186,7 @@ def _parse_metric(metric: Any, where: str, config: SweepConfig) -> str:
 
 
 def _require_gain(metric: Any, bound: Bound, where: str, config: SweepConfig) -> None:
-    """Raise an error for a milestone that the objective could pass by becoming worse than before the branch."""
+    """Raise an error for a milestone that a branch could pass although the sweep's metric became worse."""
     better = Bound.RISES_BY if config.sweep.mode == "max" else Bound.FALLS_BY
     require(
         metric != OBJECTIVE or not bound.is_relative or bound is better,
@@ -196,7 +196,7 @@ def _require_gain(metric: Any, bound: Bound, where: str, config: SweepConfig) ->
 
 
 def _parse_window(window: Any, where: str, config: SweepConfig) -> tuple[int, int]:
-    """Return the first and last iteration of a check's window; refuse one that no evaluation of an arm can decide."""
+    """Return the first and last iteration of a milestone's window; refuse one without any evaluation in it."""
     where, length, every = f"{where}.iterations", config.unstick.iterations, config.ppo.eval_every
     is_window = isinstance(window, list | tuple) and len(window) == 2 and type(window[0]) is int
     require(
@@ -220,7 +220,7 @@ def _parse_window(window: Any, where: str, config: SweepConfig) -> tuple[int, in
 
 
 def set_milestones(config: SweepConfig, history: Sequence[Record]) -> tuple[Milestone, ...]:
-    """Compute the milestones of a sweep in numbers, from `milestones.checks` and the run's records before the branch.
+    """Compute the limits of a sweep's milestones, from `milestones.checks` and the run's metrics before the branch.
 
     Args:
         config: Settings of the sweep.
@@ -237,7 +237,7 @@ def set_milestones(config: SweepConfig, history: Sequence[Record]) -> tuple[Mile
 
 
 def _find_limit(check: Check, history: Sequence[Record], where: str, env_id: str) -> tuple[float, str]:
-    """Compute the limit of a check: the number given, or the level before the branch plus some standard deviations.
+    """Compute a milestone's limit, with a text on how: a given number, or the level before plus standard deviations.
 
     The level is the mean of the run's last `LEVEL_EVALUATIONS` finite values: of evaluations, for a `train/` metric of
     iterations. The standard deviation is that of the same values, with n - 1, and at least 1 % of the level. A limit
@@ -268,7 +268,7 @@ def _find_limit(check: Check, history: Sequence[Record], where: str, env_id: str
 
 
 def read_milestones(config: SweepConfig) -> tuple[Milestone, ...]:
-    """Return the milestones of a sweep whose folder exists; none if the sweep branches no run.
+    """Return the milestones (limits for metrics) of a sweep whose folder exists; empty if the sweep branches no run.
 
     Raises:
         ConfigError: A check cannot be judged.
@@ -282,7 +282,7 @@ def read_milestones(config: SweepConfig) -> tuple[Milestone, ...]:
 
 
 class MilestoneWatch:
-    """Watch over a sweep's running arms, which decides each arm's milestones as their windows end.
+    """Watch over running branches (arms), which decides each one's milestones when the windows end.
 
     Args:
         milestones: Milestones of the sweep; none for a sweep that branches no run.
@@ -293,7 +293,7 @@ class MilestoneWatch:
         self._milestones, self._axis = milestones, axis
 
     def decide(self, trial: LiveTrial, has_ended: bool) -> list[MilestoneRecord]:
-        """Decide the milestones of a trial that can be decided now, note them in the trial, and return the new ones.
+        """Decide the milestones of a trial that are due, and store the results in the trial; return the new results.
 
         Args:
             trial: Trial with all records that were received.
@@ -311,7 +311,7 @@ class MilestoneWatch:
         return new
 
     def _list_evaluations(self, trial: LiveTrial, milestone: Milestone) -> list[tuple[int, float | None]]:
-        """List a trial's evaluations within a milestone's window: the iteration, and the metric if it was measured."""
+        """List a trial's evaluations within a milestone's window: iteration, and the metric's value or None."""
         numbered = [(self._count_iterations(record.step), record.metrics) for record in trial.records]
         return [
             (iteration, measured.get(milestone.metric))
@@ -320,7 +320,7 @@ class MilestoneWatch:
         ]
 
     def _count_iterations(self, step: int) -> int:
-        """Convert a step of a trial to iterations of the unchanged configuration, by which windows are counted.
+        """Convert a trial's step to iterations of the unchanged configuration, in which windows are counted.
 
         Where arms differ in the size of a rollout, steps are environment steps, and the last update may go beyond.
         """
@@ -328,14 +328,14 @@ class MilestoneWatch:
 
 
 def _decide(milestone: Milestone, evaluations: Sequence[tuple[int, float | None]], reached: int) -> MilestoneRecord:
-    """Decide a milestone from a trial's evaluations within the window, and the last iteration that was reached."""
+    """Decide if a trial passes a milestone, from the evaluations in the window and the last iteration reached."""
     if reached < milestone.last or not evaluations:
         return milestone.decide(reached, None)
     return milestone.decide(*evaluations[-1])
 
 
 def describe_milestones(milestones: Sequence[Milestone]) -> list[str]:
-    """Describe what a sweep's milestones ask for, a line each."""
+    """Describe a sweep's milestones (limits for metrics) in lines of text, one for each."""
     return [
         f"milestone {one.number}: {describe_demand(one.metric, one.side, one.limit)} "
         f"at the last evaluation of iterations {one.first} to {one.last}" + (f" ({one.why})" if one.why else "")

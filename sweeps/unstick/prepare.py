@@ -39,7 +39,7 @@ _OWN_OF_THE_RUN = ("metric", "mode", "seeds", "seed")
 
 @dataclass(frozen=True)
 class PreparedUnstick:
-    """Unstick that is ready to start: the sweep's configuration, the run, the diagnosis and the arms.
+    """Unstick sweep that is ready to start: configuration, the run to branch, its diagnosis, and the branches (arms).
 
     Attributes:
         config: Configuration of the sweep: the control's settings, the arms as points.
@@ -59,12 +59,12 @@ class PreparedUnstick:
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Attributes of the study: the arms, the first stage, and where the run is on record."""
+        """Attributes to store in the Optuna study: branches, first round, and where the branched run is recorded."""
         arms, stages = [arm.to_json() for arm in self.arms], [self.stage.to_json()]
         return {ARMS: arms, STAGES: stages, PARENT_RUN: self.run.to_json()}
 
     def describe(self) -> list[str]:
-        """Describe the starting unstick in lines of text: the run, the diagnosis, and each arm with the reason."""
+        """Describe in lines of text an unstick sweep about to start: the run, the diagnosis, each branch."""
         run, (_, *others) = self.run, self.arms
         return [
             f"Branches {run.name} at iteration {run.point.iteration}: {state_verdict(self.diagnosis)}",
@@ -76,7 +76,7 @@ class PreparedUnstick:
 
 
 def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
-    """Find the run that `config.run` names, diagnose the run, and build the arms.
+    """Find the run that `config.run` names, diagnose the run, and build the branches (arms) to train.
 
     Args:
         config: Composed configuration, whose `ppo`, `env` and `data` give way to the run's own.
@@ -100,7 +100,7 @@ def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
 
 
 def _count_affordable(control: SweepConfig, num_arms: int) -> int:
-    """Count how many arms of the first stage the budget can train; raise an error if fewer than control and one arm.
+    """Count how many branches the budget of steps can train; raise an error if fewer than the control and one more.
 
     Raises:
         SweepError: The budget is too small.
@@ -117,7 +117,7 @@ def _count_affordable(control: SweepConfig, num_arms: int) -> int:
 
 
 def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
-    """Make the configuration of the control: the run's own, for `unstick.iterations` more from the checkpoint."""
+    """Make the configuration of the control: the run's own settings, for `unstick.iterations` more iterations."""
     own, iterations = run.config, config.unstick.iterations
     often = min(own.ppo.eval_every, max(1, iterations // EVALUATIONS))
     ppo = replace(own.ppo, num_iterations=iterations, eval_every=often)
@@ -146,7 +146,7 @@ def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
 
 
 def _refuse_settings_of_the_run(config: SweepConfig, run: ParentRun) -> None:
-    """Raise `SweepError` for a setting on the command line that is the run's own, or that arms have no use for."""
+    """Raise `SweepError` for a setting on the command line that the run itself fixes, or that branches do not use."""
     groups: list[tuple[str, Any, Any]] = [
         ("sampler", config.sampler, SamplerConfig()),
         ("scheduler", config.scheduler, SchedulerConfig(name="none")),

@@ -12,7 +12,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def rank_arms(config: SweepConfig, entries: Sequence[Entry]) -> list[Entry]:
-    """Sort the completed arms by value, best first; of equal ones, as where F1 is 0 everywhere, by episode return.
+    """Sort the completed branches by value, best first; order equal values, as where F1 is 0, by episode return.
 
     Arms that did not complete are left out: no state is left to go on from.
     """
@@ -24,7 +24,7 @@ def rank_arms(config: SweepConfig, entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _read_return(config: SweepConfig, number: int) -> float:
-    """Read from a trial's checkpoint the mean return of the last evaluations; minus infinity if there is none."""
+    """Read the mean return of a trial's last evaluations from the checkpoint; minus infinity if there is none."""
     try:
         records = read_records(config.own_folder, number)
     except CheckpointError:

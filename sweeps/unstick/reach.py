@@ -25,7 +25,7 @@ _RETURNS = (metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
 
 @dataclass(frozen=True)
 class Reach:
-    """Furthest value of a metric that is known, on the side where a milestone wants the metric.
+    """Best value that a metric can reach in an environment, as far as known, so that no milestone asks for more.
 
     Attributes:
         end: Value that nothing can pass; None if unknown.
@@ -36,7 +36,7 @@ class Reach:
     solved: float | None = None
 
     def limit_bound(self, bound: float, level: float) -> tuple[float, str]:
-        """Return a bound that can be passed, in place of one that may lie too far, with the reason for a change.
+        """Return a bound that can be reached, and the reason if the wanted bound may be too far, as text.
 
         A bound above a return that counts as solved becomes that return. A bound at the end, or beyond, comes to lie
         half of the way from the level to the end.
@@ -55,12 +55,12 @@ class Reach:
         return bound, ""
 
     def is_exhausted(self, level: float, rises: bool) -> bool:
-        """True if the level has reached the end, so that nothing lies beyond."""
+        """Return True if a metric's level has already reached the best possible value."""
         return self.end is not None and (level >= self.end if rises else level <= self.end)
 
 
 def find_reach(metric: str, rises: bool, env_id: str) -> Reach:
-    """Find how far a metric can go, from the metric's definition, the known tasks and Gymnasium's registry.
+    """Find the best value that a metric can reach in an environment: from its definition or Gymnasium's registry.
 
     Args:
         metric: Name of the metric, as in `rl.metrics`.
@@ -76,7 +76,7 @@ def find_reach(metric: str, rises: bool, env_id: str) -> Reach:
 
 
 def _read_reward_threshold(env_id: str) -> float | None:
-    """Read the return from which Gymnasium's registry calls an environment solved; None if the registry has none."""
+    """Read the return from which Gymnasium's registry counts an environment as solved; None if there is none."""
     try:
         return gymnasium.spec(env_id).reward_threshold
     except (gymnasium.error.Error, ImportError):  # an id that only another program knows

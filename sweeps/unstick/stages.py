@@ -32,7 +32,7 @@ FEWEST = 2
 
 
 class Stages:
-    """Stages of an unstick, recorded ones and the next one to decide on; empty for an ordinary sweep.
+    """Rounds of branches (arms) of a stuck run: the recorded ones and the next; empty for other sweeps.
 
     Args:
         config: Settings of the sweep.
@@ -54,17 +54,17 @@ class Stages:
 
     @property
     def num_added(self) -> int:
-        """Number of arms of the stages after the first."""
+        """Number of branches (arms) that were added after the first round."""
         return sum(len(record.arms) for record in self.records[1:])
 
     @property
     def is_open(self) -> bool:
-        """True if a further stage may start: there are milestones, and stages left, and no decision against one."""
+        """True if a further round of branches may start: milestones are set, and rounds are left to start."""
         has_arms = bool(self.records) and self.records[-1].is_started
         return has_arms and bool(self._config.milestones.checks) and len(self.records) < self._config.unstick.stages
 
     def open_next(self) -> StageRecord | None:
-        """Decide on the next stage, once all trials have ended; record the decision, queue the arms, and return it.
+        """Decide and record if a further round of branches starts, and queue the branches; None if none can.
 
         Returns:
             The decision, with arms or without; None if there is nothing to decide.
@@ -85,7 +85,7 @@ class Stages:
         self._ledger.describe({STAGES: [record.to_json() for record in self.records]})
 
     def _queue(self) -> None:
-        """Put the arms of the latest stage into the ledger's queue, except those that are in the ledger.
+        """Put the latest round's branches into Optuna's queue, except those already in the study.
 
         A process may have died in between. The first stage's arms are the points of the sweep.
         """
@@ -102,7 +102,7 @@ class Stages:
 def decide_stage(
     config: SweepConfig, space: Space, ledger: Ledger, stages: Sequence[StageRecord]
 ) -> tuple[StageRecord, list[ArmRecord]]:
-    """Decide if a further stage starts, from which state, with which arms; change nothing.
+    """Decide if a further round starts, from which trial's state, with which branches; record nothing.
 
     Args:
         config: Settings of the sweep.
@@ -149,7 +149,7 @@ def _refuse(stage: int, why: str) -> StageRecord:
 
 
 def make_first_stage(config: SweepConfig, run: str, num_arms: int, num_cut: int) -> StageRecord:
-    """Make the record of the first stage.
+    """Make the record of the first round of branches: number, reason, and environment steps.
 
     Args:
         config: Configuration of the unstick's control.
@@ -181,7 +181,7 @@ def _name_trials(numbers: Sequence[int]) -> str:
 
 
 class _Builder:
-    """Builder of the arms that go on from the best arm's last state.
+    """Builder of the next round's branches, which continue from the best branch's last state.
 
     Args:
         config: Settings of the sweep.
@@ -197,19 +197,19 @@ class _Builder:
 
     @property
     def can_go_on(self) -> bool:
-        """True if the search space allows trials that start from the best arm's state."""
+        """True if the search space allows trials that continue from the best branch's last state."""
         kind = self._space.kinds.get(PARENT)
         return kind is not None and kind.contains(self._best.number)
 
     def describe_best(self) -> str:
-        """Describe the best arm: number, change, value, and how many milestones it passed."""
+        """Describe the best branch in words: number, changed settings, value, and how many milestones were passed."""
         best, value = self._best, f"{self._config.sweep.metric} {self._best.value:.3f}"
         passed = f"passed {sum(one.passed for one in best.milestones)} of {len(best.milestones)}"
         differs = {path: value for path, value in best.values.items() if value != self._base[path]}
         return f"trial {best.number} ({describe_values(differs)}) has the best {value} and {passed}"
 
     def build(self, singles: Sequence[Entry], arms: Sequence[Mapping[str, Any]]) -> Iterator[ArmRecord]:
-        """Yield the arms: unchanged, with each of the best single changes, with each combined change.
+        """Yield the next branches: the best one unchanged, then with other good changes, then combined ones.
 
         What the best arm has changed stays: the others are no better. After the control, single changes are combined by
         two instead, since each of them was tried alone.
@@ -237,7 +237,7 @@ class _Builder:
                 yield self._make_arm(change, (), why)
 
     def _make_arm(self, change: Mapping[str, Any], reset: tuple[str, ...], why: str, watch: str = "") -> ArmRecord:
-        """Make an arm with a change beside the best arm's own, that starts from the best arm's last state."""
+        """Make a branch that adds a change to the best branch's own, and starts from the best branch's last state."""
         values = {**self._own, **change, PARENT: self._best.number}
         if reset := self._widen(reset):
             values[RESET] = reset
@@ -246,14 +246,14 @@ class _Builder:
         return ArmRecord(values, why, watch=watch, stage=self._stage, carried=carried)
 
     def _widen(self, reset: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the smallest set of parts to reset that the search space offers and that holds all given parts."""
+        """Return the smallest set of state parts to reset that the search space offers and that contains `reset`."""
         kind = self._space.kinds.get(RESET)
         options = kind.options if isinstance(kind, Choice) else ()
         wide = [option for option in options if set(reset) <= set(option)]
         return reset if reset in options or not wide else min(wide, key=len)
 
     def _select_singles(self, singles: Sequence[Entry]) -> list[Entry]:
-        """Select the best arms of the first stage that changed one setting alone, each another than the best arm's."""
+        """Select the best first-round branches that changed one setting only, which the best branch did not change."""
         found: dict[str, Entry] = {}
         for entry in singles:
             paths = list(self._find_change(entry))
@@ -263,7 +263,7 @@ class _Builder:
         return list(found.values())[:ADDED_CHANGES]
 
     def _find_change(self, entry: Entry) -> dict[str, Any]:
-        """Find the settings in which an arm differs from the control, apart from what the arm starts from."""
+        """Return the settings in which a branch differs from the control, by path, except its starting state."""
         return {
             path: value
             for path, value in entry.values.items()
@@ -272,7 +272,7 @@ class _Builder:
 
 
 def _select_feasible(config: SweepConfig, space: Space, arms: Iterable[ArmRecord]) -> list[ArmRecord]:
-    """Select the arms that can run and lie in the search space, without duplicates."""
+    """Select the branches that can run and lie in the search space; drop duplicates."""
     found: list[ArmRecord] = []
     for arm in arms:
         values = {**space.control_values(config), **arm.values}
@@ -286,12 +286,12 @@ def _select_feasible(config: SweepConfig, space: Space, arms: Iterable[ArmRecord
 
 
 def count_control_steps(config: SweepConfig) -> int:
-    """Count the environment steps of all members of an arm that changes neither lanes nor rollouts."""
+    """Count the environment steps of all seeds of a branch that keeps the number of environments and rollout length."""
     return config.sweep.seeds * config.ppo.num_iterations * config.ppo.batch_size
 
 
 def _count_spent(config: SweepConfig, space: Space, entries: Iterable[Entry]) -> int:
-    """Count the environment steps that all members of the ended trials have trained."""
+    """Count the environment steps that all seeds of the ended trials have trained."""
     spent = 0
     for entry in entries:
         if iterations := int(entry.summary.get(metrics.FINAL_ITERATIONS, 0)):
@@ -300,7 +300,7 @@ def _count_spent(config: SweepConfig, space: Space, entries: Iterable[Entry]) ->
 
 
 def fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int = 0) -> int:
-    """Count how many arms, from the first on, the rest of the budget `unstick.max_env_steps` can train.
+    """Count how many branches, from the first on, fit into what is left of the budget `unstick.max_env_steps`.
 
     Args:
         config: Settings of the sweep.
@@ -314,7 +314,7 @@ def fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int = 0) -> int
 
 
 def describe_start(config: SweepConfig, run: Mapping[str, Any]) -> str:
-    """Describe the state that an arm goes on from, such as `stuck/7 at iteration 220`; empty for an untrained start.
+    """Describe in words the state that a branch starts from, e.g. `stuck/7 at iteration 220`; empty if untrained.
 
     Args:
         config: Configuration of the arm.
@@ -327,5 +327,5 @@ def describe_start(config: SweepConfig, run: Mapping[str, Any]) -> str:
 
 
 def name_run(run: Mapping[str, Any]) -> str:
-    """Name the run that an unstick branches, and the iteration of its checkpoint, from the attribute `PARENT_RUN`."""
+    """Return the name of the branched run and its checkpoint's iteration, e.g. `stuck/7 at iteration 220`."""
     return f"{run['name']} at iteration {run['iteration']}"

@@ -22,7 +22,7 @@ _CONTROL = "the control"
 
 @dataclass(frozen=True)
 class FreshRuns:
-    """Values of an unstick's best arm and of the control, with fresh randomness, on unseen flows or episodes.
+    """Values of an unstick's best branch and of the control, both trained again with fresh seeds, on unseen data.
 
     Attributes:
         trial: Number of the arm's trial.
@@ -39,7 +39,7 @@ class FreshRuns:
 
 @dataclass(frozen=True)
 class Means:
-    """Resources that a verdict needs beside the arms' records: flows, cores, functions to print and to ask for a stop.
+    """Resources to train the best branch again: network flows, cores, and functions to print and to ask for a stop.
 
     Attributes:
         data: Flows of the sweep; None for an environment without.
@@ -55,7 +55,7 @@ class Means:
 
 
 def train_fresh_runs(config: SweepConfig, space: Space, entries: Sequence[Entry], means: Means) -> FreshRuns | None:
-    """Train the best arm of an unstick and the control `unstick.repeats` times each with fresh randomness.
+    """Train the best branch and the control `unstick.repeats` times each with fresh seeds; None if that is impossible.
 
     Args:
         config: Configuration of the unstick, which is the control's.
@@ -99,14 +99,14 @@ def train_fresh_runs(config: SweepConfig, space: Space, entries: Sequence[Entry]
 
 
 def find_best_arm(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> Entry | None:
-    """Find the completed arm with the best value, apart from the control and what only goes on with the control."""
+    """Find the completed branch with the best value, except the control and its continuations; None if none."""
     ranked = rank_arms(config, entries)
     lineages = ((entry, trace_lineage(config, space, entries, entry.number)) for entry in ranked)
     return next((entry for entry, lineage in lineages if not _changes_nothing(config, lineage)), None)
 
 
 def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], number: int) -> tuple[SweepConfig, ...]:
-    """Return the configurations, one after another, that trained an arm's state, from the run's branch to the arm.
+    """Return the configurations that trained a branch's state, one after another, from the branched run on.
 
     Args:
         config: Configuration of the unstick.
@@ -121,7 +121,7 @@ def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], n
 
 
 def _changes_nothing(config: SweepConfig, lineage: Sequence[SweepConfig]) -> bool:
-    """Return True if a lineage only trains the control further: same settings at each stage, and no part reset."""
+    """Return True if a chain of configurations changes no setting and resets nothing, so equals the control."""
     return all(
         (one.ppo, one.env, one.branch.start, one.branch.reset) == (config.ppo, config.env, CHECKPOINT, ())
         for one in lineage

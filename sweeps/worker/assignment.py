@@ -43,7 +43,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Message from a worker process to the driver: new iterations of a trial, and notes on the checkpoint.
+    """Message from a worker process to the driver: metrics of a trial's new iterations, and notes on the checkpoint.
 
     One object, since Tune takes mappings apart.
 

@@ -12,7 +12,7 @@ from unstuck.sweeps.trainers.protocol import Trainer
 
 
 def find_start(config: SweepConfig, folder: Path) -> Path | None:
-    """Return the path of the checkpoint that a trial starts from; None for a trial that starts untrained.
+    """Return the path of the checkpoint that a trial starts from; None if the trial starts untrained.
 
     Args:
         config: Configuration of the trial.
@@ -25,7 +25,7 @@ def find_start(config: SweepConfig, folder: Path) -> Path | None:
 
 
 def find_budget(config: SweepConfig, folder: Path, shared: Budget | None = None) -> Budget:
-    """Return the budget of a trial: how long to train, and how long a branched run was trained before the branch.
+    """Return how long a trial has to train, and how long a branched run was trained before.
 
     Args:
         config: Configuration of the trial.
@@ -42,7 +42,7 @@ def find_budget(config: SweepConfig, folder: Path, shared: Budget | None = None)
 
 
 def start_trial(trainer: Trainer, config: SweepConfig, folder: Path) -> None:
-    """Set an untrained trainer to what a trial starts from; a trainer that starts untrained is left unchanged.
+    """Load the checkpoint that a trial starts from into an untrained trainer; do nothing if the trial starts untrained.
 
     Raises:
         CheckpointError: The checkpoint cannot be read, or is not of such a trainer.
@@ -52,7 +52,7 @@ def start_trial(trainer: Trainer, config: SweepConfig, folder: Path) -> None:
 
 
 def branch_trainer(trainer: Trainer, start: Path, reset: Sequence[str], fresh: bool = False) -> None:
-    """Set an untrained trainer to go on from a checkpoint file; see `Trainer.branch`.
+    """Load a checkpoint file of another run into an untrained trainer, counting iterations from 0 again.
 
     Raises:
         CheckpointError: The file is not a whole checkpoint, or the trainer cannot go on from it.

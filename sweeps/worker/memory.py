@@ -62,7 +62,7 @@ def count_fitting_members(config: SweepConfig, data: FlowData | None, most: int,
 
 
 def _make_estimate(config: SweepConfig, data: FlowData | None, processes: int) -> Callable[[int], int]:
-    """Make the function that estimates the bytes that processes take, with the given number of members in each."""
+    """Make a function from number of members (seeds) in each process to the memory in bytes that all processes take."""
     estimate = find_trainer(config.trainer.name).estimate_memory(config, data)
     return lambda members: processes * (PROCESS_BYTES + estimate(members))
 

@@ -10,7 +10,7 @@ from unstuck.sweeps.worker.training import Training
 
 
 class TrialTrainable(Trainable):
-    """Ray Tune trainable, which trains one trial in a worker process, one evaluation period for each `step`.
+    """Ray Tune trainable, which trains one trial in a worker process; each `step` trains up to the next evaluation.
 
     Trials are judged at evaluations, so earlier reports gain nothing.
 
@@ -19,7 +19,7 @@ class TrialTrainable(Trainable):
     """
 
     def setup(self, config: dict[str, Any], data: FlowData | None = None) -> None:
-        """Make the learner of the assigned trial, and restore an existing checkpoint; see `Trainable.setup`.
+        """Make the learner of the assigned trial, and restore the trial's checkpoint if there is one.
 
         Args:
             config: Mapping that holds the `Assignment`.
@@ -29,13 +29,13 @@ class TrialTrainable(Trainable):
         self._start(config[ASSIGNMENT])
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Prepare the same process for a further trial, which saves 2 s of importing (`reuse_actors`)."""
+        """Prepare the same process for a further trial, which saves 2 s of importing; return True."""
         del self._training  # else the old learner would stay in memory beside the new one
         self._start(new_config[ASSIGNMENT])
         return True
 
     def step(self) -> dict[str, Any]:
-        """Train up to the next evaluation, and return a dict with the new iterations, as a `Delivery` for the driver.
+        """Train up to the next evaluation; return a dict with a `Delivery`, the new iterations, for the driver.
 
         The period ends at the next evaluation, at the first metric that is not finite, or at a full disk.
         """

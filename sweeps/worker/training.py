@@ -39,7 +39,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Training:
-    """Training of one trial, all seeds together, continued from the trial's checkpoint if there is one.
+    """Training of one trial, all seeds together, which continues from the trial's checkpoint if there is one.
 
     A checkpoint that cannot be used ends nothing: the trial starts anew, equal seeds give equal numbers, and the driver
     skips records that it has. An arm of an unstick starts from the state of the branched run, and needs that. The
@@ -65,7 +65,7 @@ class Training:
         self._in_force = read_settings_in_force(self.trainer)
 
     def next_period(self) -> list[Record]:
-        """Return the next iterations to deliver: all of a restored checkpoint, or one period, newly trained and saved.
+        """Return metrics of iterations: first all of a restored checkpoint, then those up to an evaluation.
 
         New iterations are saved first, so that any record elsewhere can always be written again from the checkpoint.
 
@@ -86,12 +86,12 @@ class Training:
         return records
 
     def take_notes(self) -> dict[str, str]:
-        """Return the notes on the checkpoint made since the last call, by name, and forget the notes."""
+        """Return the notes on the checkpoint, by name, that were made since the last call, and clear the notes."""
         notes, self._notes = self._notes, {}
         return notes
 
     def _make_trainer(self) -> Trainer:
-        """Make the trainer as the trial starts: untrained, or a branch of a run, whose iterations count from there."""
+        """Make the trainer as the trial starts: untrained, or from a branched run's state at iteration 0."""
         budget = find_budget(self._config, self._folder, self._budget)
         trainer = make_trial_trainer(self._config, self._data, budget, trial_folder(self._folder, self._number))
         start_trial(trainer, self._config, self._folder)
@@ -119,7 +119,7 @@ class Training:
         return records
 
     def _save(self) -> None:
-        """Save the training as the trial's checkpoint; if the disk is full, wait for room.
+        """Save the training as the trial's checkpoint; if the disk is full, wait until there is room.
 
         Training goes on if no checkpoint can be written at all.
 
@@ -175,7 +175,7 @@ def make_trial_trainer(
 
 
 def read_settings_in_force(trainer: Trains) -> dict[str, float]:
-    """Return the settings that the trainer really uses in the next update, by names of `effective/` metrics.
+    """Return the settings that the trainer will use in the next update, by names of `effective/` metrics.
 
     Settings that are switched off are left out. NaN: members of the trial differ, which members must not.
     """
@@ -187,7 +187,7 @@ def read_settings_in_force(trainer: Trains) -> dict[str, float]:
 
 
 def train_period(trainer: Trains, metric: str, in_env_steps: bool = False) -> list[Record]:
-    """Train to the next evaluation, or to the first metric that is not finite; return a record of each iteration.
+    """Train up to the next evaluation, or to the first metric that is not finite; return each iteration's metrics.
 
     Args:
         trainer: Trainer, or a learner alone.
@@ -209,7 +209,7 @@ def train_period(trainer: Trains, metric: str, in_env_steps: bool = False) -> li
 
 
 def train_to_end(trainer: Trains, metric: str) -> list[float]:
-    """Train for the whole budget; return each member's mean of the last evaluations of the metric.
+    """Train for the full length; return each seed's mean of the metric's last evaluations.
 
     Args:
         trainer: Trainer, or a learner alone; changed in place.
@@ -240,7 +240,7 @@ def summarise(measured: Metrics, per_seed: Sequence[str]) -> dict[str, float]:
 
 
 def list_seeds(measured: Metrics, means: Mapping[str, float]) -> dict[str, tuple[float, ...]]:
-    """Return each seed's own value of the metrics of which means alone are kept, to six digits; empty for one seed.
+    """Return each seed's values of the metrics that are otherwise kept as means, to six digits; empty for one seed.
 
     Example:
         >>> list_seeds({"train/entropy": np.array([0.25, 0.75])}, {"train/entropy": 0.5})

@@ -130,7 +130,7 @@ def _make_records(
     unstick: "PreparedUnstick | None",
     meanwhile: Callable[[], object],
 ) -> Records:
-    """Make a new sweep's records in order: id and checkpoint in the folder, ledger, MLflow run, folder `trials/`."""
+    """Create a new sweep's records in order: id and checkpoint, Optuna study, MLflow run, folder `trials/`."""
     folder = config.own_folder
     config = replace(config, id=_recover_id(config, folder) or secrets.token_hex(16))
     about = {**about, ID: config.id, FORMAT: config.format, CONFIG: to_yaml(config)}

@@ -176,7 +176,7 @@ def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[s
 
 
 def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, cluster: Cluster) -> Ended:
-    """Run trials until none is left or the sweep has to end; record all ends, and return how the sweep ended."""
+    """Run trials until none is left or the sweep has to end; record all ends; return how the sweep ended."""
     driver, hours, stop = sweep.driver, sweep.config.sweep.max_hours, cluster.stop
     deadline = time.monotonic() + hours * 3600 if hours is not None else math.inf
     ended = Ended(End.FAILED)

@@ -17,6 +17,7 @@ from unstuck.command_line import OneLineParser, add_debug, answer_errors
 
 if TYPE_CHECKING:
     from unstuck.analysis.document import Document
+    from unstuck.analysis.history import History
     from unstuck.analysis.report.write import Place
     from unstuck.analysis.side_by_side import Comparison
 
@@ -61,10 +62,11 @@ def build_parsers(program: str = PROGRAM) -> tuple[OneLineParser, dict[str, OneL
         f"  {program} diagnose runs/horizon/7\n"
         f"  {program} diagnose horizon/7 --json\n"
         f"  {program} diagnose logs/ppo/CartPole-v1_1\n"
+        f"  {program} diagnose logs/seed_*             # seeds of one configuration, read together\n"
         f"  {program} diagnose progress.csv --set ppo.gamma=0.99\n"
         f"  {program} diagnose - < log.txt             # what a program printed",
     )
-    diagnose.add_argument("run", metavar="RUN", help="the run")
+    diagnose.add_argument("runs", metavar="RUN", nargs="+", help="the run; or several that differ in their seeds alone")
     diagnose.set_defaults(run_command=_diagnose)
     compare = _command(
         commands,
@@ -113,7 +115,8 @@ def _command(commands: Any, name: str, summary: str, examples: str) -> argparse.
         action="append",
         default=[],
         metavar="SETTING=VALUE",
-        help="a setting that the run's files do not hold, such as ppo.gamma=0.99; may be given several times",
+        help="a setting that the run's files do not hold, such as ppo.gamma=0.99, or finished=true for a run that has "
+        "ended; may be given several times",
     )
     return parser
 
@@ -124,8 +127,8 @@ def _diagnose(options: argparse.Namespace) -> str:
     from unstuck.analysis.report.as_json import diagnosis_json
     from unstuck.analysis.report.diagnosis import diagnosis_document
 
-    _check_stores(options, [options.run])
-    diagnosis = diagnose(_history(options, options.run))
+    _check_stores(options, options.runs)
+    diagnosis = diagnose(_history(options, *options.runs))
     if options.json:
         return format_json(diagnosis_json(diagnosis)) + "\n"
     return to_text(diagnosis_document(diagnosis, options.folder))
@@ -204,11 +207,12 @@ def _make_report(options: argparse.Namespace) -> "tuple[Document, Place]":
     return run_document(diagnosis, stores.folder), place_run_report(diagnosis, stores, options.out)
 
 
-def _history(options: argparse.Namespace, run: str) -> Any:
-    from unstuck.analysis.history import Stores, load
+def _history(options: argparse.Namespace, *runs: str) -> "History":
+    from unstuck.analysis.history import Stores, load, load_together
 
     added = dict(map(_setting, options.set))
-    return load(run, Stores(options.folder, options.mlflow_url, options.names, added))
+    stores = Stores(options.folder, options.mlflow_url, options.names, added)
+    return load(runs[0], stores) if len(runs) == 1 else load_together(runs, stores)
 
 
 def _setting(word: str) -> tuple[str, Any]:

@@ -4,7 +4,7 @@
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,12 @@ from unstuck.analysis.history.mlruns import is_database, is_store, read_database
 from unstuck.analysis.history.own_seeds import add_seeds
 from unstuck.analysis.history.record import ENV_STEPS, History
 from unstuck.analysis.history.seed_folders import read_seeds
+from unstuck.analysis.history.seeds_alike import MOST, join_seeds, tell_seeds
 from unstuck.records.identity import read_identity
 from unstuck.records.names import OUTCOME_TAG
 from unstuck.records.urls import find_mlflow_url
 
-__all__ = ["ENV_STEPS", "History", "Stores", "is_file", "load"]
+__all__ = ["ENV_STEPS", "History", "Stores", "is_file", "load", "load_together"]
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 _SHOWN = 200  # characters of a name, in a message
@@ -65,6 +66,28 @@ def load(run: str, stores: Stores | None = None) -> History:
         ended = f" before it ended ({history.tags[OUTCOME_TAG]})" if OUTCOME_TAG in history.tags else ""
         raise AnalysisError(f"{run} must hold at least one number under a known name, and recorded none{ended}")
     return replace(history, settings={**history.settings, **stores.settings}) if stores.settings else history
+
+
+def load_together(runs: Sequence[str], stores: Stores | None = None) -> History:
+    """Load runs that differ in their seeds alone as one trial of several seeds.
+
+    Args:
+        runs: Runs, each as `load` takes them.
+        stores: Places to look.
+
+    Raises:
+        AnalysisError: A run cannot be read, or the runs are not plainly seeds of one configuration.
+    """
+    named = {run: load(run, stores) for run in runs}
+    seeds = tell_seeds(list(named), [run.settings for run in named.values()])
+    first, *others = named
+    trial = join_seeds(f"{first} and {len(others)} more", None, named, seeds) if seeds else None
+    if trial is None:
+        raise AnalysisError(
+            "runs that are diagnosed together must differ in their seeds alone, by names such as run_seed1 or by "
+            f"settings on record, and be at most {MOST}, got {', '.join(named)}; name one, or use compare"
+        )
+    return trial
 
 
 def is_file(run: str) -> bool:

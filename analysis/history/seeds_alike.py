@@ -43,12 +43,12 @@ def tell_seeds(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> l
     return name_seeds(names) or _read_numbers(settings)
 
 
-def join_seeds(name: str, place: object, named: Mapping[str, History], seeds: Sequence[int]) -> History | None:
+def join_seeds(name: str, place: object | None, named: Mapping[str, History], seeds: Sequence[int]) -> History | None:
     """Join runs to one trial of several seeds; None if anything on record differs beside the seed.
 
     Args:
         name: Name of the trial.
-        place: Folder or file that holds the runs.
+        place: Folder or file that holds the runs; None for runs that lie anywhere.
         named: Runs, by the names that a message calls them by.
         seeds: Seed of each run.
     """
@@ -56,7 +56,8 @@ def join_seeds(name: str, place: object, named: Mapping[str, History], seeds: Se
     if not all(are_of_one_configuration(first, run) for run in others):
         return None
     names = ", ".join(named)
-    trial = combine_seeds(name, f"{names} in {place}", dict(sorted(zip(seeds, named.values(), strict=True))))
+    source = f"{names} in {place}" if place else names
+    trial = combine_seeds(name, source, dict(sorted(zip(seeds, named.values(), strict=True))))
     words = f"{len(named)} runs that differ in their seeds alone are read together ({names})"
     return replace(trial, remarks=(f"{words}; name one to read one", *trial.remarks))
 

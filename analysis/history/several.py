@@ -37,4 +37,7 @@ def refuse_several(
     if others:
         alone = [shlex.join([*module_program("analysis"), "diagnose", str(file)]) for file in others[:_LISTED]]
         lines += "".join(["\nor read what else is there:", *(f"\n  {line}" for line in alone)])
-    raise AnalysisError(f"{place} holds {len(runs)} runs, and one is read at a time; name one:{lines}")
+    raise AnalysisError(
+        f"{place} holds {len(runs)} runs, which are read together only if their names (run_seed1) or settings tell "
+        f"that they are seeds of one configuration; name one:{lines}"
+    )

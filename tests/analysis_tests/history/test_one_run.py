@@ -32,7 +32,7 @@ def test_event_files_from_the_same_beginning_are_runs_of_their_own(tmp_path: Pat
     log(tmp_path, (2048, 1.0), (4096, 2.0), name=".a")
     log(tmp_path, (2048, 1.5), (4096, 2.5), name=".b")
     with pytest.raises(
-        AnalysisError, match=r"holds 2 runs, and one is read at a time; name one:(\n.* diagnose .*\.[ab]){2}"
+        AnalysisError, match=r"holds 2 runs, which are read together only if .*; name one:(\n.* diagnose .*\.[ab]){2}"
     ):
         load(str(tmp_path))
 
@@ -112,7 +112,9 @@ def test_runs_in_folders_below_are_listed_with_their_commands(tmp_path: Path) ->
     with pytest.raises(AnalysisError) as refusal:
         load(str(tmp_path))
     first, *commands = str(refusal.value).splitlines()
-    assert first == f"{tmp_path} holds 2 runs, and one is read at a time; name one:"
+    assert first.startswith(
+        f"{tmp_path} holds 2 runs, which are read together only if their names (run_seed1) or settings"
+    )
     assert [command.partition(" diagnose ")[2] for command in commands] == [
         f"'{tmp_path}/PPO 2'",
         f"{tmp_path}/PPO_1",

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history import load
+from unstuck.analysis.history import load, load_together
 from unstuck.analysis.history.seeds_alike import name_seeds
 from unstuck.rl import metrics
 
@@ -111,3 +111,15 @@ def test_a_seed_that_ended_early_ends_the_mean_and_not_the_others(tmp_path: Path
     assert trial.curve(metrics.TRAIN_RETURN).index[-1] == 10
     seeds = trial.split_seeds()
     assert [seeds[seed].last_iteration for seed in (1, 2)] == [ROWS, 10]
+
+
+def test_runs_that_are_named_together_are_one_trial_where_seeds_alone_differ(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        write_run(tmp_path / f"run_seed{seed}", seed)
+    files = [str(tmp_path / f"run_seed{seed}" / "progress.csv") for seed in (1, 2)]
+    trial = load_together(files)
+    assert list(trial.seeds(metrics.TRAIN_RETURN)) == [1, 2]
+    assert (trial.name, trial.source) == (f"{files[0]} and 1 more", ", ".join(files))
+    write_run(tmp_path / "other_seed4", 4, lr=1e-4)
+    with pytest.raises(AnalysisError, match=r"must differ in their seeds alone, .*; name one, or use compare$"):
+        load_together([files[0], str(tmp_path / "other_seed4")])

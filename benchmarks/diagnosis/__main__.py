@@ -18,6 +18,7 @@ from benchmarks.diagnosis import split, tables, together
 from benchmarks.diagnosis.scoring import harms, verdicts
 from benchmarks.diagnosis.training import BASE, arms, records, runs
 from benchmarks.diagnosis.worlds import NEW
+from benchmarks.seeds_together import SEEDS, together_table
 
 
 def main() -> int:
@@ -49,7 +50,7 @@ def main() -> int:
     print("", tables.harmless_table(hurt), sep="\n")
     if options.together:
         trials = together.judge_trials(wanted, options.folder, options.jobs, options.without)
-        print("", together.together_table(trials, hurt), sep="\n\n")
+        print("", together_table(trials, hurt, together.find_place), sep="\n\n")
     if options.details:
         print("", tables.missed_table(judged, hurt), tables.false_table(judged), sep="\n\n")
     return 0
@@ -67,9 +68,7 @@ def _options() -> argparse.Namespace:
         "--without", nargs="+", default=(), metavar="METRIC", help="leave these out, as where nobody logs them"
     )
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, arm by arm")
-    parser.add_argument(
-        "--together", action="store_true", help=f"trials of {together.SEEDS} seeds too, beside each seed alone"
-    )
+    parser.add_argument("--together", action="store_true", help=f"trials of {SEEDS} seeds too, beside each seed alone")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-diagnosis"), help="where runs are kept")
     parser.add_argument("--jobs", type=int, default=count_granted_cores().count, help="processes; default: one a core")
     options = parser.parse_args()

@@ -1,32 +1,19 @@
-"""Score trials of several seeds: each seed alone, the mean over the seeds alone, and the seeds read together."""
+"""Diagnose trials of several seeds of our own learner: each seed alone, the mean alone, and the seeds together."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from unstuck.analysis.history.record import combine_seeds
-from unstuck.rl import metrics
 
-from benchmarks.diagnosis.harm import Harm
-from benchmarks.diagnosis.scoring import Found, Verdict, leave_out, verdict
-from benchmarks.diagnosis.tables import has_learned, share
+from benchmarks.diagnosis import scoring
+from benchmarks.diagnosis.faults import FAULTS
+from benchmarks.diagnosis.scoring import Verdict, leave_out, verdict
 from benchmarks.diagnosis.training import Arm, Run, runs
-
-SEEDS = 3
-"""Seeds of a trial: the first of each arm."""
-
-ALONE, MEAN, TOGETHER = "one seed", f"the mean over {SEEDS} seeds", f"{SEEDS} seeds together"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """Verdicts on one trial, by how its seeds are read: `ALONE` has one verdict for each seed, the others have one."""
-
-    arm: Arm
-    verdicts: Mapping[str, tuple[Verdict, ...]]
+from benchmarks.seeds_together import ALONE, MEAN, SEEDS, TOGETHER, Trial, drop_seeds
 
 
 def judge_trials(arms: Sequence[Arm], folder: Path, jobs: int, without: Sequence[str] = ()) -> list[Trial]:
@@ -38,8 +25,9 @@ def judge_trials(arms: Sequence[Arm], folder: Path, jobs: int, without: Sequence
 def _judge_trial(arm: Arm, folder: Path, without: Sequence[str]) -> Trial:
     members = [leave_out(run, without) for run in runs(arm, folder)[:SEEDS]]
     trial = make_trial(members)
+    mean = replace(trial, history=drop_seeds(trial.history))
     judge = partial(verdict, whole=arm.is_healthy)
-    return Trial(arm, {ALONE: tuple(map(judge, members)), MEAN: (judge(drop_seeds(trial)),), TOGETHER: (judge(trial),)})
+    return Trial(arm, {ALONE: tuple(map(judge, members)), MEAN: (judge(mean),), TOGETHER: (judge(trial),)})
 
 
 def make_trial(members: Sequence[Run]) -> Run:
@@ -49,27 +37,6 @@ def make_trial(members: Sequence[Run]) -> Run:
     return replace(first, history=history, score=sum(run.score for run in members) / len(members))
 
 
-def drop_seeds(trial: Run) -> Run:
-    """Return a trial without what each seed recorded, but for the few curves that MLflow has of each seed."""
-    kept = tuple(metrics.seed_metric(name, seed) for name in metrics.PER_SEED for seed in range(SEEDS))
-    table = trial.history.table
-    dropped = [name for name in table if "/seed_" in name and name not in kept]
-    return replace(trial, history=replace(trial.history, table=table.drop(columns=dropped)))
-
-
-def together_table(trials: Sequence[Trial], harms: Mapping[Arm, Harm]) -> str:
-    """Return a Markdown table of recall, right causes and false alarms by how seeds are read."""
-    rows = ["| read | faulty | recall | right cause first | healthy | false alarm at any evaluation | at the end |"]
-    rows.append("|---|---|---|---|---|---|---|")
-    for way in (ALONE, MEAN, TOGETHER):
-        judged = [(trial.arm, one) for trial in trials for one in trial.verdicts[way]]
-        found = Found.of([(arm, one) for arm, one in judged if arm in harms and harms[arm].hurts])
-        healthy = [one for arm, one in judged if arm.is_healthy and has_learned(arm, one)]
-        cells = [str(found.runs), _share(found.detected, found.runs), _share(found.right, found.runs)]
-        cells += [str(len(healthy)), str(sum(bool(one.alarms) for one in healthy))]
-        rows.append(f"| {way} | {' | '.join(cells)} | {sum(bool(one.faults) for one in healthy)} |")
-    return "\n".join(rows)
-
-
-def _share(part: int, whole: int) -> str:
-    return share(part, whole) if whole else ""
+def find_place(arm: Arm, one: Verdict) -> int:
+    """Return the place, from 1, of the first fault found that names what is planted; 0 if none does."""
+    return scoring.find_place(FAULTS[arm.name].is_named_by, one.faults)

@@ -16,8 +16,9 @@ from pathlib import Path
 from benchmarks.diagnosis.scoring import harms
 from benchmarks.diagnosis.split import Half, SplitError
 from benchmarks.diagnosis.tables import false_table, harmless_table
+from benchmarks.seeds_together import SEEDS, together_table
 from benchmarks.strangers import split
-from benchmarks.strangers.scoring import judge
+from benchmarks.strangers.scoring import find_place, judge, judge_together
 from benchmarks.strangers.tables import found_table, missed_table, quiet_table
 from benchmarks.strangers.training import BASE, Arm, arms, list_runs, train
 
@@ -63,6 +64,9 @@ def _report(own: Sequence[Arm], everything: Sequence[Arm], options: argparse.Nam
     }
     hurt = harms(judged, healthy)
     tables = [found_table(judged, hurt), quiet_table(judged), harmless_table(hurt)]
+    if options.together:
+        trials = [judge_together(arm, list_runs(arm, options.folder), options.probe) for arm in own]
+        tables.append(together_table(trials, hurt, find_place))
     if options.details:
         tables += [missed_table(judged, hurt), false_table(judged)]
     return "\n\n".join(tables)
@@ -75,6 +79,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--half", choices=[*Half], help="default: both, one after the other")
     parser.add_argument("--probe", action="store_true", help="read the probe's logs, in place of the trainer's own")
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, pair by pair; with --half")
+    parser.add_argument(
+        "--together", action="store_true", help=f"trials of {SEEDS} seeds too, beside each seed alone; some minutes"
+    )
     parser.add_argument("--train", action="store_true", help="train what is missing, and diagnose nothing")
     parser.add_argument("--folder", type=Path, default=Path("runs/bench-strangers"), help="where runs are kept")
     options = parser.parse_args()

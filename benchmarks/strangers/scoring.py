@@ -7,9 +7,11 @@ from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import History, load
+from unstuck.analysis.history.record import combine_seeds
 
 from benchmarks.diagnosis import scoring
 from benchmarks.diagnosis.scoring import THREE, Verdict
+from benchmarks.seeds_together import ALONE, MEAN, SEEDS, TOGETHER, Trial, drop_seeds
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.training import Arm, Run
 from benchmarks.wild import CUTS, cut_history, say_finished
@@ -31,11 +33,38 @@ def judge(run: Run, probed: bool) -> Answer:
 
     A log that holds no iteration, since training broke off in the first one, gets no answer.
     """
+    history = _load(run, probed)
+    return look_at(history, run.score, _choose_cuts(run.arm)) if history else _answer_nothing(run.score)
+
+
+def judge_together(arm: Arm, runs: Sequence[Run], probed: bool) -> Trial:
+    """Diagnose the first runs of an arm one by one, their mean, and all together as one trial."""
+    members = runs[:SEEDS]
+    score = sum(run.score for run in members) / len(members)
+    read = {run.seed: history for run in members if (history := _load(run, probed))}
+    alone = tuple(judge(run, probed) for run in members)
+    if not read:
+        return Trial(arm, {ALONE: alone, MEAN: (_answer_nothing(score),), TOGETHER: (_answer_nothing(score),)})
+    first = next(iter(read.values()))
+    trial = combine_seeds(arm.pair, first.source, read)
+    mean, together = (look_at(one, score, _choose_cuts(arm)) for one in (drop_seeds(trial), trial))
+    return Trial(arm, {ALONE: alone, MEAN: (mean,), TOGETHER: (together,)})
+
+
+def _load(run: Run, probed: bool) -> History | None:
+    """Load a run's log as of a run that has ended; None if the log holds no iteration."""
     try:
-        history = say_finished(load(str(run.probe if probed else run.log)), True)
+        return say_finished(load(str(run.probe if probed else run.log)), True)
     except AnalysisError:
-        return Answer(run.score, 0, 0, None, (), (), (), False)
-    return look_at(history, run.score, CUTS if run.arm.is_healthy else ())
+        return None
+
+
+def _choose_cuts(arm: Arm) -> Sequence[float]:
+    return CUTS if arm.is_healthy else ()
+
+
+def _answer_nothing(score: float) -> Answer:
+    return Answer(score, 0, 0, None, (), (), (), False)
 
 
 def look_at(history: History, score: float, cuts: Sequence[float]) -> Answer:

@@ -6,8 +6,9 @@ from unstuck.rl import metrics
 from benchmarks.diagnosis.faults import FAULTS
 from benchmarks.diagnosis.harm import Harm
 from benchmarks.diagnosis.scoring import Verdict, verdict
-from benchmarks.diagnosis.together import ALONE, MEAN, TOGETHER, Trial, drop_seeds, make_trial, together_table
+from benchmarks.diagnosis.together import find_place, make_trial
 from benchmarks.diagnosis.training import HEALTHY, Arm, Run
+from benchmarks.seeds_together import ALONE, MEAN, TOGETHER, Trial, drop_seeds, together_table
 from tests.analysis_tests.runs import healthy
 
 LEFT_OUT = Arm("policy left out", "shuffled", "strong", FAULTS["policy left out"].strong)
@@ -22,11 +23,11 @@ def test_counts_by_hand() -> None:
     right, wrong, quiet = judged("policy_frozen"), judged("greedy_collapsed"), judged()
     faulty = Trial(LEFT_OUT, {ALONE: (right, wrong, quiet), MEAN: (wrong,), TOGETHER: (right,)})
     sound = Trial(SOUND, {ALONE: (quiet, judged(alarms=("x",)), judged("x")), MEAN: (quiet,), TOGETHER: (quiet,)})
-    rows = together_table([faulty, sound], {LEFT_OUT: Harm(0.9, 0.1, -0.9, -0.7)}).splitlines()[2:]
+    rows = together_table([faulty, sound], {LEFT_OUT: Harm(0.9, 0.1, -0.9, -0.7)}, find_place).splitlines()[2:]
     assert rows == [
-        "| one seed | 3 | 0.67 (0.09 to 0.99) | 0.33 (0.01 to 0.91) | 3 | 2 | 1 |",
-        "| the mean over 3 seeds | 1 | 1.00 (0.03 to 1.00) | 0.00 (0.00 to 0.97) | 1 | 0 | 0 |",
-        "| 3 seeds together | 1 | 1.00 (0.03 to 1.00) | 1.00 (0.03 to 1.00) | 1 | 0 | 0 |",
+        "| one seed | 3 | 0.67 (0.09 to 0.99) | 0.33 (0.01 to 0.91) | 0.33 (0.01 to 0.91) | 3 | 2 | 1 |",
+        "| the mean over 3 seeds | 1 | 1.00 (0.03 to 1.00) | 0.00 (0.00 to 0.97) | 0.00 (0.00 to 0.97) | 1 | 0 | 0 |",
+        "| 3 seeds together | 1 | 1.00 (0.03 to 1.00) | 1.00 (0.03 to 1.00) | 1.00 (0.03 to 1.00) | 1 | 0 | 0 |",
     ]
 
 
@@ -36,7 +37,7 @@ def test_a_trial_is_made_of_its_seeds_and_its_mean_is_what_mlflow_holds() -> Non
     assert trial.score == sum(run.score for run in runs) / 3
     assert set(trial.history.curve(metrics.ENTROPY)) == {2.0}
     assert set(trial.history.split_seeds()) == {0, 1, 2}
-    mean = drop_seeds(trial).history
+    mean = drop_seeds(trial.history)
     assert set(mean.curve(metrics.ENTROPY)) == {2.0}
     assert (mean.split_seeds(), list(mean.seeds(metrics.F1))) == ({}, [0, 1, 2])
     assert mean.seeds(metrics.ENTROPY) == {}

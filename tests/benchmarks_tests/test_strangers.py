@@ -18,16 +18,19 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from benchmarks import wild
 from benchmarks.causes import LABELS
 from benchmarks.diagnosis.faults import FAULTS as OURS
+from benchmarks.diagnosis.harm import Harm
 from benchmarks.diagnosis.split import Half
 from benchmarks.environments import Courier, Reach, Shop, Small, Tank
+from benchmarks.seeds_together import ALONE, MEAN, TOGETHER, together_table
 from benchmarks.strangers import plants, split
 from benchmarks.strangers.environments import Desk, Lander
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.healthy import VARIANTS
-from benchmarks.strangers.scoring import Answer, Counts, find_place, look_at
+from benchmarks.strangers.scoring import Answer, Counts, find_place, judge_together, look_at
 from benchmarks.strangers.script import script
 from benchmarks.strangers.training import (
     Arm,
+    Run,
     arms,
     list_runs,
     make_evaluation_lanes,
@@ -295,6 +298,32 @@ def test_a_label_counts_for_the_rule_that_says_it() -> None:
     assert fault.is_named_by("reward_scale")
     assert fault.is_named_by("policy_starved")  # by its label, critic_takes_the_gradient
     assert not fault.is_named_by("entropy_collapsed")
+
+
+def write_log(run: Run, score: float, learns: bool) -> None:
+    """Leave what a trained run leaves: a log of 40 iterations that learns, or does not move at all, and the score."""
+    run.log.mkdir(parents=True)
+    header = "time/iterations,time/total_timesteps,rollout/ep_rew_mean,train/approx_kl,train/entropy_loss"
+    gain, kl = (0.01, 0.01) if learns else (0.0, 1e-9)
+    rows = [f"{i},{1024 * i},{-20 + 0.1 * (i % 2) + 40 * gain * i},{kl},{-1.38 + gain * i}" for i in range(1, 41)]
+    (run.log / "progress.csv").write_text("\n".join([header, *rows]))
+    (run.folder / "score.json").write_text(json.dumps({"score": score}))
+
+
+def test_seeds_are_read_one_by_one_as_a_mean_and_together(tmp_path: Path) -> None:
+    arm = next(arm for arm in arms() if arm.pair == "lr too low in reach")
+    runs = list_runs(arm, tmp_path)
+    for run in runs:
+        write_log(run, -10.0 - run.seed, learns=run.seed == 2)
+    trial = judge_together(arm, runs, probed=False)
+    assert [len(trial.verdicts[way]) for way in (ALONE, MEAN, TOGETHER)] == [3, 1, 1]
+    assert [bool(one.faults) for one in trial.verdicts[ALONE]] == [True, True, False]
+    assert not trial.verdicts[MEAN][0].faults  # a KL of 0.003, and a return that rises
+    (together,) = trial.verdicts[TOGETHER]
+    assert (together.score, find_place(arm, together)) == (-11.0, 1)  # two of three seeds, and the mean of scores
+    hurt = {arm: Harm(-3.0, -11.0, -9.0, -7.0)}
+    last = together_table([trial], hurt, find_place).splitlines()[-1]
+    assert last.startswith("| 3 seeds together | 1 | 1.00 (0.03 to 1.00) | 1.00 (0.03 to 1.00) |")
 
 
 def test_a_run_is_looked_at_whole_and_cut() -> None:

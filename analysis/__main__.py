@@ -32,7 +32,7 @@ PROGRAM = "python -m unstuck.analysis"
 
 
 def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
-    """Run the analysis command that the arguments name; return the exit code: 0, or that of an error in one line.
+    """Run the command (`diagnose`, `compare`, `report`) that the arguments name; return the exit code, 0 for success.
 
     Args:
         arguments: Words of the command line; by default those that this process was called with.
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None, program: str = PROGRAM) -> int:
 
 
 def build_parsers(program: str = PROGRAM) -> tuple[OneLineParser, dict[str, OneLineParser]]:
-    """Build the parser of all commands of the room, and return with the parser that of each command by name."""
+    """Build the parsers of `python -m unstuck.analysis`: return the main parser, and each command's parser by name."""
     parser = OneLineParser(prog=PROGRAM if program == PROGRAM else "unstuck", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND", dest="command")
     diagnose = _command(
@@ -229,7 +229,7 @@ def _setting(word: str) -> tuple[str, Any]:
 
 
 def _check_stores(options: argparse.Namespace, runs: Sequence[str]) -> None:
-    """Raise an error for a wrong `--names` or `--mlflow-url`, or an option without effect on any of the runs."""
+    """Raise an error for a wrong `--names` or `--mlflow-url`, or an option that has no effect on any of the runs."""
     from unstuck.analysis.history import is_file
     from unstuck.analysis.history.mapping import read_mapping
     from unstuck.analysis.history.tracked import check_url

@@ -26,7 +26,7 @@ def describe_difference(found: Difference, digits: int = 3, metric: str = "") ->
 
 
 def describe_interval(found: Difference, digits: int = 3, metric: str = "") -> str:
-    """Describe a difference's interval and number of comparisons, or the reason why there is no interval.
+    """Describe in words a difference's interval and number of comparisons, or why there is no interval.
 
     Args:
         found: The difference.
@@ -49,7 +49,7 @@ def describe_interval(found: Difference, digits: int = 3, metric: str = "") -> s
 
 
 def judge_difference(found: Difference, sign: int) -> str:
-    """Return the verdict on a trial tested on fresh seeds beside the control, such as `beats the control`.
+    """Return in words how a trial tested on fresh seeds compares with the control, e.g. `beats the control`.
 
     Args:
         found: The trial minus the control, both on fresh seeds.
@@ -65,12 +65,12 @@ def judge_difference(found: Difference, sign: int) -> str:
 
 
 def is_without_chance(found: Difference) -> bool:
-    """True if no verdict on chance can be given, since the seeds of each side are all equal, and too few to part."""
+    """True if chance cannot be judged: the values of each side's seeds are equal, and too few to differ surely."""
     return found.interval is NoInterval.NO_SPREAD and found.side == 0
 
 
 def compare_every_seed(found: Difference, sign: int) -> str:
-    """Return how a trial compares with the control where the seeds of each side are all equal.
+    """Return in words how a trial compares with the control if all seeds of each side have equal values.
 
     Args:
         found: The trial minus the control.
@@ -86,7 +86,7 @@ def compare_every_seed(found: Difference, sign: int) -> str:
 
 
 def describe_lead(found: Difference, metric: str = "") -> str:
-    """Describe how far a search's best trial is above the control, and if noise alone could explain the lead."""
+    """Describe how far a search's best trial is above the control, and whether noise alone could explain that."""
     lead = describe_difference(found, metric=metric)
     if is_without_chance(found):
         told = "is the same on every seed, so chance cannot be judged" if found.mean else "is none on any seed"
@@ -96,14 +96,14 @@ def describe_lead(found: Difference, metric: str = "") -> str:
 
 
 def advise_more_seeds(found: Difference) -> str:
-    """Return advice to repeat a comparison with more seeds if one seed allowed no verdict; else an empty text."""
+    """Return advice in words to use more seeds if one seed allows no comparison; else an empty text."""
     if found.interval is not NoInterval.ONE_SEED:
         return ""
     return f"take at least {LEAST_SEEDS} seeds of each, better {ENOUGH_SEEDS}: --seeds {ENOUGH_SEEDS}"
 
 
 def describe_verdict(found: Verdict, metric: str, who: str) -> str:
-    """Describe an unstick's verdict in one sentence: the answer, both values, the difference, and what would tell more.
+    """Describe in one sentence whether a stuck run's best branch beats the control, with values and difference.
 
     Args:
         found: The verdict.
@@ -125,7 +125,7 @@ def describe_verdict(found: Verdict, metric: str, who: str) -> str:
 
 
 def describe_scope(found: Verdict) -> str:
-    """Describe in a sentence whether a verdict of an unstick holds for the run alone, or for others like it too."""
+    """Describe in a sentence whether a result about branches holds for the one run only, or for runs like it."""
     if found.reading.arm == found.reading.control:
         return "So the change does not cure the run, in any of its seeds."
     alone = f"The verdict holds for this run alone, with its {pluralize(found.reading.members, 'seed')}"
@@ -141,7 +141,7 @@ def describe_scope(found: Verdict) -> str:
 
 
 def _describe_more(found: Judged, unit: str) -> str:
-    """Describe what it would take to tell a difference, or why nothing would."""
+    """Describe in words how many more repeats it would take to see a difference, or why none would do."""
     interval = found.difference.interval
     if interval is NoInterval.NOT_FINITE:
         return "a value is not finite, as training diverged in a repeat"

@@ -4,4 +4,4 @@ from unstuck.records.errors import RefusedError
 
 
 class AnalysisError(RefusedError):
-    """Error for the user: a run cannot be found or read, a name is unknown, or a report cannot be written."""
+    """Error to show to the user: a run cannot be found or read, a name is unknown, or a report cannot be written."""

@@ -12,7 +12,7 @@ has seen.
 
 
 def compute_explainable_share(gamma: float, gae_lambda: float, rho: float = 1.0) -> float:
-    """Compute the largest share of lambda-returns' variance that a critic can explain if steps are independent.
+    """Compute the largest share of lambda-returns' variance that any critic can explain if steps are independent.
 
     Args:
         gamma: Discount, 0 to 1.

@@ -16,7 +16,7 @@ def python_program() -> str:
 
 
 def tool_program(name: str) -> str:
-    """Return the command of a program beside the Python in use, e.g. `mlflow`: a name if on PATH, else a path."""
+    """Return the command of a program installed with Python, e.g. `mlflow`: its name if on PATH, else its path."""
     return _here(name, Path(sys.executable).with_name(name))
 
 
@@ -60,7 +60,7 @@ def _module(name: str, folder: Path) -> list[str]:
 
 
 def sweep_words(name: str, folder: Path) -> list[str]:
-    """Return the arguments that name a sweep on the command line: the name, and `--folder` unless the default."""
+    """Return the arguments that name a sweep on the command line: the name, and `--folder` unless default."""
     return [name] if folder.absolute() == Path("runs").absolute() else [name, "--folder", str(folder.absolute())]
 
 

@@ -28,7 +28,7 @@ _PATH = re.compile(r"/| in (?=/|\w)")
 
 @dataclass(frozen=True)
 class ComparedRun:
-    """One run of a comparison: diagnosis, score, and difference from the control run.
+    """One run of a comparison: diagnosis, score, and difference from the first run (the control).
 
     Attributes:
         diagnosis: Diagnosis of the run; `diagnosis.signals.history` holds the run's curves and settings.
@@ -56,17 +56,17 @@ class ComparedRun:
 
     @property
     def findings(self) -> tuple[Ranked, ...]:
-        """Faults and other findings that the diagnosis rules report of the run, the most basic cause first."""
+        """Findings of the diagnosis about the run, faults and others, the most basic cause first."""
         return self.diagnosis.findings
 
     @property
     def verdict(self) -> str:
-        """Sentence on the run without comparison: the most basic fault, and how good the score is."""
+        """Sentence on the run alone: the most basic fault, and how good the score is."""
         return state_verdict(self.diagnosis)
 
     @property
     def against_control(self) -> str:
-        """Verdict on the run's difference from the control, e.g. `better than the control`."""
+        """Result in words of comparing the run with the control, e.g. `better than the control`."""
         if self.is_control:
             return "the control"
         if self.difference is None:
@@ -80,7 +80,7 @@ class ComparedRun:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Several runs, each compared with the first run, the control.
+    """Comparison of several runs with the first one, the control.
 
     Attributes:
         score: Metric that the runs are compared by: the best one that all of them have. More is better.
@@ -92,7 +92,7 @@ class Comparison:
 
     @property
     def control(self) -> ComparedRun:
-        """First run, with which all other runs are compared."""
+        """First run, which all other runs are compared with."""
         return self.runs[0]
 
     @property
@@ -112,13 +112,13 @@ class Comparison:
 
     @property
     def verdict(self) -> str:
-        """Result of the comparison in words: the best run, how sure the result is, and other differences."""
+        """Result of the comparison in words: the best run, how certain that is, and what else differs."""
         if len(self.tasks) > 1:
             return f"No run is the best: their tasks differ ({join_words(self.tasks)}), so their scores do not compare."
         return " ".join((self._best_text(), *self._caveats()))
 
     def _caveats(self) -> list[str]:
-        """List the reasons why the runs may differ by more than one setting, such as unknown tasks."""
+        """List in sentences why the runs may differ by more than one setting, such as unknown tasks."""
         found = []
         if not all(one.task for one in self.runs):
             found.append("Whether their tasks are the same is not on record.")
@@ -144,7 +144,7 @@ class Comparison:
         return f"{text}, a difference of {describe_difference(best.difference, metric=self.score)}: {sure}."
 
     def __str__(self) -> str:
-        """Return the verdict and a line for each run."""
+        """Return the comparison as text: the result, and a line for each run."""
         return "\n".join([self.verdict, *(f"{one.name}: {self._line(one)}" for one in self.runs)])
 
     def _line(self, one: ComparedRun) -> str:
@@ -188,7 +188,7 @@ def compare_runs(diagnoses: Sequence[Diagnosis]) -> Comparison:
 
 
 def name_apart(histories: Sequence[History]) -> list[str]:
-    """Return a distinct name for each run: the run's own name, with parts of the path where names are equal.
+    """Return a distinct name for each run, extended by parts of its path where names are equal.
 
     Example:
         >>> import pandas as pd
@@ -209,7 +209,7 @@ def name_apart(histories: Sequence[History]) -> list[str]:
 
 
 def _differing_in_force(diagnoses: Sequence[Diagnosis]) -> dict[str, list[str]]:
-    """Return logged learning rates, clip ranges and entropy weights that differ between runs, as words for each run."""
+    """Return logged learning rates, clip ranges and entropy weights that differ, as texts for each run."""
     found = {}
     for name in (metrics.LR, CLIP_RANGE, ENTROPY_COEF):
         windows = [(one.signals.select_first(name, 1), one.signals.select_last(name, 0.0, 1)) for one in diagnoses]
@@ -231,7 +231,7 @@ def require_two_runs(runs: Sequence[Any]) -> None:
 
 
 def choose_score(diagnoses: Sequence[Diagnosis]) -> str:
-    """Choose the metric to compare runs by, recorded in all runs: F1, else the greedy or the training return.
+    """Choose the metric to compare runs by, which all recorded: F1, else the greedy or training return.
 
     Raises:
         AnalysisError: There is none.
@@ -245,7 +245,7 @@ def choose_score(diagnoses: Sequence[Diagnosis]) -> str:
 
 
 def _estimate(diagnosis: Diagnosis, score: str) -> Estimate:
-    """Estimate a run's final score: the mean of the last evaluations, over seeds if single seeds were recorded."""
+    """Estimate a run's final score with spread: mean of the last evaluations, over seeds if recorded."""
     seeds = list(diagnosis.signals.seeds(score).values())
     if seeds:
         return estimate_over_seeds(seeds)

@@ -29,7 +29,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Mean and spread of a value over seeds; no interval, since one for a single mean fails under skew or a ceiling.
+    """Mean and spread of a value over seeds, without an interval, since intervals of one mean are unreliable here.
 
     Attributes:
         mean: Mean of the values.
@@ -134,7 +134,7 @@ def compute_difference(
 
 
 def compute_paired_difference(ours: Sequence[float], theirs: Sequence[float], comparisons: int = 1) -> Difference:
-    """Compute the mean, over seeds, of our value minus the other side's, with a 95 % interval (Student 1908).
+    """Compute the mean over seeds of our value minus the other side's, with a 95 % interval (Student 1908).
 
     Differences without any spread have no interval; the sides differ if exchanging them at random, seed by seed, would
     seldom give all differences one sign (Fisher 1935).
@@ -180,7 +180,7 @@ def compute_welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array,
 
 
 def compute_margin(error: npt.ArrayLike, freedom: npt.ArrayLike, comparisons: int = 1) -> Array:
-    """Compute half the width of a 95 % interval that holds for `comparisons` differences at once."""
+    """Compute half the width of 95 % intervals that hold for `comparisons` differences at the same time."""
     tail = (1 - LEVEL) / 2 / comparisons
     return np.asarray(stdtrit(freedom, 1 - tail) * np.asarray(error), dtype=np.float64)
 
@@ -268,7 +268,7 @@ def fit_trend(x: Sequence[float], y: Sequence[float]) -> Trend:
 
 
 def _block_means(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Average a long curve over at most `MOST_POINTS` blocks of equal length; return a shorter curve unchanged."""
+    """Average a long curve over at most `MOST_POINTS` blocks of equal length; return a short curve unchanged."""
     length = -(-len(values) // MOST_POINTS)
     if length == 1:
         return values

@@ -27,7 +27,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def format_uncertain(value: float, spread: float | None) -> str:
-    """Format a number with an uncertainty, e.g. `0.94 ± 0.02`; the number alone without an uncertainty.
+    """Format a number with its uncertainty, e.g. `0.94 ± 0.02`; the number alone if there is none.
 
     The uncertainty sets the digits, but never more than four significant digits of the number.
 
@@ -58,7 +58,7 @@ def percent(share: float, places: int = 0) -> str:
 
 
 def format_range(values: Sequence[float]) -> str:
-    """Format the lowest and the highest of some numbers; one number if both look the same.
+    """Format the range of numbers as text, such as `0.1 to 0.4`; one number if both ends look equal.
 
     >>> format_range([1.0, 0.9989]), format_range([0.5])
     ('0.9989 to 1.0000', '0.5')

@@ -31,12 +31,12 @@ def diagnose(history: History) -> Diagnosis:
 
 
 def _concerns(run: Signals, rule: Rule) -> bool:
-    """True if a rule fits the run's task: a rule that needs metrics of flow triage fits a triage run only."""
+    """True if a rule fits the run's task, e.g. a rule on network flows only fits a run that triages flows."""
     return run.is_triage or not any(set(group) <= OF_TRIAGE for group in rule.needs)
 
 
 def _order_findings(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    """Order findings: faults first, then by the rules' stage, and always causes before consequences.
+    """Order findings for display: faults first, then by the rules' stage; causes always precede consequences.
 
     What stands in a few seeds of a trial alone comes behind what stands in most.
     """
@@ -54,7 +54,7 @@ def _rank(finding: Finding) -> tuple[int, bool]:
 
 
 def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
-    """List the other findings that may cause the given finding, are of an equal or worse kind, and stand as widely."""
+    """List the other findings that may cause the given one: equal or worse in kind, and true of as many seeds."""
     wrong = (Kind.FAULT, Kind.SUSPECT)
     if one.finding.kind not in wrong:
         return []

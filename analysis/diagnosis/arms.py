@@ -40,7 +40,7 @@ _LIMITS = ("ppo.target_kl", "ppo.max_grad_norm", "ppo.clip_range_vf")
 
 @dataclass(frozen=True)
 class Arm:
-    """A change of settings to try in a new run (an arm beside a control), with the reason and the effect to watch for.
+    """Change of settings to try in a new run beside an unchanged one (the control), with reason and expected effect.
 
     Attributes:
         change: Settings by dotted path.
@@ -60,17 +60,17 @@ class Arm:
 
     @property
     def changes_objective(self) -> bool:
-        """True if the arm changes the rewards or environment, so that other arms' objectives cannot be compared."""
+        """True if the change alters rewards or environment, so that its scores cannot be compared with others."""
         return any(path.startswith("env.") for path in self.change)
 
 
 def list_arms(diagnosis: Diagnosis) -> list[Arm]:
-    """Return the first `MOST_ARMS` of the changes that a diagnosis proposes, the most basic cause first."""
+    """Return the first `MOST_ARMS` changes of settings that a diagnosis proposes, for the most basic cause first."""
     return rank_arms(diagnosis)[:MOST_ARMS]
 
 
 def rank_arms(diagnosis: Diagnosis) -> list[Arm]:
-    """Return all changes that a diagnosis proposes, faults before suspects, and of these the most basic cause first.
+    """Return all changes of settings that a diagnosis proposes, for faults first, and the most basic cause first.
 
     These are the remedies of all findings, and the changes of open causes if no fault has a remedy. No change works
     against another: where two would, that of the more basic cause stays, even if only suspected.
@@ -79,12 +79,12 @@ def rank_arms(diagnosis: Diagnosis) -> list[Arm]:
 
 
 def rank_remedies(diagnosis: Diagnosis) -> list[Arm]:
-    """Return the changes of `rank_arms` that are expected to help: remedies, and no open cause to be tried out."""
+    """Return the proposed changes of settings that are expected to help, not those that only test a cause."""
     return _select_ranked(diagnosis, _list_remedies(diagnosis))
 
 
 def _select_ranked(diagnosis: Diagnosis, arms: Sequence[Arm]) -> list[Arm]:
-    """Return ranked arms in their order, each change once, without those that work against a more basic cause's."""
+    """Return ranked changes in order, each once, without those that would undo a change for a more basic cause."""
     ranked: list[Arm] = []
     for arm in arms:
         if not any(arm.change == other.change for other in ranked):
@@ -95,12 +95,12 @@ def _select_ranked(diagnosis: Diagnosis, arms: Sequence[Arm]) -> list[Arm]:
 
 
 def read_settings(run: Signals) -> dict[str, Any]:
-    """Return a run's settings by dotted path, with the learning rate from the log where no setting holds it."""
+    """Return a run's settings by dotted path; take the learning rate from the log if no setting has it."""
     return {**run.history.settings, **({} if run.rate is None else {RATE: run.rate})}
 
 
 def select_consistent(arms: Sequence[Arm], settings: Mapping[str, Any]) -> list[Arm]:
-    """Return the arms that change something, without near twins of an earlier arm and arms that work against it.
+    """Return the changes of settings that have an effect, do not repeat an earlier one, and do not undo an earlier one.
 
     An arm works against an earlier one if the one raises and the other lowers a setting, or what several settings
     govern together (`_GOVERNED`): smaller steps and a larger clip range, say. A setting that is not on record has no
@@ -128,7 +128,7 @@ def select_consistent(arms: Sequence[Arm], settings: Mapping[str, Any]) -> list[
 
 
 def is_near(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """True if two changes set the same settings to values that are equal or practically so (`NEAR`).
+    """True if two changes set the same settings to (nearly) equal values, within the ratio `NEAR`.
 
     Example:
         >>> is_near({"ppo.value_coef": 0.5}, {"ppo.value_coef": 0.6}), is_near({"ppo.gamma": 0.99}, {"ppo.gamma": 0.95})
@@ -145,7 +145,7 @@ def _is_near(path: str, one: Any, other: Any) -> bool:
 
 
 def _list_moves(change: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, int]]:
-    """List what a change raises (1) or lowers (-1): settings, and what several settings govern together."""
+    """List what a change raises (1) or lowers (-1), by name: settings, and effects that several settings share."""
     moves = []
     for path, value in change.items():
         move = _compare(_as_limit(path, value), _as_limit(path, settings.get(path)))
@@ -157,7 +157,7 @@ def _list_moves(change: Mapping[str, Any], settings: Mapping[str, Any]) -> list[
 
 
 def _as_limit(path: str, value: Any) -> Any:
-    """Return a setting's value for a comparison: a limit that is off, or not on record, is an infinite one."""
+    """Return a setting's value for a comparison; infinity for a limit that is off or not recorded."""
     return math.inf if path in _LIMITS and value is None else value
 
 
@@ -172,7 +172,7 @@ def _list_remedies(diagnosis: Diagnosis) -> list[Arm]:
 
 
 def _list_open_causes(diagnosis: Diagnosis) -> list[Arm]:
-    """List the changes of causes that no number supports or rules out; none if a fault has a remedy."""
+    """List the changes that test undecided causes (no metric speaks for or against); none if a fault has a remedy."""
     if any(ranked.finding.remedies for ranked in diagnosis.select_findings(Kind.FAULT)):
         return []
     watch = "the control beaten at equal iterations"
@@ -194,7 +194,7 @@ def _compare(new: Any, old: Any) -> int:
 
 
 def _each(change: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Split a change with several values to try into changes with one value each."""
+    """Split a change that lists several values to try into changes with one value each."""
     values = [value if isinstance(value, list) else [value] for value in change.values()]
     return [dict(zip(change, combination, strict=True)) for combination in product(*values)]
 

@@ -33,7 +33,7 @@ _COLUMNS = (TOTAL_LOSS, metrics.POLICY_LOSS, metrics.VALUE_LOSS, metrics.ENTROPY
 
 @dataclass(frozen=True)
 class Bonus:
-    """Coefficient of the entropy bonus, and whether the coefficient is on record or was recovered from the loss.
+    """Coefficient of the entropy bonus, and whether it was recorded or recovered from the loss.
 
     Attributes:
         weight: The coefficient; at least 0.
@@ -51,7 +51,7 @@ class Bonus:
 
 @lru_cache(maxsize=16)
 def find_bonus(run: Signals) -> Bonus | None:
-    """Return the coefficient of the run's entropy bonus; None if neither settings, log nor loss tell it."""
+    """Find the coefficient of a run's entropy bonus in settings, log or loss; return None if none has it."""
     weight = run.read_number("ppo.entropy_coef")
     if weight is not None:
         return Bonus(weight)
@@ -60,7 +60,7 @@ def find_bonus(run: Signals) -> Bonus | None:
 
 
 def _recover(run: Signals) -> Bonus | None:
-    """Recover the coefficient from the loss; None if the loss is of another make-up, or too noisy to tell."""
+    """Compute the entropy bonus's coefficient from the logged losses; None if these do not allow it."""
     if run.history.dialect != "sb3" or not run.has(*_COLUMNS):
         return None
     table = run.history.table[list(_COLUMNS)].to_numpy(dtype=np.float64)

@@ -14,7 +14,7 @@ from unstuck.rl import metrics
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one or more trainings.
+    """Cost of one or more trainings: iterations, environment steps and minutes, None where unknown.
 
     Attributes:
         iterations: Iterations.
@@ -33,23 +33,23 @@ class Cost:
     seconds: float | None = None
 
     def __rmul__(self, times: int) -> "Cost":
-        """Return the cost of `times` trainings, one after another."""
+        """Return the cost of `times` such trainings, one after another."""
         steps = None if self.env_steps is None else times * self.env_steps
         return Cost(times * self.iterations, steps, None if self.seconds is None else times * self.seconds)
 
     def __add__(self, other: "Cost") -> "Cost":
-        """Add two costs; a part that is unknown in either (None) is unknown in the sum."""
+        """Add two costs; a part that is unknown (None) in either is unknown in the sum."""
         steps = None if None in (self.env_steps, other.env_steps) else (self.env_steps or 0) + (other.env_steps or 0)
         both = None if None in (self.seconds, other.seconds) else (self.seconds or 0.0) + (other.seconds or 0.0)
         return Cost(self.iterations + other.iterations, steps, both)
 
     @property
     def briefly(self) -> str:
-        """Return the cost as a short text for a table cell: `steps` in place of `environment steps`."""
+        """Return the cost as a short text for a table cell, with `steps` for environment steps."""
         return str(self).replace(" environment steps", " steps")
 
     def __str__(self) -> str:
-        """Return the cost in words: environment steps, else iterations, and the time where known."""
+        """Return the cost in words: environment steps (or iterations), and the time if known."""
         steps = pluralize(self.iterations, "iteration")
         if self.env_steps is not None:
             steps = f"{self.env_steps:,} environment steps"
@@ -57,7 +57,7 @@ class Cost:
 
 
 def describe_time(seconds: float) -> str:
-    """Describe a length of time in words.
+    """Describe a number of seconds in words, such as `5 min`.
 
     Example:
         >>> describe_time(42.0), describe_time(90.0), describe_time(7200.0), describe_time(400_000.0)
@@ -71,7 +71,7 @@ def describe_time(seconds: float) -> str:
 
 
 def estimate_cost(run: Signals, change: Mapping[str, Any] | None = None) -> Cost:
-    """Estimate the cost of training a run once more, as long as it was planned, with some settings changed.
+    """Estimate the cost (steps, time) of training a run once more at full planned length, with some settings changed.
 
     Args:
         run: The run.
@@ -91,7 +91,7 @@ def estimate_cost(run: Signals, change: Mapping[str, Any] | None = None) -> Cost
 
 
 def _count_steps(run: Signals, change: Mapping[str, Any]) -> float | None:
-    """Count the environment steps of one seed in an iteration, by the settings, else by the log; None if unknown."""
+    """Count one seed's environment steps in an iteration, from the settings or the log; None if unknown."""
     sizes = [change.get(path, run.read_number(path)) for path in BATCH]
     if all(isinstance(size, int | float) for size in sizes):
         return math.prod(float(size) for size in sizes)
@@ -105,7 +105,7 @@ COSTS = "costs each, in environment steps"
 
 
 def explain_costs(run: Signals, arms: int, each: Cost) -> str:
-    """Return a sentence on the cost of several arms and the control, and on what the estimate rests on."""
+    """Return a sentence on the cost of trying several changes and the control, and how the cost was estimated."""
     total = (arms + 1) * each
     text = f"{pluralize(arms, 'change')} and the control, one after another: {total}"
     lacking = [] if each.env_steps is not None else ["how many environment steps an iteration has"]

@@ -16,7 +16,7 @@ FIRST = 3
 
 
 class Curves:
-    """Curves of one run's metrics, by iteration, with measurements that are made once each.
+    """Curves of one run's metrics by iteration, with cached measurements such as windows and trends.
 
     Args:
         history: The run.
@@ -36,15 +36,15 @@ class Curves:
         return self.history.has(*names)
 
     def select_all(self, name: str) -> Window | None:
-        """Return all finite values of a metric as a window; None if there are none."""
+        """Return all finite values of a metric as a `Window`; None if there are none."""
         return _make_window(name, self.select_finite(name))
 
     def select_first(self, name: str, count: int = 3) -> Window | None:
-        """Return the first `count` finite values of a metric as a window; None if there are none."""
+        """Return the first `count` finite values of a metric as a `Window`; None if there are none."""
         return _make_window(name, self.select_finite(name).iloc[:count])
 
     def select_last(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
-        """Return a metric's last finite values: the last `share` of all, at least `least`; None if there are none."""
+        """Return a metric's last finite values (a `share` of all, at least `least`) as a `Window`; None if none."""
         key = name, share, least
         if key not in self._late:
             curve = self.select_finite(name)
@@ -69,7 +69,7 @@ class Curves:
         return found
 
     def holds_start(self, name: str) -> bool:
-        """True if a metric's record begins where the run does, rather than far into the run."""
+        """True if a metric's record begins at the run's start, and not far into the run."""
         steps = self.select_finite(name).index.to_numpy()
         apart = float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
         return len(steps) > 0 and float(steps[0]) <= max(FIRST, 2 * apart)

@@ -50,7 +50,7 @@ mean has forgotten all episodes before the first evaluation: a mean that lags be
 
 
 class Way(StrEnum):
-    """Way in which training and evaluations are apart.
+    """Ways in which the return of training and that of evaluations disagree, such as by sign.
 
     Attributes:
         MIRRORED: One is the other with its sign turned.
@@ -65,7 +65,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Apart:
-    """Training that is paid for something else than evaluations count: the way, the numbers as text, the iterations."""
+    """Evidence that training is paid for something else than evaluations count: way, numbers as text, iterations."""
 
     way: Way
     text: str
@@ -74,7 +74,7 @@ class Apart:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Means of a curve at its start and end."""
+    """Mean of a curve at its start, and mean at its end."""
 
     first: float
     last: float
@@ -89,7 +89,7 @@ class _Ends:
 
 @dataclass(frozen=True)
 class _Both:
-    """Both returns' starts and ends, the spread of single evaluations, and the error of what they have gained."""
+    """Training and evaluation returns at start and end, with the evaluations' spread and the gains' standard errors."""
 
     paid: _Ends
     counted: _Ends
@@ -98,7 +98,7 @@ class _Both:
 
 
 def _compare(run: Signals) -> _Both | None:
-    """Return the starts and ends of both returns; None for our own learner, and with too few of either."""
+    """Compute start and end of training and evaluation returns; None for our own learner, or with too few values."""
     trained, evaluated = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
     if run.is_ours or run.is_triage or len(evaluated) < EVALUATIONS or len(trained) < EVALUATIONS:
         return None
@@ -110,7 +110,7 @@ def _compare(run: Signals) -> _Both | None:
 
 
 def find_paid_otherwise(run: Signals) -> Apart | None:
-    """Find out if training is paid for something else than evaluations count; None if nothing shows it."""
+    """Find out if training is paid for something that evaluations do not count; return how, or None if not shown."""
     both = _compare(run)
     if both is None:
         return None
@@ -134,7 +134,7 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
 
 
 def _is_mirrored(run: Signals, trained: "pd.Series[float]", evaluated: "pd.Series[float]") -> bool:
-    """True if evaluations nearly always have the other sign than training, and the same size in a step."""
+    """True if evaluation returns nearly always have the opposite sign of training returns, at equal size."""
     paid, counted = _beside(trained, evaluated), evaluated.to_numpy()
     lengths, tried = run.select_finite(EPISODE_LENGTH), run.select_finite(EVAL_LENGTH)
     if len(lengths) and len(tried) == len(evaluated):
@@ -147,7 +147,7 @@ def _is_mirrored(run: Signals, trained: "pd.Series[float]", evaluated: "pd.Serie
 def _is_cost(
     run: Signals, paid: _Ends, counted: _Ends, trained: "pd.Series[float]", evaluated: "pd.Series[float]"
 ) -> bool:
-    """True if training climbs from far below towards evaluations that have hardly moved, and does so for long."""
+    """True if training returns climb for long from far below towards evaluation returns that hardly change."""
     gap = counted.first - paid.first
     if gap <= SIZE * abs(counted.first) or paid.gain < FAR * gap or paid.last > counted.last + NEVER * gap:
         return False
@@ -159,12 +159,12 @@ def _is_cost(
 
 
 def _measure_noise(curve: "pd.Series[float]") -> float:
-    """Estimate the spread of single values about a curve's way, from differences (0.954: see `standing`)."""
+    """Estimate the spread of single values around a curve's trend, from differences of neighbouring values."""
     return float(np.median(np.abs(np.diff(curve.to_numpy())))) / 0.954
 
 
 def _beside(curve: "pd.Series[float]", evaluated: "pd.Series[float]") -> npt.NDArray[np.float64]:
-    """Return a curve's values at, or last before, each evaluation; the first value for an evaluation before all."""
+    """Return a curve's value at, or last before, each evaluation; the first value for earlier evaluations."""
     places = np.searchsorted(curve.index.to_numpy(), evaluated.index.to_numpy(), side="right") - 1
     beside: npt.NDArray[np.float64] = np.asarray(curve, dtype=np.float64)[np.maximum(places, 0)]
     return beside

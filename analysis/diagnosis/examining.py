@@ -14,7 +14,7 @@ _OFFER = f" (of a run that has ended, say so: --set {FINISHED}=true)"
 
 
 def examine_rule(run: Signals, rule: Rule) -> Finding | Unexamined | None:
-    """Return what a rule finds in a run, or what the rule lacks to judge the run; None if there is nothing to say.
+    """Apply a rule to a run; return the finding, or what the rule lacks to judge, or None for nothing to report.
 
     A rule of numbers that our learner never logs has nothing to say of our learner's runs.
     """
@@ -28,7 +28,7 @@ def examine_rule(run: Signals, rule: Rule) -> Finding | Unexamined | None:
 
 
 def _is_of_others(group: tuple[str, ...]) -> bool:
-    """True if only the probe in another trainer's loop logs the metrics: our learner's user cannot log them either."""
+    """True if only a probe (logger in another program's loop) logs the metrics, which our learner's user cannot add."""
     return all(name in PROBED for name in group)
 
 
@@ -40,7 +40,7 @@ def is_recorded(run: Signals, name: str) -> bool:
 
 
 def weigh_finding(run: Signals, finding: Finding) -> Finding:
-    """Return a finding with kind and sureness weakened as needed where the run is not from our own learner.
+    """Weaken a finding's kind and certainty where the run is not from our own learner, so that less is known.
 
     Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from
     is no fault, unless it was measured beyond doubt; and that nothing was learned so far is one only if the run has
@@ -59,6 +59,6 @@ def weigh_finding(run: Signals, finding: Finding) -> Finding:
 
 
 def _is_over(run: Signals) -> bool:
-    """True if a run has ended, or is half done by its plan where the user does not say that the run goes on."""
+    """True if a run has ended, or is at least half done by its plan and not said to go on."""
     half_done = run.planned is not None and run.compute_progress(run.history.last_iteration) >= ENDED
     return run.has_ended or (half_done and run.setting(FINISHED) is not False)

@@ -15,7 +15,7 @@ from unstuck.analysis.words import join_words
 
 
 class Kind(StrEnum):
-    """Category of a finding: fault, suspect, limit or fine.
+    """Kinds of finding: fault, suspect (possible fault), limit of the task, or fine (all is well).
 
     Attributes:
         FAULT: Something is wrong, and the run suffers.
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 
 class Stage(IntEnum):
-    """Order in which findings are listed: stages of causes come before stages of consequences.
+    """Stages of a finding's topic, in the order of display: those of causes come before those of consequences.
 
     Bugs come first, since tuning makes no sense beside a bug; then limits of the task; then scales, the size of
     updates, exploration and the critic; behaviour comes last, as a consequence.
@@ -47,7 +47,7 @@ class Stage(IntEnum):
 
 
 class Support(StrEnum):
-    """Verdict of a run's recorded metrics on a possible cause: supported, open or ruled out.
+    """Answer of a run's metrics about a possible cause: supported, open or ruled out.
 
     Attributes:
         SUPPORTED: The run's numbers speak for the cause.
@@ -61,7 +61,7 @@ class Support(StrEnum):
 
 
 class Sureness(IntEnum):
-    """Degree of certainty of a finding; `Finding.why` gives the reason."""
+    """Degrees of certainty of a finding; `Finding.why` gives the reason."""
 
     POSSIBLE = 1
     LIKELY = 2
@@ -69,7 +69,7 @@ class Sureness(IntEnum):
 
 
 class Ground(StrEnum):
-    """Reason why a finding is a fault; decides if the fault also holds for a run of an unknown learner and task.
+    """Reason why a finding is a fault, which decides if the fault also holds for an unknown program and task.
 
     Attributes:
         PROOF: No correct PPO shows this in any environment, or nothing can be learned from the number (NaN).
@@ -87,7 +87,7 @@ class Ground(StrEnum):
 
 @dataclass(frozen=True)
 class Evidence:
-    """A fact about the run as text, with the metrics and iterations from which the fact was read.
+    """Fact about a run as text, with the metrics and iterations that the fact was read from.
 
     Attributes:
         text: The fact in words, with its numbers.
@@ -102,7 +102,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Cause:
-    """A possible cause of a finding, with a test for the cause, and whether the run's metrics support the cause.
+    """Possible cause of a finding, with a test for the cause, and whether the run's metrics support the cause.
 
     Attributes:
         what: The cause in words.
@@ -125,7 +125,7 @@ class Cause:
 
 @dataclass(frozen=True)
 class Remedy:
-    """Settings to change in a new run beside an untouched control, and the effect to watch for.
+    """Settings to change in a new run beside an unchanged one, with a reason, and the effect to watch for.
 
     Attributes:
         change: Settings by dotted path, each a value or several values to try in turn.
@@ -140,7 +140,7 @@ class Remedy:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Seeds of a trial in which the evidence of a finding stands, and the seeds that were judged one by one.
+    """Seeds of a trial in which a finding's evidence holds, among the seeds that were judged one by one.
 
     Attributes:
         holding: Numbers of the seeds in which the evidence stands.
@@ -156,16 +156,16 @@ class Agreement:
 
     @property
     def is_of_few(self) -> bool:
-        """True if the evidence stands in half of the seeds or fewer, and not in all of them taken together."""
+        """True if the evidence holds in half of the seeds or fewer, and not in the mean over all seeds."""
         return not self.pooled and not self.compared and 2 * len(self.holding) <= len(self.judged)
 
     @property
     def share(self) -> float:
-        """Share of the judged seeds in which the evidence stands."""
+        """Share of the judged seeds in which the evidence holds."""
         return len(self.holding) / len(self.judged)
 
     def __str__(self) -> str:
-        """Return the agreement in words, such as `in 3 of 3 seeds` or `in 1 of 3 seeds: seed 2 alone`."""
+        """Return in words in which seeds the evidence holds: `in 3 of 3 seeds`, or `in 1 of 3 seeds: seed 2 alone`."""
         text = f"in {len(self.holding)} of {len(self.judged)} seeds"
         if len(self.holding) == len(self.judged):
             return text
@@ -177,7 +177,7 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Finding:
-    """Result of one rule on one run: headline, kind, certainty, evidence, causes and remedies.
+    """Result of one rule on one run: headline, kind (fault ... fine), certainty, evidence, causes and remedies.
 
     Attributes:
         headline: One sentence, with the numbers that matter most.
@@ -209,7 +209,7 @@ class Finding:
     seeds: Agreement | None = None
 
     def without_changes(self) -> "Finding":
-        """Return the finding without any change of a setting: neither a remedy nor a cause to try out."""
+        """Return the finding without settings to change: no remedies, and no causes to test by a change."""
         causes, unsupported = (
             tuple(replace(cause, change={}) for cause in causes) for causes in (self.causes, self.unsupported)
         )
@@ -217,17 +217,17 @@ class Finding:
 
     @property
     def is_of_few_seeds(self) -> bool:
-        """True if the finding is a statement on a few seeds of the trial, and not on the trial."""
+        """True if the finding is about a few seeds of a trial, and not about the trial as a whole."""
         return self.seeds is not None and self.seeds.is_of_few
 
     def name_seeds(self, before: str = " (", after: str = ")") -> str:
-        """Return in how many seeds the evidence stands, between two texts; empty where seeds were not judged."""
+        """Return in words in how many seeds the evidence holds, between two texts; empty if seeds were not judged."""
         return "" if self.seeds is None else f"{before}{self.seeds}{after}"
 
 
 @dataclass(frozen=True)
 class Blind:
-    """Answer of a rule that cannot judge a run: the metrics or settings that the rule lacks, and the reason.
+    """Result of a rule that cannot judge a run: the metrics or settings that the rule lacks, and the reason.
 
     Attributes:
         missing: Groups of metrics or settings, one of each group would do.
@@ -240,7 +240,7 @@ class Blind:
 
 @dataclass(frozen=True)
 class Rule:
-    """A check of a run for one kind of problem: the function that examines, and the metrics needed.
+    """Check of a run for one kind of problem: a function that examines the run, and the metrics needed.
 
     Attributes:
         name: Short name for programs; equals the file's name.
@@ -272,7 +272,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A finding, the rule that made the finding, and the rules whose findings may be the finding's cause.
+    """Finding together with the rule that made it, and the rules whose findings may be its cause.
 
     Attributes:
         rule: Rule that made the finding.
@@ -287,7 +287,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Unexamined:
-    """A rule that could not judge a run, the metrics or settings that the run did not record, and the reason."""
+    """Rule that could not judge a run, with the metrics or settings that the run did not record, and the reason."""
 
     rule: Rule
     missing: tuple[tuple[str, ...], ...]
@@ -296,7 +296,7 @@ class Unexamined:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """Findings of all rules on one run, rules that could not judge, and unrecorded metrics worth logging next time.
+    """Result of all rules on one run: findings, rules that could not judge, and metrics worth logging next time.
 
     Attributes:
         signals: The run.
@@ -311,11 +311,11 @@ class Diagnosis:
     questions: Mapping[str, str] = field(default_factory=dict)
 
     def select_findings(self, *kinds: Kind) -> Sequence[Ranked]:
-        """Return the findings of the given kinds (fault, suspect, limit, fine), the most basic cause first."""
+        """Return the findings of the given kinds (fault, suspect, limit, fine), most basic causes first."""
         return [ranked for ranked in self.findings if ranked.finding.kind in kinds]
 
     def __str__(self) -> str:
-        """Return a text with a line for each finding, and a line that names the rules that could not judge the run."""
+        """Return the diagnosis as text: a line for each finding, and a line that names rules that could not judge."""
         lines = [
             f"{one.finding.kind} ({one.finding.sureness.name.lower()}{one.finding.name_seeds(', ', '')}): "
             f"{one.finding.headline}"
@@ -328,7 +328,7 @@ class Diagnosis:
         return "\n".join([f"{self.signals.history.name}:", *lines])
 
     def _repr_html_(self) -> str:
-        """Return what a notebook shows: the findings, and for what is not fine evidence, causes and changes to try."""
+        """Return the diagnosis as HTML for a notebook: findings, for problems with evidence, causes and changes."""
         rows = "".join(_format_row(ranked) for ranked in self.findings)
         blind = ", ".join(one.rule.title for one in self.unexamined)
         last = f"<p>Not judged, since metrics are missing: {escape(blind)}.</p>" if blind else ""
@@ -337,7 +337,7 @@ class Diagnosis:
 
 
 def _format_row(ranked: Ranked) -> str:
-    """Format a finding as a row of an HTML table, with evidence, causes and remedies folded away."""
+    """Format a finding as a row of an HTML table, with evidence, causes and remedies hidden until clicked."""
     finding = ranked.finding
     told = [one.text for one in finding.evidence]
     told += [f"Cause, {one.support}: {one.what}. Test: {one.test}" for one in finding.causes]

@@ -23,7 +23,7 @@ _UPDATES = (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.EXPLAINED_VARIANCE
 
 
 def find_other_learner(run: Signals) -> tuple[str, str] | None:
-    """Return a column that only another learner logs, and that learner; None where PPO may have written the log."""
+    """Find a column that only learners other than PPO log; return column and learner, or None if there is none."""
     if any(run.has(name) for name in _UPDATES):
         return None
     for column in run.history.left_out:

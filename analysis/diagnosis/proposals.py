@@ -18,14 +18,14 @@ from unstuck.rl import metrics
 
 
 class Start(StrEnum):
-    """State that an arm starts from: the run's checkpoint, or fresh weights."""
+    """State that a proposed branch starts from: the run's checkpoint, or newly initialised weights."""
 
     CHECKPOINT = "checkpoint"
     ANEW = "anew"
 
 
 class Part(StrEnum):
-    """Part of a checkpoint's state that can start anew while the rest goes on; names as in `rl.branch`."""
+    """Parts of a checkpoint's state that can be reset to untrained while the rest is kept; names as in `rl.branch`."""
 
     POLICY_HEAD = "policy_head"
     VALUE_HEAD = "value_head"
@@ -36,7 +36,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class Proposal:
-    """An arm of an unstick: a change of settings, the state that the arm starts from, and the reason.
+    """Proposed branch of a stuck run (an arm): changed settings, the state to start from, and the reason.
 
     Attributes:
         change: Settings by dotted path; empty if the arm resets parts alone.
@@ -60,7 +60,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class _Loss:
-    """Parts of a run's state that are of no use to an arm, and the reason as a clause.
+    """Parts of a run's saved state that a branch cannot use, and the reason as a clause.
 
     Attributes:
         parts: Parts that can start anew while the rest goes on.
@@ -128,7 +128,7 @@ _FINITE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM)
 
 
 def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
-    """Return all arms that a diagnosis proposes to branch a run into, the most promising first.
+    """Return all branches of a stuck run (arms) that a diagnosis proposes, the most promising first.
 
     The first remedy of the most basic cause comes first. Several causes may hide each other, so a combined arm mends
     all of them at once. Then come usual values of settings that are far from usual, each alone, and all remedies. A
@@ -155,7 +155,7 @@ def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
 
 
 def _choose_starts(run: Signals, damage: Sequence[_Loss], widest: bool) -> tuple[Start, ...]:
-    """Choose the states that an arm is tried from, the most promising first.
+    """Choose the states (checkpoint or fresh weights) to try a branch from, the most promising first.
 
     Args:
         run: The run.
@@ -170,7 +170,7 @@ def _choose_starts(run: Signals, damage: Sequence[_Loss], widest: bool) -> tuple
 
 
 def _list_damage(run: Signals, found: Collection[str], suspected: str) -> list[_Loss]:
-    """List the damage that faults have left; a critic's damage reaches the hidden layers of a shared trunk.
+    """List the parts of the saved state that faults have damaged, also a shared network's layers.
 
     Args:
         run: The run.
@@ -190,7 +190,7 @@ def _is_same_arm(one: Proposal, other: Proposal) -> bool:
 
 
 def _combine(diagnosis: Diagnosis, arms: Sequence[Arm], far_off: Sequence[Arm]) -> list[Arm]:
-    """Combine the first remedies of all basic faults, and all usual values, into one arm; none if only one changes.
+    """Combine the first remedies of all basic faults, and all usual values, into one change; none if only one changes.
 
     A fault is basic if no other finding can be its cause.
     """
@@ -209,7 +209,7 @@ def _combine(diagnosis: Diagnosis, arms: Sequence[Arm], far_off: Sequence[Arm]) 
 def complete_proposal(
     change: Mapping[str, Any], why: str, start: Start = Start.CHECKPOINT, reset: Sequence[str] | None = None
 ) -> Proposal:
-    """Make a proposal from a change that somebody asked for, with the parts reset that the change makes useless.
+    """Make a proposed branch from a change that somebody asked for; add the state parts that the change makes useless.
 
     Args:
         change: Settings by dotted path.
@@ -224,7 +224,7 @@ def complete_proposal(
 
 
 def _propose(arm: Arm, start: Start, damage: Sequence[_Loss], asked_for: tuple[Part, ...] | None = None) -> Proposal:
-    """Make the proposal of an arm: work out what the arm can carry over from the run.
+    """Make a proposed branch from a change: work out which parts of the run's saved state can be kept.
 
     Args:
         arm: The change, with its reason.
@@ -256,7 +256,7 @@ def _describe_anew(reasons: Sequence[str]) -> str:
 
 
 def _describe_carried(reset: Sequence[Part], reasons: Sequence[str], lanes: str) -> str:
-    """Describe what goes on as saved and what starts anew, in one sentence or two."""
+    """Describe in one or two sentences which parts of the saved state a branch keeps and which are reset."""
     carried = "Everything else goes on as saved." if reset or lanes else "Everything goes on as saved."
     anew = [_NAMES[part] for part in reset]
     sentences = []
@@ -271,6 +271,6 @@ def _describe_carried(reset: Sequence[Part], reasons: Sequence[str], lanes: str)
 
 
 def _is_broken(run: Signals) -> bool:
-    """True if the run's last losses are not finite, so that no weight is a number."""
+    """True if the run's last losses are not finite, so that its weights are not numbers either."""
     curves = [run.history.curve(name) for name in _FINITE]
     return any(not curve.empty and not abs(float(curve.iloc[-1])) < float("inf") for curve in curves)

@@ -76,7 +76,7 @@ _SUSPECTED, _BLIND, _UNSCORED = {Kind.FAULT: 3.0, Kind.SUSPECT: 2.0, Kind.LIMIT:
 
 
 def list_questions(run: Signals, findings: Sequence[Ranked], blind: Sequence[Unexamined]) -> dict[str, str]:
-    """Return the few unrecorded metrics that would help a diagnosis most, with what each metric would tell."""
+    """Return the few unrecorded metrics that would help a diagnosis most, each with what it would tell, in words."""
     weights: dict[str, float] = {}
 
     def want(name: str, weight: float) -> None:
@@ -99,7 +99,7 @@ def list_questions(run: Signals, findings: Sequence[Ranked], blind: Sequence[Une
 
 
 def is_askable(run: Signals, name: str) -> bool:
-    """True if the run's program can log a metric (or setting) that also has a meaning in the run's task."""
+    """True if the run's program is able to log a metric (or setting) that also has a meaning in the run's task."""
     if name not in WOULD_TELL or (name in OF_TRIAGE and not run.is_triage):
         return False
     if name in record.PROBED:
@@ -109,6 +109,6 @@ def is_askable(run: Signals, name: str) -> bool:
 
 
 def _loggable(dialect: str) -> Mapping[str, None]:
-    """Return the metrics that a program is able to log; empty for a user's own loop, which can log anything."""
+    """Return the names of the metrics that a program is able to log; empty for a user's own loop, which can log any."""
     known = DIALECTS.get(dialect)
     return dict.fromkeys(ours for ours, _ in known.metrics.values()) if known and dialect not in OWN_LOOPS else {}

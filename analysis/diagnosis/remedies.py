@@ -27,7 +27,7 @@ LONG_TRACES = 0.99
 
 @dataclass(frozen=True)
 class Usual:
-    """A setting's usual value, and the range outside which the setting alone can keep a run from learning.
+    """Setting's usual value, and the range outside which the setting alone can keep a run from learning.
 
     Attributes:
         value: Value to go back to.
@@ -70,14 +70,14 @@ _STEP_LIMITS = ("ppo.target_kl", "ppo.clip_range", "ppo.max_grad_norm", "ppo.num
 
 
 def find_unusual(run: Signals, path: str) -> float | None:
-    """Return the recorded value of a setting that lies outside the setting's usual range; None if usual or unknown."""
+    """Return the recorded value of a setting if it lies outside the usual range; None if usual or not recorded."""
     usual, value = USUAL[path], run.rate if path == RATE else run.read_number(path)
     least = 0.0 if path == HORIZON and run.steps_are_independent else usual.least
     return None if value is None or least <= value <= usual.most else value
 
 
 def restore_usual(run: Signals, paths: Iterable[str], watch: str, side: int = 0) -> tuple[Remedy, ...]:
-    """Propose the usual values of those settings whose recorded values lie far outside the usual range.
+    """Propose the usual values of settings whose recorded values lie far outside the usual range, as remedies.
 
     Args:
         run: The run.
@@ -97,7 +97,7 @@ def restore_usual(run: Signals, paths: Iterable[str], watch: str, side: int = 0)
 
 
 def restore_step_limits(run: Signals, watch: str) -> tuple[Remedy, ...]:
-    """Propose usual values of the settings, beside the learning rate, that are so far off that no update gets far.
+    """Propose usual values of settings, except the learning rate, that keep updates from changing much.
 
     A large epsilon of Adam shortens every step; the others do so if they are small.
     """
@@ -105,7 +105,7 @@ def restore_step_limits(run: Signals, watch: str) -> tuple[Remedy, ...]:
 
 
 def list_unusual(run: Signals) -> tuple[Remedy, ...]:
-    """Propose the usual value of each setting whose recorded value can by itself keep a run from learning."""
+    """Propose the usual value of each setting whose recorded value alone can keep a run from learning, as remedies."""
     watch = "the score above the control's at equal iterations"
     remedies = [*restore_usual(run, USUAL, watch), *_shorten_traces(run, watch)]
     sizes, minibatch = run.setting("ppo.hidden_sizes"), run.read_number("ppo.minibatch_size")
@@ -124,7 +124,7 @@ def list_unusual(run: Signals) -> tuple[Remedy, ...]:
 
 
 def _shorten_traces(run: Signals, watch: str) -> tuple[Remedy, ...]:
-    """Propose the usual gae_lambda where a horizon far too long meets advantages that sum all rewards ahead."""
+    """Propose the usual gae_lambda if gamma is far too high and gae_lambda is 1 or nearly so, as a remedy."""
     usual, traces, horizon = USUAL[TRACES], run.read_number(TRACES), find_unusual(run, HORIZON)
     if horizon is None or horizon < USUAL[HORIZON].most or traces is None or traces <= LONG_TRACES:
         return ()
@@ -155,5 +155,5 @@ def change_rate(run: Signals, factors: Sequence[float], why: str, watch: str) ->
 
 
 def _list_usual_rates(rate: float) -> list[float]:
-    """Return the usual learning rates, the one nearest to a run's rate first."""
+    """Return the usual learning rates, nearest to the run's rate first."""
     return sorted(USUAL_RATES, reverse=rate > USUAL_RATES[0])

@@ -10,7 +10,7 @@ from unstuck.rl.metrics import ACTIONS
 
 @dataclass(frozen=True)
 class Rewards:
-    """Mean reward for each flow that constant, uniform and perfect policies earn under a reward table.
+    """Mean reward for each network flow that constant, uniform and perfect policies earn under a reward table.
 
     Attributes:
         constant: Mean reward of always taking one action, by action name.
@@ -31,16 +31,16 @@ class Rewards:
 
     @property
     def best_constant(self) -> float:
-        """Mean reward for each flow of the best policy that takes the same action for all flows."""
+        """Mean reward for each network flow of the best policy that takes the same action for all flows."""
         return max(self.constant.values())
 
     def compute_gain(self, reward: float, start: float) -> float | None:
-        """Compute where a reward lies from `start` (0) to perfect (1); None if perfect is not above `start`."""
+        """Compute where a reward lies from `start` (0) to a perfect policy's (1); None if perfect is no better."""
         return (reward - start) / (self.perfect - start) if self.perfect > start else None
 
 
 def compute_rewards(run: Signals) -> Rewards | None:
-    """Compute simple policies' mean rewards from the run's reward table and threat share; None if not recorded.
+    """Compute simple policies' mean rewards from the reward table and the share of threats; None if not recorded.
 
     The settings of a sweep hold a table whatever the environment is; only the triage of flows pays by the table.
     """
@@ -67,7 +67,7 @@ def compute_rewards(run: Signals) -> Rewards | None:
 
 
 def compute_threat_share(run: Signals) -> float | None:
-    """Compute the share of threats among evaluated flows from confusion counts, else from `data.threat_share`.
+    """Compute the share of threats among evaluated network flows from confusion counts, or else from a setting.
 
     None if neither confusion counts nor the setting were recorded.
     """
@@ -78,7 +78,7 @@ def compute_threat_share(run: Signals) -> float | None:
 
 
 def judge_constant_policies(run: Signals) -> tuple[Support, str]:
-    """Judge if the same action is the best for benign flows and threats; return support and reason."""
+    """Judge if one action pays most for both benign flows and threats; return yes, open or no, and the reason."""
     rewards = compute_rewards(run)
     if rewards is None:
         return Support.OPEN, ""

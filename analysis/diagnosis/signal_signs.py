@@ -37,7 +37,7 @@ POINTS = 8
 
 
 def updates_ignore_advantages(run: Signals) -> Evidence | None:
-    """Return evidence that updates do not make actions with positive advantage more likely; None otherwise."""
+    """Return evidence that updates do not make actions with positive advantage more likely; None if they do."""
     followed, bonus = _while_undecided(run), run.read_number("ppo.entropy_coef")
     if followed is None or len(followed.values) < ENOUGH or (bonus is not None and bonus >= HEAVY):
         return None  # a heavy bonus moves the policy elsewhere
@@ -53,7 +53,7 @@ def updates_ignore_advantages(run: Signals) -> Evidence | None:
 
 
 def _while_undecided(run: Signals) -> Window | None:
-    """Return early values of the metric `ADVANTAGE_FOLLOWED`, logged before the policy had chosen an action."""
+    """Return early values of how far updates follow advantages, from before the policy had settled; or None."""
     if len(run.actions) < 2:
         return None
     curve, entropy, most = (
@@ -68,7 +68,7 @@ def _while_undecided(run: Signals) -> Window | None:
 
 
 def _find_risen(run: Signals) -> "pd.Index[int]":
-    """Return the iterations from which a return that has risen stands near its best; none if the run has not learned.
+    """Find the iterations at which a risen return is near its best; empty if the run has not learned.
 
     A return that rises slowly gets there late: updates that ignore most of their advantages are still seen.
     """
@@ -80,7 +80,7 @@ def _find_risen(run: Signals) -> "pd.Index[int]":
 
 
 def find_unpredicted_rewards(run: Signals) -> Evidence | None:
-    """Return evidence that observations in triage do not predict rewards although F1 is good; None otherwise."""
+    """Return evidence that observations of flows do not predict rewards although F1 is good; None otherwise."""
     foreseen, level = run.select_all(metrics.REWARD_FORESEEN), run.select_last(metrics.F1, share=0.0)
     if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
         return None
@@ -96,13 +96,13 @@ def find_unpredicted_rewards(run: Signals) -> Evidence | None:
 
 
 def is_followed(run: Signals) -> bool:
-    """True if updates of a triage run follow advantages and observations predict rewards."""
+    """True if, in a run that triages network flows, updates follow advantages and observations predict rewards."""
     followed = _while_undecided(run)
     return run.is_triage and followed is not None and followed.mean > FOLLOWED and _foreseen(run) > RELATED
 
 
 def _foreseen(run: Signals) -> float:
-    """Return the share of the rewards' variance that observations predict: of the run, or half of the early share.
+    """Return the share of the rewards' variance that observations predict: the run's, or half of the early one.
 
     The early share is the noisier figure. A policy that makes no more errors may leave no variance to predict.
     """
@@ -111,7 +111,7 @@ def _foreseen(run: Signals) -> float:
 
 
 def find_wrong_labels(run: Signals) -> Evidence | None:
-    """Return evidence of wrong labels: F1 on training flows is far below F1 on other flows; None otherwise."""
+    """Return evidence of wrong labels, as F1 on training flows is far below F1 on other flows; None otherwise."""
     ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None or not run.is_triage or len(run.select_finite(metrics.F1_TRAIN)) < POINTS:
         return None
@@ -126,7 +126,7 @@ def find_wrong_labels(run: Signals) -> Evidence | None:
 
 
 def compute_f1_error(run: Signals, f1: float) -> float:
-    """Compute twice the standard error of an F1 score, from the number of threats among the evaluated flows.
+    """Compute twice the standard error of an F1 score, from the number of threats in the evaluation.
 
     0 for an F1 of 0 or 1, and without confusion counts.
     """

@@ -59,7 +59,7 @@ _OPTION = re.compile(r"\d+\.\d+")
 
 
 class ActionKind(StrEnum):
-    """Kind of a policy's actions (discrete, continuous or unknown), which decides how to read an entropy.
+    """Kinds of actions (discrete, continuous or unknown), which decide how to read an entropy.
 
     Attributes:
         DISCRETE: The entropy lies between 0 and ln n.
@@ -73,7 +73,7 @@ class ActionKind(StrEnum):
 
 
 class Signals(Curves):
-    """Metrics and settings of one run, with what both imply: plan, kind of actions, largest entropy, action shares.
+    """Metrics and settings of one run, and what these imply: plan, kind of actions, largest entropy, action shares.
 
     Args:
         history: The run so far; rules judge a running run by the same code.
@@ -87,7 +87,7 @@ class Signals(Curves):
         self._shares: dict[str, pd.DataFrame] = {}
 
     def compute_progress(self, iteration: int) -> float:
-        """Compute the share of planned iterations (of recorded ones without a plan) that is done at an iteration."""
+        """Compute the share of the planned iterations (or of the recorded ones without a plan) done at an iteration."""
         return iteration / max(1, self.planned or 0, self.history.length)
 
     @cached_property
@@ -102,7 +102,7 @@ class Signals(Curves):
 
     @cached_property
     def averaged(self) -> int:
-        """Iterations that a logged training return averages: as many as 100 episodes take, where those are logged."""
+        """Number of iterations that a logged training return averages, as for a mean of the last 100 episodes."""
         steps, lengths = self.select_finite(ENV_STEPS), self.select_finite(EPISODE_LENGTH)
         if self.history.dialect not in WINDOWED or len(steps) < 2 or lengths.empty:
             return 1
@@ -111,7 +111,7 @@ class Signals(Curves):
 
     @property
     def has_ended(self) -> bool:
-        """True if the run is over: by the user's word, else by its plan or its record; False if that is not known."""
+        """True if the run is over: by the user's word, or else by its plan or record; False if unknown."""
         told = self.setting(FINISHED)
         if isinstance(told, bool):
             return told
@@ -119,12 +119,12 @@ class Signals(Curves):
 
     @cached_property
     def is_ours(self) -> bool:
-        """True if our own learner made the run, so that the meaning and usual size of each metric is known."""
+        """True if our own learner made the run, so that each metric's meaning and usual size is known."""
         return self.history.program == OURS and self.planned is not None
 
     @property
     def is_measured_by_us(self) -> bool:
-        """True if our learner or our probe measured the run, so that each metric is what docs/metrics.md says."""
+        """True if our learner or our probe (logger in another loop) measured the run, as docs/metrics.md defines."""
         return self.is_ours or self.history.probed != ""
 
     # Settings
@@ -140,7 +140,7 @@ class Signals(Curves):
 
     @property
     def returns_normalised(self) -> bool | None:
-        """True if the run normalises returns, so that the critic's targets have spread 1; None if unknown."""
+        """True if the run normalises returns, so the critic's targets have standard deviation 1; None if unknown."""
         value = self.setting("ppo.normalize_returns")
         return None if value is None else value not in (False, "none", "False")
 
@@ -154,7 +154,7 @@ class Signals(Curves):
 
     @property
     def is_triage(self) -> bool:
-        """True if the run's environment is the triage of flows, judged by settings or by names of actions."""
+        """True if the run's task is triage of network flows, judged by settings or names of actions."""
         return "Triage" in str(self.setting("env.id", "")) or set(metrics.ACTIONS) <= set(self.actions)
 
     @cached_property
@@ -164,7 +164,7 @@ class Signals(Curves):
 
     @cached_property
     def choices(self) -> tuple[tuple[str, ...], ...]:
-        """Names of the actions by choice: one group, or several where an action consists of several choices.
+        """Names of the actions in groups: one group, or one for each part if an action has several parts.
 
         A name "i.j" is option j of choice i, as of Gymnasium's MultiDiscrete. The shares of each group sum to 1.
         """
@@ -217,7 +217,7 @@ class Signals(Curves):
 
     @cached_property
     def _guessed_range(self) -> float | None:
-        """Largest possible entropy, guessed from the first recorded entropy; None if no action count fits."""
+        """Guess the largest possible entropy from the first recorded entropy; None if no number of actions fits."""
         start, entropy = self.select_first(metrics.ENTROPY, 1), self.select_finite(metrics.ENTROPY)
         if start is None:
             return None
@@ -227,7 +227,7 @@ class Signals(Curves):
 
     @cached_property
     def entropy_reference(self) -> float | None:
-        """Entropy to compare a collapse of discrete actions with: the largest possible, else the first or ln 2."""
+        """Entropy to compare a fall of the entropy with: the largest possible, or the first recorded, or ln 2."""
         start = self.select_first(metrics.ENTROPY)
         if self.entropy_range is not None or self.action_kind is not ActionKind.DISCRETE or start is None:
             return self.entropy_range
@@ -235,7 +235,7 @@ class Signals(Curves):
 
     @cached_property
     def rate(self) -> float | None:
-        """Learning rate from the settings; else the largest learning rate that was logged; None without either."""
+        """Learning rate from the settings, or else the largest one logged; None if neither has it."""
         logged = self.select_finite(metrics.LR)
         wanted = self.read_number("ppo.lr")
         return wanted if wanted or logged.empty else float(logged.max())
@@ -252,13 +252,13 @@ class Signals(Curves):
 
     @cached_property
     def kl_is_signed(self) -> bool:
-        """True if recorded KL values are clearly negative: the run logged an estimate that can have either sign."""
+        """True if recorded KL values are clearly negative, so that the logged estimate can have either sign."""
         kl = self.select_finite(metrics.APPROX_KL)
         return not kl.empty and float(kl.min()) < SIGNED
 
     @cached_property
     def kl_precedes_step(self) -> bool:
-        """True if every recorded KL is 0 though the policy changes: KL was taken before an update's only step.
+        """True if every recorded KL is 0 though the policy changes, as KL was taken before an update's only step.
 
         The ratio of the first gradient step is 1, so with one step an update KL and clip fraction tell nothing.
         """
@@ -269,7 +269,7 @@ class Signals(Curves):
         return any(first and last and abs(last.mean - first.mean) > CHANGED * abs(first.mean) for first, last in pairs)
 
     def shares(self, prefix: str) -> pd.DataFrame:
-        """Return the shares of sampled or greedy actions: a row for each iteration, a column for each action.
+        """Return the shares of sampled or greedy actions as a table: rows are iterations, columns are actions.
 
         Only iterations at which all shares were recorded have a row.
         """
@@ -279,13 +279,13 @@ class Signals(Curves):
         return found
 
     def group_shares(self, prefix: str) -> list[list[str]]:
-        """Return the names of the actions whose shares were recorded under a prefix, by choice; see `choices`."""
+        """Return the names of the actions with recorded shares under a prefix, in groups for each part of an action."""
         recorded = list(self.shares(prefix).columns)
         groups = [[name for name in names if name in recorded] for names in self.choices]
         return [names for names in groups if names] or ([recorded] if recorded else [])
 
     def compute_dominance(self, prefix: str) -> "pd.Series[float]":
-        """Compute by iteration the share of the most frequent action; of several choices the least of their shares.
+        """Compute the most frequent action's share by iteration; the smallest one if an action has several parts.
 
         A policy does the same all the time only where each of its choices does.
         """

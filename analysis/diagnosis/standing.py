@@ -53,7 +53,7 @@ TRIED = 20
 
 
 class State(StrEnum):
-    """Direction of a run's score over time: rising, holding, falling, flat or unknown.
+    """Directions of a run's score over time: rising, holding, falling, flat or unknown.
 
     Attributes:
         RISING: The score is getting better.
@@ -106,14 +106,14 @@ class Standing:
 
     @property
     def brief(self) -> str:
-        """Short phrase on how the run's score develops, for use within a sentence."""
+        """Short phrase that says how the run's score develops, for use within a sentence."""
         if self.is_poor:
             return "the run has nothing to show for it"
         return _BRIEFLY[self.state]
 
     @property
     def is_poor(self) -> bool:
-        """True if the score is no better than at the start or untrained, no episode succeeds, or most was lost."""
+        """True if the score is no better than untrained or at the start, no episode succeeds, or most is lost."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
         if self.failed and self.state is State.HOLDING:
@@ -156,7 +156,7 @@ def judge_standing(run: Signals) -> Standing:
 
 
 def _count_failures(run: Signals) -> int:
-    """Count the values of the run's success rates, training and evaluation together; 0 if one is above 0, or too few.
+    """Count recorded success rates, of training and evaluation, if all are 0 and many; else return 0.
 
     The sign of success is the program's own: a rate that is 0 throughout says that the task is not solved.
     """
@@ -165,7 +165,7 @@ def _count_failures(run: Signals) -> int:
 
 
 def _frozen(run: Signals) -> int:
-    """Count the training returns at the end that are almost all equal; 0 if fewer than `FROZEN`."""
+    """Count training returns at the run's end that are almost equal; return 0 if fewer than `FROZEN`."""
     values = run.select_finite(metrics.TRAIN_RETURN).to_numpy()[::-1]
     if len(values) < FROZEN:
         return 0
@@ -178,7 +178,7 @@ def _frozen(run: Signals) -> int:
 
 
 def _state(run: Signals, name: str) -> State:
-    """Judge if a metric (higher is better) rises, holds, falls or is flat, against the noise of the curve."""
+    """Judge if a metric (higher is better) rises, holds, falls or is flat, compared with its noise."""
     curve = run.select_finite(name)
     if len(curve) < 4:
         return State.UNKNOWN
@@ -199,7 +199,7 @@ def _state(run: Signals, name: str) -> State:
 
 
 def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
-    """Compute the standard error of two stretches' difference on a smoothed curve, from residuals at the end.
+    """Compute the standard error of the difference of two stretches of a smoothed curve.
 
     Other programs log means over the last 100 episodes: neighbours differ by less than the curve's own noise. The error
     is widened as in `statistics.fit_trend` (Bayley and Hammersley 1946).
@@ -216,7 +216,7 @@ def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
 
 
 def _window_error(run: Signals, name: str, values: npt.NDArray[np.float64], size: int) -> float:
-    """Compute the standard error of two stretches' difference on a curve of moving means.
+    """Compute the standard error of the difference of two stretches of a curve of moving means.
 
     Means over k values of spread s move by s sqrt(2) / k from one to the next; two far apart differ by s sqrt(2 / k).
     """
@@ -226,7 +226,7 @@ def _window_error(run: Signals, name: str, values: npt.NDArray[np.float64], size
 
 
 def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: int) -> float:
-    """Estimate over how many iterations each value of a logged curve was averaged; 1 where we measured the curve."""
+    """Estimate over how many iterations each value of a logged curve is averaged; 1 where our code measured it."""
     if run.is_measured_by_us:
         return 1.0
     steps, lengths = run.select_finite(ENV_STEPS), run.select_finite(EPISODE_LENGTH)
@@ -240,7 +240,7 @@ def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: in
 
 
 def _rose_at_once(run: Signals, name: str, values: npt.NDArray[np.float64], last: float) -> bool:
-    """True if the curve ends clearly above the first few values: the rise may lie within the first quarter.
+    """True if the curve ends clearly above its first few values, so that the rise came within the first quarter.
 
     The first values of a moving mean are means over few: as noisy as what goes into it.
     """
@@ -252,7 +252,7 @@ def _rose_at_once(run: Signals, name: str, values: npt.NDArray[np.float64], last
 
 
 def _moved(moves: npt.NDArray[np.float64]) -> float:
-    """Compute a robust spread of the changes from value to value of a curve: 1.48 times the median size."""
+    """Compute a robust spread of a curve's changes from value to value: 1.48 times the median size."""
     return 1.4826 * float(np.median(np.abs(moves)))
 
 
@@ -264,7 +264,7 @@ def compute_stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float
 
 
 def _lost(curve: "pd.Series[float]") -> float:
-    """Compute the share of the curve's best gain since the start that was lost again by the end."""
+    """Compute the share of a curve's gain since the start that was lost again by the end."""
     if len(curve) < 4:
         return 0.0
     first, best, last = compute_stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4))
@@ -290,7 +290,7 @@ def _text(run: Signals, score: str, level: Window, state: State, trivial: bool |
 
 
 def name_return(run: Signals) -> str:
-    """Return the words for a run's `eval/episode_return`: greedy only where evaluations are known to be greedy.
+    """Return what to call a run's evaluation return: greedy only if its evaluations are known to be.
 
     A command's returns may be those of training episodes, and other programs may draw actions in evaluations, too.
     """
@@ -302,7 +302,7 @@ def name_return(run: Signals) -> str:
 
 
 def name_counted(run: Signals, score: str) -> str:
-    """Return the word for what a score's values are: other programs may evaluate several times an iteration."""
+    """Return what each value of a score belongs to, as a word such as `iteration` or `evaluation`."""
     if score == metrics.TRAIN_RETURN:
         return "iteration"
     return "evaluation" if run.history.dialect == OURS else "evaluated iteration"

@@ -32,7 +32,7 @@ _WEIGHT = {Kind.FAULT: 2, Kind.SUSPECT: 1}
 
 
 def read_together(trial: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, Answer]:
-    """Return what rules say of a trial, each seed heard; the same answers where the seeds are not on record one by one.
+    """Return what each rule says of a trial, judged seed by seed and combined; unchanged if seeds were not recorded.
 
     Args:
         trial: Trial, as the mean over its seeds.
@@ -46,7 +46,7 @@ def read_together(trial: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, 
 
 
 class _Means:
-    """Means over some of a trial's seeds, each made once.
+    """Cache of means over some of a trial's seeds.
 
     Args:
         trial: Trial.
@@ -57,7 +57,7 @@ class _Means:
         self._made: dict[frozenset[int], Signals] = {}
 
     def weigh_without_one(self, rule: Rule, seeds: Collection[int]) -> int:
-        """Return the least that a rule says of the mean over seeds without one: 2 a fault, 1 a suspect, else 0."""
+        """Return the mildest answer over means that each leave one seed out: 2 a fault, 1 a suspect, else 0."""
         if len(seeds) < LEAST:
             return 0
         return min(_weigh(examine_rule(self._average(frozenset(seeds) - {left}), rule)) for left in seeds)
@@ -69,7 +69,7 @@ class _Means:
 
 
 def _hear_seeds(rule: Rule, mean: Answer, seeds: Mapping[int, Signals], means: _Means) -> Answer:
-    """Return what a rule says of a trial: the mean's answer, changed to what the seeds agree on."""
+    """Return what a rule says of a trial: the finding on the mean, corrected by what most single seeds show."""
     heard = {seed: examine_rule(run, rule) for seed, run in seeds.items()}
     found = {seed: one for seed, one in heard.items() if not isinstance(one, Unexamined)}
     if len(found) < 2:
@@ -91,7 +91,7 @@ def _hear_seeds(rule: Rule, mean: Answer, seeds: Mapping[int, Signals], means: _
 def _tell_majority(
     kind: Kind, mean: Answer, holding: Mapping[int, Finding], found: Mapping[int, Finding | None]
 ) -> Finding:
-    """Return the finding of a majority of seeds, in the mean's numbers where the mean shows it too."""
+    """Return the finding of most seeds, with the mean's numbers if the mean shows it too."""
     seeds = Agreement(_list_wrong(found), tuple(found))
     if isinstance(mean, Finding) and _weigh(mean) >= _WEIGHT[kind]:
         sureness = max(mean.sureness, min(one.sureness for one in holding.values()))
@@ -100,7 +100,7 @@ def _tell_majority(
 
 
 def _tell_few(odd: Mapping[int, Finding], found: Mapping[int, Finding | None]) -> Finding:
-    """Return a finding on a few seeds, which accuses the trial of nothing and changes no setting."""
+    """Return a finding about a few seeds only, which blames the trial for nothing and changes no setting."""
     one, rest = _tell_typical(odd), len(found) - len(odd)
     named = join_words([str(seed) for seed in odd])
     shows = f"seed {named} shows" if len(odd) == 1 else f"seeds {named} show"
@@ -121,7 +121,7 @@ def _tell_few(odd: Mapping[int, Finding], found: Mapping[int, Finding | None]) -
 
 
 def _tell_typical(holding: Mapping[int, Finding]) -> Finding:
-    """Return the finding of the surest seed, the first of equally sure ones, with the seed named."""
+    """Return the finding of the seed in which it is most certain, with the seed named."""
     seed = max(holding, key=lambda one: (holding[one].sureness, -one))
     named = Evidence(f"the numbers are those of seed {seed}")
     return replace(holding[seed], evidence=(*holding[seed].evidence, named))
@@ -132,5 +132,5 @@ def _list_wrong(found: Mapping[int, Finding | None]) -> tuple[int, ...]:
 
 
 def _weigh(answer: Answer) -> int:
-    """Return how much an answer accuses: 2 for a fault, 1 for a suspect, 0 for anything else."""
+    """Return how bad a rule's answer is: 2 for a fault, 1 for a suspect, 0 for anything else."""
     return _WEIGHT.get(answer.kind, 0) if isinstance(answer, Finding) else 0

@@ -18,7 +18,7 @@ _VALUES = "=batch|=false|=true| off"
 
 
 def translate_diagnosis(diagnosis: Diagnosis) -> Diagnosis:
-    """Return a diagnosis whose texts name settings and metrics as the program that made the run does."""
+    """Replace our names of settings and metrics in a diagnosis by those of the program that made the run."""
     history = diagnosis.signals.history
     if history.program == OURS:
         return diagnosis
@@ -47,7 +47,7 @@ def find_metric_name(ours: str, dialect: str) -> str:
 
 @cache
 def _metric_names(dialect: str) -> Mapping[str, str]:
-    """Return the names that a program uses for our metrics, by our name; the first where there are several."""
+    """Return a program's names for our metrics, by our name; its first name if it has several."""
     known = None if dialect in OWN_LOOPS else DIALECTS.get(dialect)
     names: dict[str, str] = {}
     for theirs, (ours, _) in known.metrics.items() if known else ():
@@ -64,7 +64,7 @@ def convert_setting(path: str, value: float, dialect: str) -> float:
 
 @cache
 def make_translator(program: str, dialect: str | None = None) -> Callable[[str], str]:
-    """Make a function that replaces our names of settings and metrics in a text by a program's names.
+    """Make a function that replaces our names of settings and metrics in a text by the program's names.
 
     Args:
         program: Program whose names the settings get.
@@ -78,11 +78,11 @@ def make_translator(program: str, dialect: str | None = None) -> Callable[[str],
     metric = re.compile(rf"(?<![\w/])({'|'.join(map(re.escape, theirs)) or '(?!)'})(?![\w/])")
 
     def replace_setting(match: re.Match[str]) -> str:
-        """Return the program's word for a setting; its value, unless " off", is in the word (`norm_reward=True`)."""
+        """Return the program's word for a matched setting, with any value in the word (`norm_reward=True`)."""
         return language.settings[match[1]] + (" off" if match[2] == " off" else "")
 
     def translate(text: str) -> str:
-        """Return a text with the program's names of settings and metrics, and value coefficients on its scale."""
+        """Return a text with the program's names of settings and metrics, and its scale of value coefficients."""
         text = weight.sub(lambda match: f"{float(match[1]) * language.value_coef:g}", text)
         text = metric.sub(lambda match: theirs[match[1]], text)
         return setting.sub(replace_setting, _BRANCH.sub("run again", text))

@@ -12,7 +12,7 @@ QUARTERS = 4
 
 @dataclass(frozen=True)
 class Window:
-    """Finite values of one metric over some iterations, with mean, spread and standard error.
+    """Finite values of one metric over some iterations, with mean, spread, standard error and texts about these.
 
     Attributes:
         metric: Name of the metric.
@@ -66,7 +66,7 @@ class Window:
 
     @property
     def way(self) -> str:
-        """Way of the window from first to last as text, such as `from 30 in the first quarter to -26 in the last`."""
+        """Change from first to last quarter as text, e.g. `from 30 in the first quarter to -26 in the last`."""
         first, last = self._ends
         if len(self.values) < QUARTERS:
             return f"from {number(first)} to {number(last)} {self.where}"
@@ -74,7 +74,7 @@ class Window:
 
     @property
     def went_down(self) -> bool:
-        """True if the window's last quarter lies below the first."""
+        """True if the last quarter of the window's values lies below the first."""
         first, last = self._ends
         return last < first
 

@@ -10,7 +10,7 @@ from unstuck.analysis.diagnosis.finding import Finding, Kind, Ranked, Stage
 
 
 def withhold_remedies(findings: Sequence[Ranked]) -> tuple[Ranked, ...]:
-    """Return findings without the changes that cannot help while a fault that no setting mends is in the run.
+    """Return findings without remedies that cannot help, if the run also has a fault that no setting can mend.
 
     What follows from such a fault offers no change, and a limit no remedy: what the task allows is not what holds the
     run back. Nor does a suspect beside a fault that makes all numbers doubtful: a bug, or wrong data or rewards.
@@ -20,7 +20,7 @@ def withhold_remedies(findings: Sequence[Ranked]) -> tuple[Ranked, ...]:
 
 
 def is_unmended(one: Ranked) -> bool:
-    """True for a fault that no setting mends, and that is no consequence: by its rule, or since it has no remedy.
+    """True for a fault that no setting can mend (it has no remedy, or its rule says so), and that is no consequence.
 
     A fault of a few seeds is left out: it says nothing of the trial.
     """

@@ -25,7 +25,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph of plain text; `lead` marks the paragraph with the verdict."""
+    """Paragraph of plain text; `lead` marks the paragraph with the main result."""
 
     text: str
     lead: bool = False
@@ -33,7 +33,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Bullets:
-    """A list; an item is a text, or a text with a tuple of sub-items; `ordered` items are numbered."""
+    """List in a report: items are texts, or texts with sub-items; `ordered` items are numbered."""
 
     items: tuple["str | tuple[str, tuple[str, ...]]", ...]
     ordered: bool = False
@@ -58,7 +58,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure as shapes on a canvas, with file name, caption and a description in words; a notebook shows the figure.
+    """Figure in a report: shapes on a canvas, with file name, caption and a description in words.
 
     Attributes:
         name: Name of the file, without suffix; unique in a document.
@@ -74,7 +74,7 @@ class Figure:
 
     @property
     def svg(self) -> str:
-        """SVG source for a page that defines the colours."""
+        """SVG source for a web page that defines the colours."""
         return self.canvas.svg(self.name, self.caption, self.alt)
 
     @property
@@ -115,5 +115,5 @@ class Document:
 
     @property
     def lead(self) -> str:
-        """Text of the paragraph with the verdict; empty if no paragraph is marked as lead."""
+        """Text of the paragraph with the main result; empty if no paragraph is marked as `lead`."""
         return next((block.text for block in self.blocks if isinstance(block, Paragraph) and block.lead), "")

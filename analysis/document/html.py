@@ -81,7 +81,7 @@ _CODE = re.compile(r"`([^`]+)`")
 
 
 def to_html(document: Document) -> str:
-    """Return a document as one HTML page, with the figures inside the page and a contents list behind the verdict.
+    """Convert a document to one HTML page, with the figures inside and a contents list after the main result.
 
     Folded parts are `details` elements: a browser opens them for a link that leads into them and for its own search,
     and the style opens them all on paper.
@@ -116,7 +116,7 @@ def _contents(sections: Sequence[Section]) -> str:
 
 
 def _heading(heading: Heading, anchor: str) -> str:
-    """Return a heading's element, or the start of a folded part, whose anchor lies within so that a link opens it."""
+    """Return the HTML of a heading, or the start of a folded section, with an anchor inside so that links open it."""
     text, level = _inline(heading.text), heading.level
     if not heading.folded:
         return f'<h{level} id="{escape(anchor)}">{text}</h{level}>'

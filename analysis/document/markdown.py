@@ -5,7 +5,7 @@ from unstuck.analysis.document.sections import list_sections, place_contents
 
 
 def to_markdown(document: Document, figures: str = "figures") -> str:
-    """Return a document as Markdown text, with links to the figures as separate SVG files.
+    """Convert a document to Markdown text, with links to the figures as separate SVG files.
 
     Args:
         document: The document.

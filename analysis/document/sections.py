@@ -17,14 +17,14 @@ _DROPPED = re.compile(r"[^\w\- ]")
 
 @dataclass(frozen=True)
 class Section:
-    """A heading in the contents list, with the anchor that a link to the heading names."""
+    """Entry of the contents list: a heading's text, and the anchor for links to the heading."""
 
     title: str
     anchor: str
 
 
 def list_sections(document: Document) -> list[Section]:
-    """List a document's sections for the contents list; empty for a document of few sections."""
+    """List a document's sections for the contents list; empty if there are few sections."""
     anchors = make_anchors(document.blocks)
     sections = [
         Section(block.text.replace("`", ""), anchors[place])
@@ -35,7 +35,7 @@ def list_sections(document: Document) -> list[Section]:
 
 
 def make_anchors(blocks: Sequence[Block]) -> dict[int, str]:
-    """Make a unique anchor for each heading, by the heading's position, as GitHub makes anchors of Markdown headings.
+    """Make a unique anchor for each heading, by the heading's position, named as GitHub names anchors.
 
     Example:
         >>> make_anchors([Heading("What works, and why"), Heading("A"), Heading("A")])
@@ -52,6 +52,6 @@ def make_anchors(blocks: Sequence[Block]) -> dict[int, str]:
 
 
 def place_contents(blocks: Sequence[Block]) -> int:
-    """Return the position of the contents list among the blocks: behind the verdict, before all else."""
+    """Return the index among the blocks at which the contents list belongs: after the main result."""
     leads = [place for place, block in enumerate(blocks) if getattr(block, "lead", False)]
     return leads[0] + 1 if leads else 0

@@ -8,7 +8,7 @@ _WIDTH = 100
 
 
 def to_text(document: Document, width: int = _WIDTH) -> str:
-    """Return a document as plain text without figures, wrapped to `width`; commands are not wrapped."""
+    """Convert a document to plain text without figures, wrapped to `width`; commands are not wrapped."""
     parts = [document.title, "=" * len(document.title), ""]
     for block in document.blocks:
         parts += [*_lines(block, width), ""]

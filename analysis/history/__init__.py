@@ -30,7 +30,7 @@ _TRIAL = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)/(\d+)")
 
 @dataclass(frozen=True)
 class Stores:
-    """Places to look for runs (folder of sweeps, MLflow's URL), with the user's mapping file and extra settings.
+    """Places to look for runs (folder of sweeps, MLflow's URL), and the user's file of names and extra settings.
 
     Attributes:
         folder: Folder of the sweeps; holds `mlflow.db` unless a URL is given.
@@ -46,7 +46,7 @@ class Stores:
 
     @property
     def mlflow(self) -> str:
-        """URL of the MLflow store: the one given by the user, else the database `mlflow.db` in the sweeps' folder."""
+        """URL of the MLflow store: the user's, or else the database `mlflow.db` in the folder of sweeps."""
         return find_mlflow_url(self.mlflow_url, self.folder)
 
 

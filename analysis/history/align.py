@@ -77,7 +77,7 @@ def _average_column(iterations: Numbers, values: Numbers) -> "pd.Series[float]":
 
 
 def count_from_one(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
-    """Return a table with iterations counted from 1, and the offset that was added to the old numbers.
+    """Renumber a table's iterations to start at 1; return the table, and the offset that was added.
 
     A count that begins at 0 is moved by one (0, 1, 2 and 4, 9, 14 alike). One that begins far above its stride is that
     of a run that was resumed without its first part, and begins anew.

@@ -63,7 +63,7 @@ _COEFFICIENT = re.compile(r"coef|_std|std_|stddev|target|_max|_min|max_|min_|cou
 
 @dataclass
 class Found:
-    """Contents of a run's files under the names in the files, before translation to our names."""
+    """Contents of a run's files (metrics, settings, texts) under the files' own names, before translation to ours."""
 
     raws: list[Raw] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
@@ -77,13 +77,13 @@ class Found:
 
     @property
     def files(self) -> list[Path]:
-        """Files that hold the run's metrics; of several the metrics were read from all."""
+        """Files that hold the run's metrics, all of which were read."""
         return [raw.file for raw in self.raws if raw.file]
 
 
 @dataclass(frozen=True)
 class Reading:
-    """Choices of the user on how to read a run: names from a mapping file, and settings that the run's files lack."""
+    """User's choices for reading a run: a mapping file of names, and settings that the run's files lack."""
 
     mapped: Dialect | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -92,7 +92,7 @@ class Reading:
 def assemble_history(
     name: str, source: str, found: Found, reading: Reading, tags: Mapping[str, str] | None = None
 ) -> History:
-    """Build a run's history from the contents of the run's files, with names translated to ours.
+    """Build a run's history (metrics, settings) from the contents of its files, with names translated to ours.
 
     Args:
         name: Name of the run.
@@ -137,7 +137,7 @@ def assemble_history(
 
 
 def _find_speed(raws: Sequence[Raw], table: pd.DataFrame) -> float | None:
-    """Return the environment steps in a second as a program logged them, or by its clock; None without either."""
+    """Return the environment steps in a second, as logged or computed from time stamps; None if neither is there."""
     columns = {make_canonical(name): points.values for raw in raws for name, points in raw.columns.items()}
     logged = [values[np.isfinite(values) & (values > 0)] for name, values in columns.items() if name in _SPEEDS]
     if speeds := [float(np.median(values)) for values in logged if len(values)]:
@@ -166,7 +166,7 @@ def join_parts(tracks: Sequence[Track], source: str) -> list[Track]:
 
 
 def _assume_return(raws: Sequence[Raw]) -> list[Track]:
-    """Return the first TensorBoard download of an unnamed tag, read as the training return; empty without one."""
+    """Return the first TensorBoard download whose metric has no name, as training return; empty if there is none."""
     named = [
         replace(raw, columns={metrics.TRAIN_RETURN: raw.columns[TAG_UNKNOWN]}, form=f"{raw.form} {_UNTAGGED}")
         for raw in raws
@@ -176,7 +176,7 @@ def _assume_return(raws: Sequence[Raw]) -> list[Track]:
 
 
 def _list_left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> list[str]:
-    """Return the names of columns that were read neither as a metric nor as a counter."""
+    """List the names of columns that were read neither as a metric nor as a counter of steps."""
     used = {name for track in tracks for name in track.renamed}
     counting = {
         make_canonical(name) for name in (*dialect.iteration, *dialect.env_steps, *PLAIN.iteration, *PLAIN.env_steps)
@@ -215,7 +215,7 @@ def _describe_lists(found: Found, dialect: Dialect, left: Sequence[str]) -> list
 
 
 def _list_unrecognised(left: Sequence[str], table: pd.DataFrame) -> tuple[str, ...]:
-    """Return the unread columns whose names sound like a metric that the run's table lacks."""
+    """List the unread columns whose names sound like a metric that the run's table lacks."""
     lacking = [sounds for ours, sounds in _SOUNDS.items() if not _is_known(ours, table)]
     names = ((name, make_canonical(name)) for name in left)
     return tuple(
@@ -231,7 +231,7 @@ def _is_known(ours: str, table: pd.DataFrame) -> bool:
 
 
 def _describe_probe(probed: str, table: pd.DataFrame) -> str:
-    """Describe in one line what a probe measured; empty for a run of our own learner."""
+    """Describe in one line what a probe (logger in another program's loop) measured; empty if there was none."""
     if not probed:
         return ""
     title = DIALECTS[probed].title if probed in DIALECTS and probed != PLAIN.name else "a loop of its owner's"
@@ -239,7 +239,7 @@ def _describe_probe(probed: str, table: pd.DataFrame) -> str:
 
 
 def _describe_reading(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame) -> str:
-    """Describe in one line how the run's files were read."""
+    """Describe in one line of text how the run's files were read, e.g. as which program's."""
     forms = list(dict.fromkeys(track.raw.form for track in tracks))
     counters = list(dict.fromkeys(track.counter for track in tracks))
     names: dict[str, str] = {}

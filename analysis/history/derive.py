@@ -11,7 +11,7 @@ from unstuck.rl import metrics
 
 
 def derive_metrics(table: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
-    """Return a table where metrics logged in other forms, e.g. the log of a spread, are converted to our metrics.
+    """Return a table with our metrics computed from other forms, such as a spread from its logarithm.
 
     Args:
         table: Columns by our names, `ENTROPY_LOSS` and `LOG_STD`.

@@ -23,7 +23,7 @@ LEAST_ROWS = 20
 
 
 def note_ending(history: History, files: Sequence[Path]) -> History:
-    """Return a history marked as ended, with a remark that says why, if its files have long stopped to grow.
+    """Mark a history as ended, with a remark that says why, if its files have not grown for long.
 
     Args:
         history: The run as read.
@@ -44,7 +44,7 @@ def note_ending(history: History, files: Sequence[Path]) -> History:
 
 
 def _measure_pace(history: History) -> timedelta | None:
-    """Compute the time that a run takes for one row of its table: steps from row to row, divided by steps a second.
+    """Compute the time that a run takes for one row of its table; None if unknown.
 
     Returns:
         The time; None if steps or speed were not logged.

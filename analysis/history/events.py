@@ -64,7 +64,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Byte positions of the step (a varint) and the value in event-file records of one tag that are otherwise equal."""
+    """Byte positions of step and value within an event file's records of one tag, which are otherwise equal."""
 
     tag: str
     step: tuple[int, int]
@@ -74,7 +74,7 @@ class _Layout:
 
 @dataclass
 class _Found:
-    """Scalars and texts read so far from an event file, each scalar with the record's position in the file."""
+    """Scalars and texts read so far from an event file, each scalar with its record's position."""
 
     pieces: dict[str, list[tuple[Places, npt.NDArray[np.float64], npt.NDArray[np.float64]]]] = field(
         default_factory=dict
@@ -91,7 +91,7 @@ class _Found:
                 self._read_alike(data, buffer, np.sort(starts[places]), int(lengths[places[0]]))
 
     def _read_alike(self, data: bytes, buffer: Bytes, starts: Places, length: int) -> None:
-        """Read records of equal length: all with the first record's layout at once, then the remaining records."""
+        """Read records of equal length: first all that look like the first record, then the others one by one."""
         rows = np.lib.stride_tricks.sliding_window_view(buffer, length)[starts] if length else buffer[:0]
         while len(starts):
             first = data[starts[0] : starts[0] + length]
@@ -115,7 +115,7 @@ class _Found:
         self.pieces.setdefault(layout.tag, []).append((starts, steps.astype(np.float64), values))
 
     def _store_event(self, record: bytes, place: int) -> None:
-        """Store the values of a record that does not hold exactly one scalar: several values, a text, or none."""
+        """Store the values of an event record that does not hold exactly one scalar, such as a text."""
         event = dict(_read_fields(record))
         step = int.from_bytes(event.get(_STEP, b""), "little", signed=True)
         for number, summary in _read_fields(event.get(_SUMMARY, b"")):
@@ -123,7 +123,7 @@ class _Found:
                 self._store_value(dict(_read_fields(summary)), step, place)
 
     def _store_value(self, value: dict[int, bytes], step: int, place: int) -> None:
-        """Store one summary value under the value's tag; skip values that are no number or text, e.g. histograms."""
+        """Store one value under its tag; skip values that are neither number nor text, such as histograms."""
         tag = value[_TAG].decode()
         tensor = dict(_read_fields(value.get(_TENSOR, b"")))
         number = _pick_number(value, tensor)
@@ -135,7 +135,7 @@ class _Found:
             self.texts[tag] = tensor[_STRINGS].decode(errors="replace")
 
     def scalars(self) -> Scalars:
-        """Return the scalars by tag in the order of writing; tags are ordered by the first value."""
+        """Return the scalars by tag, in the order of writing."""
         joined = {
             tag: [np.concatenate(parts) for parts in zip(*pieces, strict=True)] for tag, pieces in self.pieces.items()
         }
@@ -213,7 +213,7 @@ def _find_spans(message: bytes, position: int, end: int) -> Iterator[tuple[int, 
 
 
 def _decode_varint(message: bytes, position: int) -> tuple[int, int]:
-    """Decode a varint (7 bits in each byte, the lowest first); return the number and the position after the varint."""
+    """Decode a varint (7 bits in each byte, lowest first); return the number and the position after it."""
     value = shift = 0
     while True:
         byte = message[position]

@@ -71,7 +71,7 @@ def read_files(path: Path, reading: Reading) -> History:
 
 
 def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
-    """Read the log of a probe: its curves and the settings beside them, and no other file of the folder."""
+    """Read the log of a probe (logger in another program's loop): curves and settings, and no other file."""
     found = Found([_read_any(curves, _read_text(curves))])
     settings = curves.with_name(SETTINGS)
     if settings.is_file():
@@ -86,7 +86,7 @@ def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
 
 
 def find_sweep_folder(name: str, folder: Path) -> Path | None:
-    """Return the folder of a sweep that is given by name or by folder; None if the text names a run instead.
+    """Find the folder of a sweep given by name or folder; return None if the text names a run instead.
 
     Args:
         name: Name of a sweep in `folder`, or path of a sweep's folder anywhere.
@@ -117,7 +117,7 @@ def read_text(reading: Reading) -> History:
 
 
 def read_names(names: Path | None, settings: Mapping[str, Any]) -> Reading:
-    """Return the user's choices for reading: names and settings from a mapping file, and settings given as options."""
+    """Return the user's choices for reading runs: names and settings from a mapping file, and single settings."""
     mapped, added = read_mapping(names) if names else (None, {})
     return Reading(mapped, {**added, **settings})
 
@@ -130,7 +130,7 @@ def _describe_source(path: Path, found: Found) -> str:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    """List the files of the run in a folder: files in the folder itself, else files of the only run in a subfolder.
+    """List the files of a run in a folder: those in the folder itself, or else in the only subfolder with a run.
 
     Raises:
         AnalysisError: Several runs lie below.
@@ -152,7 +152,7 @@ def _list_files(folder: Path) -> list[Path]:
 
 
 def _is_settings(file: Path) -> bool:
-    """True if a file below a run's folder holds settings, rather than timers or saved states."""
+    """True if a file in a run's folder holds settings, and not timers or saved states."""
     return file.suffix in (".yaml", ".yml") or (file.suffix == ".json" and bool(_OF_SETTINGS.search(file.stem)))
 
 
@@ -192,7 +192,7 @@ def _read_events(path: Path, files: Sequence[Path], found: Found, others: Sequen
 
 
 def _read_own_texts(texts: Mapping[str, str], found: Found) -> None:
-    """Add settings and tags of a trial from the texts that a sweep of ours wrote: configuration, facts, notes, end."""
+    """Read settings and tags of a trial from texts in event files that our own tracker wrote."""
     plain = {name.removesuffix(_TEXT): text for name, text in texts.items()}
     found.settings |= parse_configuration(plain.pop("config", ""))
     outcome, _, reason = plain.pop(OUTCOME_TAG, "").partition(": ")
@@ -205,13 +205,13 @@ def _find_beginning(raw: Raw) -> float:
 
 
 def _begin_alike(before: Raw, after: Raw) -> bool:
-    """True if two event files log the same tag from the same step on, and so belong to different runs."""
+    """True if two event files log the same metric from the same step on, so that they are of different runs."""
     tags = [name for name in before.columns if name in after.columns]
     return any(after.columns[name].at.min() <= before.columns[name].at.min() for name in tags)
 
 
 def _read_file(file: Path, found: Found, alone: bool) -> None:
-    """Add one file's metrics or settings to the run; skip files of other types, unless the user named the file."""
+    """Read one file's metrics or settings into `found`; skip other types of file, unless the user named the file."""
     if file.name == "evaluations.npz" or file.suffix == ".npz":
         found.raws.append(read_evaluations(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
@@ -258,7 +258,7 @@ def _read_text(file: Path) -> str:
 
 
 def _read_any(file: Path | None, text: str) -> Raw:
-    """Read a text in the form that the text has: results in JSON, a table, or a program's printed output."""
+    """Read a text as what it looks like: results in JSON, a table, or a program's printed output."""
     if is_results(text):
         return read_results(file, text)
     delimiter = find_delimiter(text)

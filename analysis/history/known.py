@@ -16,7 +16,7 @@ from unstuck.rl.wording import find_nearest
 
 @dataclass(frozen=True)
 class Kind:
-    """Kind of value that a setting may have, as a description for messages (`words`) and a test (`holds`)."""
+    """Kind of value that a setting may have: a description for messages (`words`), and a test (`holds`)."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -76,7 +76,7 @@ KNOWN: Mapping[str, Kind] = {
 
 
 def check_setting(where: str, path: str, value: Any) -> None:
-    """Raise `AnalysisError` if no diagnosis reads a setting, or if the setting cannot have the given value.
+    """Raise `AnalysisError` if no diagnosis reads a setting, or if a value is not allowed for the setting.
 
     Args:
         where: Source of the setting, for the message: `--set`, or a file.

@@ -32,7 +32,7 @@ _PARTS = (*_COUNTERS, "metrics", "settings")
 
 
 def read_mapping(file: Path) -> tuple[Dialect, dict[str, Any]]:
-    """Read a mapping file; return the names of a program with our names (a dialect), and the file's settings.
+    """Read the user's mapping file: return a program's names with ours (a dialect), and the file's settings.
 
     Raises:
         AnalysisError: The file cannot be read, or names an unknown metric.
@@ -66,7 +66,7 @@ def _column(part: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _metrics(file: Path, entries: Mapping[str, Any]) -> dict[str, Renamed]:
-    """Return our metric and the unit factor for each name in a mapping file.
+    """Return our metric and the unit factor for each name in a mapping file's section on metrics.
 
     Entries are flat: `ours`, or `ours.column` and `ours.times`.
     """

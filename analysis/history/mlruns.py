@@ -29,7 +29,7 @@ _NO_RUNS = ("models", ".trash")  # folders of an experiment or store that hold m
 
 
 def is_store(path: Path) -> bool:
-    """True for an MLflow folder that holds runs as files: the store, one experiment or run, or a folder above."""
+    """True for an MLflow folder that stores runs as files: the store, an experiment, a run, or a parent folder."""
     return path.is_dir() and any(True for _ in _find_runs(path))
 
 
@@ -121,7 +121,7 @@ def _run_name(run: Path) -> str:
 
 
 def _run_ids(path: Path) -> dict[str, str]:
-    """Return names of the database's runs that have metrics, by run id, in the order in which the runs started."""
+    """Return the ids and names of the database's runs that have metrics, in the order in which the runs started."""
     with suppress(sqlite3.Error), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True)) as database:
         query = (
             "SELECT DISTINCT runs.run_uuid, runs.name FROM runs JOIN latest_metrics USING (run_uuid) "
@@ -142,7 +142,7 @@ def _read_all_params(path: Path, runs: Iterable[str]) -> list[dict[str, Any]]:
 
 
 def _find_runs(path: Path) -> Iterator[Path]:
-    """Yield the folder of each run at or below a folder of MLflow's file store."""
+    """Yield the folder of each run in or below a folder of MLflow's file store."""
     for depth in ("", "*/", "*/*/", f"{_STORE}/*/*/"):
         for meta in path.glob(f"{depth}{_META}"):
             if (meta.parent / "metrics").is_dir() and meta.parent.parent.name not in _NO_RUNS:
@@ -150,7 +150,7 @@ def _find_runs(path: Path) -> Iterator[Path]:
 
 
 def _list_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and file of each metric, parameter or tag of a run; a `/` in a name stands for a subfolder."""
+    """Yield name and file of each metric, parameter or tag in an MLflow run's folder; `/` means a subfolder."""
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             yield str(file.relative_to(folder)), file

@@ -105,13 +105,13 @@ _OWN_TABLE = 1_000
 
 
 def is_ours(name: str) -> bool:
-    """True if a name is one of our metrics in `rl.metrics`, including metrics of one seed and shares of actions."""
+    """True if a name is one of the project's own metrics in `rl.metrics`, including those of one seed or action."""
     whole = name.rpartition("/seed_")[0] or name
     return whole in _OURS or whole.startswith(_FAMILIES)
 
 
 def find_our_setting(name: str) -> str | None:
-    """Return our path of a setting, given by the name in any other program; None if the setting is not known.
+    """Return our dotted path of a setting that another program names differently; None if unknown.
 
     Example:
         >>> find_our_setting("learning_rate"), find_our_setting("nonsense")
@@ -124,7 +124,7 @@ def find_our_setting(name: str) -> str | None:
 
 
 def find_our_metric(name: str) -> str | None:
-    """Return our name of a metric, given by the name in any other program; None if the metric is not known.
+    """Return our name of a metric that another program names differently; None if unknown.
 
     Example:
         >>> find_our_metric("losses/value_loss"), find_our_metric("nonsense")
@@ -140,7 +140,7 @@ def find_nearest_metric(name: str) -> str:
 
 
 def recognise_dialect(names: Iterable[str]) -> Dialect:
-    """Return the program (dialect) whose logger wrote the given metric names, recognised by unique names."""
+    """Return the program (as a dialect, a table of names) whose logger wrote the given metric names."""
     known = set(names)
     if any(is_ours(name) and name not in _SHARED for name in known):
         return UNSTUCK
@@ -163,7 +163,7 @@ def translate_metric(name: str, dialect: Dialect, evaluated: bool = False) -> Re
 
 
 def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = False) -> dict[str, Renamed]:
-    """Find our metric, and the factor to our unit, for each known name; of two names for one metric keep the nearer."""
+    """Map known names to our metrics and unit factors; of two names for one metric, keep the better match."""
     chosen: dict[str, tuple[tuple[int, int], str, float]] = {}
     for place, name in enumerate(names):
         found = _find(name, dialect)
@@ -176,7 +176,7 @@ def translate_metrics(names: Iterable[str], dialect: Dialect, evaluated: bool = 
 
 
 def _find(name: str, dialect: Dialect) -> tuple[Renamed, int] | None:
-    """Return our metric, unit factor and rank for a logged name; of two names for one metric the lower rank counts."""
+    """Return our metric, unit factor and rank for a logged name (lower rank: better match); None if unknown."""
     if is_ours(name) or name in LOGGED_ELSEWHERE:
         theirs = dialect.find(name)
         return (theirs or (name, 1.0)), 0

@@ -10,7 +10,7 @@ from unstuck.rl import metrics
 
 
 def add_seeds(history: History, folder: Path, number: int) -> History:
-    """Add each seed's curves, from the checkpoint of a trial of several seeds, to the trial's history.
+    """Add each seed's curves, read from the checkpoint of a trial with several seeds, to the trial's history.
 
     Args:
         history: Trial, as MLflow holds the trial.

@@ -9,6 +9,6 @@ PROGRAM = "probe.program"
 
 
 def find_probe(path: Path) -> Path | None:
-    """Return the curves of a probe, given by the file or by its folder; None where no probe wrote a log."""
+    """Find the log of a probe (logger in another program's loop), given by file or folder; None if there is none."""
     file = path / CURVES if path.is_dir() else path
     return file if file.name == CURVES and file.is_file() else None

@@ -13,7 +13,7 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Points:
-    """Values of one column or tag, each with the row or step of the value.
+    """Values of one column or tag, each with its row or step.
 
     Attributes:
         at: Row of each value (from 0), or the step at which the value was logged; shape (n,).
@@ -29,7 +29,7 @@ class Points:
 
 @dataclass(frozen=True)
 class Raw:
-    """Numbers read from one file, by the names of columns or tags in the file.
+    """Numbers read from one file, by the file's own names of columns or tags.
 
     Attributes:
         file: The file; None for text from standard input.
@@ -58,7 +58,7 @@ class Raw:
 
 
 def select_points(values: Sequence[float] | Numbers, at: Numbers | None = None) -> Points:
-    """Return a column's values without missing ones (NaN), each with the row or the step of the value."""
+    """Return a column's values, without missing ones (NaN), each with its row or step."""
     numbers = np.asarray(values, dtype=np.float64)
     places = np.arange(len(numbers), dtype=np.float64) if at is None else at
     known = ~np.isnan(numbers)
@@ -66,6 +66,6 @@ def select_points(values: Sequence[float] | Numbers, at: Numbers | None = None) 
 
 
 def collect_columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Points]:
-    """Turn rows (each a mapping from names to numbers) into columns of values by name."""
+    """Convert rows (each a mapping from names to numbers) to columns of values by name."""
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: select_points([row.get(name, np.nan) for row in rows]) for name in names}

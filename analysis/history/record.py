@@ -69,7 +69,7 @@ _SEED = re.compile(r"/seed_(\d+)$")
 
 @dataclass(frozen=True)
 class History:
-    """Metrics by iteration, settings and tags of one run, and the place that the run was read from.
+    """Metrics by iteration, settings and tags of one run, and where the run was read from.
 
     Attributes:
         name: Name of the run, e.g. `horizon/7`.
@@ -129,7 +129,7 @@ class History:
         return {name.removeprefix(prefix): self.curve(name) for name in names}
 
     def seeds(self, name: str) -> dict[int, "pd.Series[float]"]:
-        """Return a metric's curve for each seed, by seed number; empty if only the mean over seeds was recorded."""
+        """Return a metric's curves by seed number; empty if only the mean over seeds was recorded."""
         found = {}
         for column in self._recorded:
             match = _SEED.search(column)
@@ -163,7 +163,7 @@ class History:
         return replace(self, name=f"{self.name}, seed {seed}", table=table, remarks=(), unrecognised=())
 
     def average_seeds(self, seeds: Collection[int]) -> "History":
-        """Return the trial as the mean over some of the seeds, as if there were no others."""
+        """Return a trial's history as the mean over the given seeds only."""
         columns: dict[str, list[str]] = {}
         for column in self._recorded:
             if (match := _SEED.search(column)) and int(match[1]) in seeds:
@@ -179,7 +179,7 @@ class History:
 
     @property
     def program(self) -> str:
-        """Program whose names the run's owner gives to settings: the probed one, else that of the metrics' names."""
+        """Name of the program whose names for settings the run's owner uses."""
         return self.probed or self.dialect
 
     @property
@@ -189,13 +189,13 @@ class History:
 
     @property
     def length(self) -> int:
-        """Number of planned iterations, or of recorded iterations if more were recorded or the plan is unknown."""
+        """Number of planned iterations, or of recorded ones if these are more or the plan is unknown."""
         planned = self.setting("ppo.num_iterations")
         return max(int(planned) if isinstance(planned, int | float) else 0, self.last_iteration)
 
     @cached_property
     def _recorded(self) -> Mapping[str, None]:
-        """Names of the metrics that were recorded at least once, in the table's order."""
+        """Names of the metrics that have at least one value, in the table's order."""
         recorded = self.table.notna().any()
         return dict.fromkeys(recorded.index[recorded.to_numpy(dtype=bool)])
 
@@ -206,7 +206,7 @@ class History:
 
 
 def average_curves(curves: "Sequence[pd.Series[float]]") -> "pd.Series[float]":
-    """Compute the mean of several curves at the iterations that all of them reach.
+    """Compute the mean of several curves at the iterations that all curves have.
 
     Where one has no value at an iteration of another, the value is interpolated between its neighbours. A value that
     is not finite makes the mean so.
@@ -222,7 +222,7 @@ def average_curves(curves: "Sequence[pd.Series[float]]") -> "pd.Series[float]":
 
 
 def combine_seeds(name: str, source: str, seeds: Mapping[int, History]) -> History:
-    """Combine runs of one configuration to a trial: the mean of each metric that all recorded, and each seed's own.
+    """Combine runs of one configuration to a trial: the mean of each metric that all have, and each seed's values.
 
     Args:
         name: Name of the trial.
@@ -258,6 +258,6 @@ def combine_seeds(name: str, source: str, seeds: Mapping[int, History]) -> Histo
 
 
 def _keep_equal(each: "Sequence[Mapping[str, Any]]") -> dict[str, Any]:
-    """Return the entries that all mappings have with equal values."""
+    """Return the entries that all mappings have in common, with equal values."""
     first, *rest = each
     return {key: value for key, value in first.items() if all(key in one and one[key] == value for one in rest)}

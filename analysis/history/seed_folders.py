@@ -10,7 +10,7 @@ from unstuck.analysis.history.seeds_alike import MOST, join_seeds, tell_seeds
 
 
 def read_seeds(path: Path, reading: Reading) -> History | None:
-    """Read the runs in a folder together as one trial; None unless the runs are plainly seeds of one configuration.
+    """Read the runs in a folder as one trial, if all are seeds of one configuration; return None if they are not.
 
     Args:
         path: An existing file or folder.
@@ -28,7 +28,7 @@ def read_seeds(path: Path, reading: Reading) -> History | None:
 
 
 def _list_runs(folder: Path) -> list[Path]:
-    """List what may be one run each: the record files of a folder, else the subfolders that hold records."""
+    """List the paths that may be one run each: files with metrics in a folder, or else subfolders with such files."""
     here = sorted(folder.iterdir())
     files = [file for file in here if is_record(file)]
     if files:

@@ -29,7 +29,7 @@ _OF_ONE_RUN = re.compile(r"(^|_)(seed|name|dir|path|folder|date|timestamp|id|uui
 
 
 def tell_seeds(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> list[int] | None:
-    """Tell the seeds of several runs by their names, else by their settings.
+    """Find the seeds of several runs in their names, or else in their settings; None if neither tells.
 
     Args:
         names: Name of each run.
@@ -63,7 +63,7 @@ def join_seeds(name: str, place: object | None, named: Mapping[str, History], se
 
 
 def name_seeds(names: Sequence[str]) -> list[int] | None:
-    """Return the seed in each of several runs' names; None unless the names differ in their seeds and times alone.
+    """Return the seeds in runs' names, in order; None unless the names differ by seed and time only.
 
     Example:
         >>> name_seeds(["ppo_seed1", "ppo_seed2"]), name_seeds(["lr1_seed1", "lr2_seed2"])
@@ -78,7 +78,7 @@ def name_seeds(names: Sequence[str]) -> list[int] | None:
 
 
 def _read_numbers(settings: Sequence[Mapping[str, Any]]) -> list[int] | None:
-    """Return the seeds on record among runs' settings; None where one is not on record, or two are the same."""
+    """Return the seeds in runs' settings, in order; None if one is missing, or two are equal."""
     seeds = [_find_seed(each) for each in settings]
     numbers = [seed for seed in seeds if seed is not None]
     return numbers if len(set(numbers)) == len(settings) else None
@@ -91,7 +91,7 @@ def _find_seed(settings: Mapping[str, Any]) -> int | None:
 
 
 def are_of_one_configuration(one: History, other: History) -> bool:
-    """True if nothing on record of two runs differs beside the seed: program, metrics, settings, rates in force."""
+    """True if two runs have equal programs, metrics, settings and learning rates, except for the seed."""
     if one.program != other.program or _list_metrics(one) != _list_metrics(other):
         return False
     rates = [rate for rate in (metrics.LR, CLIP_RANGE, ENTROPY_COEF) if one.has(rate)]
@@ -105,5 +105,5 @@ def _list_metrics(run: History) -> set[str]:
 
 
 def _select_settings(run: History) -> dict[str, Any]:
-    """Return the settings of a run that seeds of one configuration have in common."""
+    """Return the settings of a run that all seeds of one configuration share."""
     return {path: value for path, value in run.settings.items() if not _OF_ONE_RUN.search(path.rpartition(".")[2])}

@@ -39,7 +39,7 @@ _Loader.add_constructor("tag:yaml.org,2002:python/object/apply:collections.Order
 
 
 def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Read settings from a YAML or JSON file; return values by dotted path, and comments by setting.
+    """Read a YAML or JSON file of settings; return values by dotted path, and comments by path.
 
     Raises:
         AnalysisError: The file is neither YAML nor JSON, or holds no settings by name.
@@ -65,7 +65,7 @@ def parse_table(table: str) -> dict[str, Any]:
 
 
 def parse_configuration(text: str) -> dict[str, Any]:
-    """Read a trial's settings from the configuration that our tracker logs as a text, YAML in a fence.
+    """Read a trial's settings from the configuration that our tracker logged as a text (YAML in a code fence).
 
     Returns:
         Settings of the trial by dotted path, as MLflow's record of the trial shows them; the groups of the search, of
@@ -84,7 +84,7 @@ def parse_configuration(text: str) -> dict[str, Any]:
 
 
 def parse_literal(text: str) -> Any:
-    """Convert a text to the Python number, list, boolean or None that the text spells; else return the text."""
+    """Convert a text to the number, list, boolean or None that it spells in Python; else return the text."""
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):
@@ -92,7 +92,7 @@ def parse_literal(text: str) -> Any:
 
 
 def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[str, Any]:
-    """Translate a program's settings to our names and units; settings that we do not know keep the old names."""
+    """Translate a program's settings to our names and units; unknown settings keep their names."""
     names = {**PLAIN.settings, **dialect.settings}
     ours: dict[str, Any] = {}
     for name, value in settings.items():
@@ -110,7 +110,7 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
 
 
 def _last_part(name: str, names: Mapping[str, Any]) -> str:
-    """Return the setting's own part of a nested name: `gamma` for `algorithm.gamma` and for `gamma.value`."""
+    """Return the setting's own name in a nested name: `gamma` for `algorithm.gamma` and for `gamma.value`."""
     if name in names or name.startswith(_OURS):
         return name
     last = name.removesuffix(_WRAPPED).rpartition(".")[2]
@@ -123,6 +123,6 @@ def is_sweep(settings: Mapping[str, Any]) -> bool:
 
 
 def translate_comments(comments: Mapping[str, str], dialect: Dialect) -> dict[str, str]:
-    """Rename the keys of comments on settings, from a program's names of the settings to our names."""
+    """Rename the keys of comments on settings from a program's names to our names."""
     names = {**PLAIN.settings, **dialect.settings}
     return {names.get(name, (name, 1.0))[0]: text for name, text in comments.items()}

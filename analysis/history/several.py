@@ -18,7 +18,7 @@ def refuse_several(
     names: Sequence[str] = (),
     others: Sequence[Path] = (),
 ) -> NoReturn:
-    """Raise `AnalysisError` since a place holds several runs; list one `diagnose` command for each run.
+    """Raise `AnalysisError` because a place holds several runs; the message lists a `diagnose` command for each.
 
     Args:
         place: Folder or file that holds the runs.

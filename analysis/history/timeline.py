@@ -32,7 +32,7 @@ _EVAL = "eval/"
 
 @dataclass(frozen=True)
 class Track:
-    """Metrics of one file (or one run's event files) under our names, each value at an iteration or environment step.
+    """Metrics of one file under our names, each value at an iteration or environment step.
 
     Attributes:
         raw: Numbers as they stood in the file.
@@ -54,17 +54,17 @@ class Track:
 
     @property
     def span(self) -> tuple[float, float]:
-        """First and last iteration or step at which the track has a value; zeros without any value."""
+        """First and last iteration or step at which a value was logged; zeros if there is none."""
         steps = np.concatenate([each.at for each in self.points.values()] or [np.zeros(1)])
         return (float(steps.min()), float(steps.max())) if len(steps) else (0.0, 0.0)
 
     def is_part_of(self, other: "Track") -> bool:
-        """True if two tracks have the same form and metrics, as the parts of one resumed run have."""
+        """True if two tracks (files' metrics) have the same form and metrics, as parts of one resumed run do."""
         alike = self.raw.form == other.raw.form and self.raw.stepped == other.raw.stepped
         return alike and self.counted == other.counted and self.points.keys() == other.points.keys()
 
     def join(self, later: "Track") -> "Track":
-        """Return the track of a resumed run: earlier values up to the start of `later`, then the values of `later`."""
+        """Join the parts of a resumed run: earlier values up to the start of `later`, then those of `later`."""
         start = later.span[0]
         points = {
             ours: Points(
@@ -80,7 +80,7 @@ class Track:
         return replace(self, points=points, ends=np.concatenate([self.ends[kept], later.ends]), numbers=numbers)
 
     def holds(self, names: Iterable[str]) -> bool:
-        """True if the track has a value of one of the named metrics."""
+        """True if any of the named metrics has a value in the file."""
         return any(name in self.points and len(self.points[name]) for name in names)
 
 
@@ -88,7 +88,7 @@ _NONE: Numbers = np.empty(0)
 
 
 def make_track(raw: Raw, dialect: Dialect) -> Track | None:
-    """Return a file's metrics at iterations or environment steps; None if the file holds no known metric.
+    """Convert a file's numbers to our metrics by iteration or environment step; None if no metric is known.
 
     Raises:
         AnalysisError: A counter holds other than whole numbers, or goes back without being passed again.
@@ -107,7 +107,7 @@ def _scale_columns(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]
 
 
 def _finite_or_broken(each: Points, ours: str, times: float) -> Points:
-    """Scale a metric's values; a logged NaN becomes infinite in a loss, and is dropped in any other metric."""
+    """Scale a metric's values to our unit; make NaN infinite in a loss, and drop NaN elsewhere."""
     values, broken = each.values * times, np.isnan(each.values)
     if ours in _BREAK:
         return Points(each.at, np.where(broken, np.inf, values))
@@ -129,7 +129,7 @@ def _track_steps(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> 
 
 
 def _stretch_gradients(raw: Raw, dialect: Dialect) -> Raw:
-    """Convert gradient steps in a file to environment steps, since the ratio of both is constant."""
+    """Convert gradient steps in a file to environment steps, whose ratio is constant."""
     gradients = {name for name in raw.columns if dialect.counts_gradients(name) and len(raw.columns[name])}
     others = [each.at.max() for name, each in raw.columns.items() if name not in gradients and len(each)]
     if not gradients or not others:
@@ -190,7 +190,7 @@ def _track_rows(raw: Raw, dialect: Dialect, renamed: Mapping[str, Renamed]) -> T
 
 
 def _find_counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[str, Renamed]) -> str | None:
-    """Return the first wanted counter column that has a value in most rows, and moves; None without one."""
+    """Return the first wanted counter (steps ...) that most rows have and that changes; None if there is none."""
     names = [
         name
         for name, each in raw.columns.items()
@@ -201,7 +201,7 @@ def _find_counter(raw: Raw, wanted: Sequence[str], rows: int, renamed: Mapping[s
 
 
 def _moves(each: Points) -> bool:
-    """True if a column may count rows: values differ, or a single value stands there."""
+    """True if a column may be a counter of rows: values differ, or there is only one value."""
     return len(each) == 1 or bool(np.any(each.values != each.values[:1]))
 
 
@@ -212,20 +212,20 @@ def _is_even(each: Points) -> bool:
 
 
 def _counts_each_alone(iterations: Points, steps: Points, name: str) -> bool:
-    """True if a counter of steps begins anew each iteration: iterations rise in the same rows, and steps do not."""
+    """True if a step counter restarts each iteration: iterations rise from row to row, and steps do not."""
     total = re.search("total|global|/", make_canonical(name))
     back = bool(np.any(np.diff(steps.values) < 0)) and bool(np.all(np.diff(iterations.values) > 0))
     return back and not total and np.array_equal(iterations.at, steps.at)
 
 
 def _place_values(track: Track, counts: Numbers) -> Track:
-    """Return a track whose values are placed at each row's count (iteration or step) instead of the row number."""
+    """Return a file's metrics placed at each row's iteration or step instead of the row number."""
     points = {ours: Points(counts[each.at.astype(int)], each.values) for ours, each in track.points.items()}
     return replace(track, points=points)
 
 
 def _fill_counter(known: Points, rows: int) -> Numbers:
-    """Return a count for every row; a row without a count takes the next row's count, or else the last one."""
+    """Return a count for every row; a row without one takes the next row's, or else the last one."""
     counts = np.full(rows, np.nan)
     counts[known.at.astype(int)] = known.values
     return pd.Series(counts).bfill().ffill().to_numpy(dtype=np.float64)
@@ -234,7 +234,7 @@ def _fill_counter(known: Points, rows: int) -> Numbers:
 def _find_ending_rows(
     columns: Mapping[str, Points], dialect: Dialect, points: Mapping[str, Points], rows: int
 ) -> Numbers:
-    """Return the rows at which iterations end: rows of the program's once-an-iteration metric, else of training."""
+    """Find the rows at which iterations end: rows with the program's once-an-iteration metric, else training rows."""
     pace = find_first(dialect.pace, columns)
     if pace and len(columns[pace]):
         return columns[pace].at
@@ -246,7 +246,7 @@ def _find_ending_rows(
 def _unwind_rows(
     raw: Raw, iteration: str | None, env_steps: str | None, rows: int
 ) -> tuple[Mapping[str, Points], dict[str, Points]]:
-    """Return columns and counters of a table without the rows that a resumed run repeated later.
+    """Return columns and counters of a table without the rows that a resumed run wrote a second time.
 
     Raises:
         AnalysisError: A counter holds other than whole numbers from 0 on, or goes back without being passed again.
@@ -273,7 +273,7 @@ def _select_rows(each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]
 
 
 def _find_odd(each: Points) -> Numbers:
-    """Return the values that no counter can have: below 0, too large, or no whole numbers."""
+    """Return the values that no counter can have: negative, too large, or not whole."""
     known = each.values[~np.isnan(each.values)]
     odd: Numbers = known[(known < 0) | (known > _LARGEST_STEP) | (np.floor(known) != known)]
     return odd
@@ -286,7 +286,7 @@ def _check_whole(raw: Raw, name: str, each: Points) -> None:
 
 
 def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[int], np.dtype[np.bool_]]") -> None:
-    """Mark rows that a resumed run repeated as dropped; raise an error if a counter goes back for good."""
+    """Mark rows that a resumed run wrote again as dropped; raise an error if a counter falls for good."""
     counts = each.values
     for place in np.flatnonzero(np.diff(counts) < 0) + 1:
         if counts[place] <= counts[0] or counts[place:].max() <= counts[place - 1]:
@@ -302,14 +302,14 @@ def _drop_repeated(raw: Raw, name: str, each: Points, kept: "np.ndarray[tuple[in
 
 
 def _continue_counts(counts: Numbers) -> Numbers:
-    """Return counts that go on rising where the counter had started again from the beginning."""
+    """Return counts that keep rising where a counter restarted from the beginning."""
     before = np.where(np.diff(counts, prepend=counts[:1]) < 0, np.append(0.0, counts[:-1]), 0.0)
     total: Numbers = counts + np.cumsum(before)
     return total
 
 
 def join_steps(raws: Sequence[Raw]) -> Raw:
-    """Join event files of one run, in the order given; where two files overlap in a tag, the later file wins."""
+    """Join event files of one run in the given order; where two overlap in a metric, use the later file."""
     columns: dict[str, Points] = {}
     for raw in raws:
         for name, later in raw.columns.items():
@@ -326,7 +326,7 @@ def join_steps(raws: Sequence[Raw]) -> Raw:
 
 
 def make_table(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame, int]:
-    """Return the run's table, a row for each iteration from 1, and the offset added to the logged iteration numbers."""
+    """Build the run's table, one row for each iteration from 1; return also the offset added to logged numbers."""
     tracks = _drop_monitors(tracks)
     counted = [track for track in tracks if track.counted]
     stepping = sorted((track for track in tracks if not track.counted), key=_rank_track)
@@ -343,7 +343,7 @@ def make_table(tracks: Sequence[Track], dialect: Dialect) -> tuple[pd.DataFrame,
 
 
 def _clip_evaluations(track: Track, leader: Track) -> Mapping[str, Points]:
-    """Return a track's values, with evaluations after the last iteration moved to the last iteration."""
+    """Return a file's values, with evaluations after the last iteration moved to that iteration."""
     if not track.raw.evaluated:
         return track.points
     last = leader.ends.max()
@@ -351,7 +351,7 @@ def _clip_evaluations(track: Track, leader: Track) -> Mapping[str, Points]:
 
 
 def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
-    """Return a sort key by which tracks whose iterations are known best come first."""
+    """Return a sort key that puts first the files whose iterations are known best."""
     return (
         not len(track.numbers),
         not track.holds(_LOSSES),
@@ -361,7 +361,7 @@ def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
 
 
 def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
-    """Drop tracks of single episodes' returns (monitor files) if any other track has the mean return."""
+    """Drop monitor files (single episodes' returns) if another file has the mean return."""
     others = [track for track in tracks if "monitor" not in track.raw.form]
     if len(others) == len(tracks) or not any(track.holds((metrics.TRAIN_RETURN,)) for track in others):
         return tracks

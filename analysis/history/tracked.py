@@ -40,14 +40,14 @@ _NEAR = 0.6
 
 
 def _suggest(sweep: str, number: int, known: Sequence[str]) -> str:
-    """Suggest a trial of the sweep that is near to a wrong name, and list the sweeps; empty without a sweep."""
+    """Suggest a trial with a number near to a wrong one, as text, or list the sweeps; empty if there are none."""
     near = find_near(sweep, known, _NEAR)
     meant = f"; did you mean {near}/{number}?" if near else ""
     return f"{meant}; sweeps with a folder: {', '.join(known)}" if known else ""
 
 
 class TrackedRuns:
-    """Reader of the runs in an MLflow store: trials of our sweeps, and runs that other programs logged.
+    """Reader of the runs in an MLflow store: trials of our sweeps, and runs of other programs.
 
     Args:
         url: A database or a tracking server. A database that does not exist is refused, not made.
@@ -74,7 +74,7 @@ class TrackedRuns:
         return self._history(run)
 
     def trial(self, sweep: str, number: int, own: Identity | None = None, known: Sequence[str] = ()) -> History:
-        """Load the metrics and settings of one trial of a sweep, given by trial number; arguments as in `trials`.
+        """Load the metrics and settings of one trial of a sweep, given by number.
 
         Args:
             sweep: Name of the sweep.
@@ -92,7 +92,7 @@ class TrackedRuns:
         return self._history(runs[number])
 
     def trials(self, sweep: str, own: Identity | None = None) -> dict[int, "Run"]:
-        """Return the MLflow runs of a sweep's trials by trial number; the latest run if a trial was logged twice.
+        """Return the MLflow runs of a sweep's trials by trial number; the latest one if a trial has two.
 
         Args:
             sweep: Name of the sweep.
@@ -114,7 +114,7 @@ class TrackedRuns:
         return dict(sorted(runs.items()))
 
     def load_histories(self, sweep: str, own: Identity | None = None) -> dict[int, History]:
-        """Load metrics and settings of all trials of a sweep, by trial number; arguments as in `trials`."""
+        """Load metrics and settings of all trials of a sweep, by trial number."""
         return {number: self._history(run) for number, run in self.trials(sweep, own).items()}
 
     def _history(self, run: "Run") -> History:
@@ -141,7 +141,7 @@ class TrackedRuns:
         )
 
     def _foreign(self, run: "Run", params: dict[str, Any], tags: dict[str, str]) -> History:
-        """Load an MLflow run that is no trial of ours, such as a run of Stable-Baselines3 or CleanRL."""
+        """Load an MLflow run that another program logged, such as Stable-Baselines3 or CleanRL."""
         columns = {name: self._points(run.info.run_id, name) for name in run.data.metrics}
         raw = Raw(
             None, {name: points for name, points in columns.items() if len(points)}, stepped=True, form="MLflow run"
@@ -153,13 +153,13 @@ class TrackedRuns:
         return assemble_history(name, source, Found([raw], params), self._reading, tags | {RUN_ID: run.info.run_id})
 
     def _points(self, run_id: str, metric: str, batch: int = 1) -> Points:
-        """Read a metric's values from MLflow; the last value if a step has two; `batch` steps make one iteration."""
+        """Read a metric's values from MLflow, the last one if a step has two; `batch` steps make one iteration."""
         logged = self._ask(self._client.get_metric_history, run_id, metric)
         points = dict(sorted({point.step // batch: from_stored(point.value) for point in logged}.items()))
         return Points(np.array(list(points), dtype=np.float64), np.array(list(points.values()), dtype=np.float64))
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-        """Call MLflow and return the answer; raise one `AnalysisError` for any failure."""
+        """Call a function that uses MLflow and return its result; convert any failure to `AnalysisError`."""
         try:
             return call(*arguments, **options)
         except ImportError as error:
@@ -171,7 +171,7 @@ class TrackedRuns:
 
 
 def _restore(curves: Mapping[str, Points], tags: Mapping[str, str]) -> dict[str, Points]:
-    """Return a trial's curves as measured, with the values added that MLflow stores as tags or does not store."""
+    """Return a trial's curves, with values added that MLflow cannot store, such as NaN, or stores as tags."""
     last = np.array([max((each.at.max() for each in curves.values() if len(each)), default=0.0)])
     ends = {name: Points(last, curves[name].values[-1:]) for name in SCORE if name in curves}
     ends |= {name: Points(last, np.array([float(value)])) for name, value in read_tags(tags).items()}
@@ -181,7 +181,7 @@ def _restore(curves: Mapping[str, Points], tags: Mapping[str, str]) -> dict[str,
 
 
 def check_url(url: str) -> None:
-    """Raise `AnalysisError` unless a URL names an MLflow store; a database file must already be one of MLflow."""
+    """Raise `AnalysisError` unless a URL names an MLflow store; a database file must exist and be MLflow's."""
     file = Path(url.removeprefix("sqlite:///").partition("?")[0])
     if not url.startswith(_STORES) or url == "sqlite:///":
         kinds = "sqlite:///FILE, a database such as postgresql://HOST/NAME, or a server such as http://HOST:5000"

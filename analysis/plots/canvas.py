@@ -50,7 +50,7 @@ FONTS, FONT_SIZE = "system-ui, Helvetica, Arial, sans-serif", 13
 
 
 def define_colours(colours: dict[str, str]) -> str:
-    """Return CSS text that defines colours as variables, `--name: value;` for each."""
+    """Return CSS text that defines colours as variables, `--name: value;` each."""
     return " ".join(f"--{name}: {value};" for name, value in colours.items())
 
 
@@ -101,7 +101,7 @@ class Scale:
 
 
 def round_step(least: float) -> float:
-    """Round a step up to 1, 2 or 5 times a power of ten.
+    """Round a step of an axis up to 1, 2 or 5 times a power of ten.
 
     Example:
         >>> round_step(0.13), round_step(30)
@@ -130,7 +130,7 @@ def format_tick(value: float) -> str:
 
 @dataclass
 class Canvas:
-    """Drawing area that collects shapes; `svg` returns the source of the figure.
+    """Drawing area that collects shapes; the method `svg` returns the figure's source.
 
     Attributes:
         width: Width in the canvas's own units, scaled to the page.
@@ -183,7 +183,7 @@ class Canvas:
         self.text(14, (y.start + y.end) / 2, y_label, "middle", turned=True)
 
     def legend(self, entries: Sequence[tuple[str, str, str]], y: float | None = None) -> None:
-        """Draw a legend from (name, colour, dash) entries, by default below the figure; the canvas grows to fit."""
+        """Draw a legend of (name, colour, dash) entries, by default below the figure, which grows to fit."""
         x, row = float(LEFT), self.height if y is None else y
         for name, colour, dash in entries:
             wide = 34 + 7.2 * len(name)

@@ -43,7 +43,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Level:
-    """A horizontal line in a plot to compare curves with, e.g. the F1 of flagging everything."""
+    """Horizontal line in a plot to compare curves with, e.g. the F1 of flagging everything."""
 
     name: str
     value: float
@@ -51,7 +51,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Mark:
-    """A vertical line in a plot at one iteration, e.g. at a rung."""
+    """Vertical line in a plot at one iteration, e.g. where trials are compared for early stopping."""
 
     name: str
     iteration: float

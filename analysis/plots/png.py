@@ -56,7 +56,7 @@ def draw_png(canvas: Canvas, title: str, alt: str) -> bytes:
 
 
 def _draw(axes: "Axes", shape: Shape, order: int) -> None:
-    """Add a shape to the axes; shapes of a higher order lie above."""
+    """Draw a shape on matplotlib's axes; shapes with a higher `order` are drawn on top."""
     from matplotlib import patches
 
     colour = LIGHT[shape.colour]

@@ -126,7 +126,7 @@ def plot_parallel(axes: Sequence[Axis], scores: Sequence[float], best: Sequence[
 
 
 def plot_scatter(across: Axis, up: Axis, scores: Sequence[float], best: Sequence[int], tips: Sequence[str]) -> Canvas:
-    """Plot two settings against each other: one dot for each trial, larger and more solid for better trials."""
+    """Plot two settings against each other: a dot for each trial, larger and darker for better trials."""
     canvas = Canvas()
     x, y = across.scale(LEFT, WIDTH - RIGHT), up.scale(canvas.height - BOTTOM, TOP + 6)
     canvas.axes(x, y, across.name, up.name)

@@ -50,7 +50,7 @@ _NEEDED = ("lr", "num_envs", "num_steps")
 
 
 def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> list[str]:
-    """Return the words of the command that runs arms beside a control; empty without arms or for an unknown task.
+    """Return the command, as words, that tries changes of settings beside a control; empty if there are none.
 
     Arms that change the objective are left out: `make_own_sweep_command` has them.
 
@@ -71,7 +71,7 @@ def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> li
 
 
 def make_own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
-    """Return the words of the command that runs one arm as a separate sweep; empty for an unknown task."""
+    """Return the command, as words, that tries one change as a separate sweep; empty for an unknown task."""
     words, name = _task(history, folder, arm.change)
     if not words:
         return []
@@ -82,7 +82,7 @@ def make_own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str
 
 
 def _task(history: History, folder: Path, change: Mapping[str, Any] = MappingProxyType({})) -> tuple[list[str], str]:
-    """Return command words that set up the run's own configuration with a change, and the run's name.
+    """Return the command's words that set up the run's own configuration with a change, and the run's name.
 
     What a trial had of a search stands in the configuration, so that the point `{}`, the control, is the trial.
     """
@@ -102,13 +102,13 @@ def _task(history: History, folder: Path, change: Mapping[str, Any] = MappingPro
 
 
 def _with_length(searched: Sequence[str]) -> list[str]:
-    """Return searched settings, and the length in iterations of a trial whose rollouts have a size of their own."""
+    """Return searched settings; add the number of iterations where a change alters the rollout's size."""
     has_own_rollouts = any(path in searched for path in BATCH)
     return [*searched, *(("ppo.num_iterations", "ppo.eval_every") if has_own_rollouts else ())]
 
 
 def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> list[str]:
-    """Return the command's arguments that load a recorded sweep's configuration, passwords shown as `***`.
+    """Return the arguments that load a recorded sweep's configuration, with passwords shown as `***`.
 
     Args:
         settings: Settings of the sweep by dotted path.
@@ -125,7 +125,7 @@ def _named(name: str) -> str:
 
 
 def quote_command(words: Sequence[str]) -> str:
-    """Return the words of a command as one text, quoted for a shell."""
+    """Join the words of a command to one text, quoted for a shell."""
     return shlex.join(words)
 
 
@@ -142,7 +142,7 @@ def _one_change(path: str, value: Any, dialect: str) -> str:
 
 
 def _foreign(history: History) -> list[str]:
-    """Return command words that train as a run did that is no trial on record; empty for an unknown task.
+    """Return the command's words that train like another program's run; empty for an unknown task.
 
     A run that says who trained it, or whose log is Stable-Baselines3's, is trained alike, others by our learner.
     """
@@ -173,7 +173,7 @@ def _foreign(history: History) -> list[str]:
 
 
 def _list_trainer_words(history: History) -> list[str]:
-    """Return command words that choose the trainer of a run, with the trainer's settings; empty for our learner."""
+    """Return the command's words that choose the run's trainer and its settings; empty for our learner."""
     own = {path: value for path, value in history.settings.items() if path.startswith("trainer.")}
     name = own.pop("trainer.name", None) or ("sb3" if history.program == "sb3" else "ppo")
     if name == "ppo":
@@ -182,12 +182,12 @@ def _list_trainer_words(history: History) -> list[str]:
 
 
 def _count_seeds(history: History) -> int:
-    """Return the number of seeds that a run recorded; 1 where only one curve of each metric is on record."""
+    """Return the number of seeds that a run recorded; 1 if only one curve of each metric was."""
     return max((len(history.seeds(name)) for name in metrics.PER_SEED), default=0) or 1
 
 
 def find_obstacle(history: History) -> str:
-    """Return why no command can set up the environment of a run that another program made; empty if one can."""
+    """Return why no command can create another program's environment, in words; empty if one can."""
     environment = str(history.setting("env.id") or "")
     if (history.tags.get(SWEEP_TAG) and history.tags.get(TRIAL_TAG)) or not environment:
         return ""
@@ -195,7 +195,7 @@ def find_obstacle(history: History) -> str:
 
 
 def list_missing_settings(history: History) -> list[str]:
-    """Return settings that neither settings nor log tell of another program's run, and that a control needs."""
+    """List settings that another program's run did not record, and that a control run needs."""
     if history.tags.get(SWEEP_TAG) and history.tags.get(TRIAL_TAG):
         return []
     missing = [name for name in _NEEDED if _setting(history, name) == NOT_RECORDED]

@@ -11,7 +11,7 @@ from unstuck.analysis.report.verdict import SURENESS, state_verdict
 
 
 def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
-    """Return a diagnosis as a dictionary for JSON: verdict, findings, unrecorded metrics, changes to try."""
+    """Return a diagnosis as a dict for JSON: main sentence, findings, unrecorded metrics, changes to try."""
     history, standing = diagnosis.signals.history, judge_standing(diagnosis.signals)
     return {
         "run": history.name,
@@ -70,7 +70,7 @@ def _finding(ranked: Ranked) -> dict[str, Any]:
 
 
 def _seeds(agreement: Agreement | None) -> dict[str, Any] | None:
-    """Return in which seeds of a trial a finding stands; None where seeds were not judged one by one."""
+    """Return in which seeds of a trial a finding holds, as a dict for JSON; None if seeds were not judged."""
     if agreement is None:
         return None
     return {

@@ -31,7 +31,7 @@ MOST_LETTERS = 40
 
 
 def comparison_document(compared: Comparison) -> Document:
-    """Return the report that compares each run with the first run, the control."""
+    """Return the report, as a document, that compares each run with the first one, the control."""
     curves = [figure for name in _COMPARED_CURVES if (figure := _draw(compared, name))]
     score = next((figure for figure in curves if figure.name.endswith(_stem(compared.score))), None)
     blocks: list[Block] = [
@@ -58,7 +58,7 @@ _COMPARED_CURVES = (
 
 
 def _draw(compared: Comparison, name: str) -> Figure | None:
-    """Draw one metric of all runs, the control first; None unless two runs have recorded the metric."""
+    """Draw one metric of all runs, the control first; None unless at least two runs recorded it."""
     drawn = [one for one in compared.runs if len(one.diagnosis.signals.select_finite(name)) > 1]
     if len(drawn) < 2:
         return None
@@ -79,7 +79,7 @@ def _stem(name: str) -> str:
 
 
 def comparison_json(compared: Comparison) -> dict[str, Any]:
-    """Return a comparison of runs as a dictionary for JSON: score's name, verdict, and each run's values."""
+    """Return a comparison of runs as a dict for JSON: score's name, main sentence, each run's values."""
     return {
         "score": compared.score,
         "verdict": compared.verdict,
@@ -99,7 +99,7 @@ def comparison_json(compared: Comparison) -> dict[str, Any]:
 
 
 def _json(found: Difference | None) -> list[float] | None:
-    """Return a difference as a list of mean, lower and upper end of the interval; None without an interval."""
+    """Return a difference as a list for JSON: mean, lower and upper end of the interval; None without one."""
     if found is None or not isinstance(found.interval, Interval):
         return None
     return [found.mean, found.interval.low, found.interval.high]
@@ -121,7 +121,7 @@ def _scores(compared: Comparison) -> Table:
 
 
 def _describe_means(compared: Comparison) -> str:
-    """Describe what the scores are means of: how many last values the runs have, and what they count."""
+    """Describe in words what the scores are means of: how many last values of what."""
     runs = [one.diagnosis.signals for one in compared.runs]
     counts = sorted({min(metrics.FINAL_EVALUATIONS, len(run.select_finite(compared.score))) for run in runs})
     ending = "s" if counts[-1] > 1 else ""

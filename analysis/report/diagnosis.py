@@ -32,7 +32,7 @@ BEHIND = "What may be behind it"
 
 
 def diagnosis_document(diagnosis: Diagnosis, folder: Path) -> Document:
-    """Return the report of a diagnosis, without figures, for `python -m unstuck.analysis diagnose`."""
+    """Return the report of a diagnosis as a document without figures, as the `diagnose` command prints."""
     history = diagnosis.signals.history
     blocks: list[Block] = [
         Paragraph(state_verdict(diagnosis), lead=True),
@@ -61,7 +61,7 @@ def fault_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 
 def overview_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks on what is wrong: all findings in brief, then evidence and causes of the most basic one."""
+    """Return report blocks on what is wrong: all findings in brief, then evidence and causes of the most basic."""
     found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
     if not found:
         return []
@@ -76,7 +76,7 @@ def overview_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 
 def other_finding_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks with all findings in full but the most basic one, which the overview has."""
+    """Return report blocks with all findings in full, except the most basic one, which the overview shows."""
     found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
     blocks: list[Block] = [Heading("The other findings in full", folded=True)] if len(found) > 1 else []
     titles = {one.rule.name: one.rule.title for one in found}
@@ -86,7 +86,7 @@ def other_finding_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 
 def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
-    """Return report blocks on limits that hold the run back but are no faults; empty without limits."""
+    """Return report blocks on limits that hold the run back but are not faults; empty without limits."""
     found = diagnosis.select_findings(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
@@ -95,7 +95,7 @@ def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
 
 
 def fine_blocks(diagnosis: Diagnosis, title: str = "What works") -> list[Block]:
-    """Return report blocks that list the checks with a fine result; empty without a fine result."""
+    """Return report blocks that list the checks that found all well; empty if there are none."""
     fine = [ranked.finding.headline for ranked in diagnosis.select_findings(Kind.FINE)]
     items = tuple(f"{text[:1].upper()}{text[1:]}." for text in fine)
     more: list[Block] = [Heading("More that is in order", 3, folded=True), Bullets(items[SHOWN:])]
@@ -130,7 +130,7 @@ def _needs(one: Unexamined, dialect: str) -> str:
 
 
 def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
-    """Return report blocks that propose next runs: changes to try beside a control, effects to watch, commands."""
+    """Return report blocks on next runs: changes to try beside a control, effects to watch, commands."""
     arms = list_arms(diagnosis)
     tests = list_tests(diagnosis)
     if not arms and not tests:
@@ -142,7 +142,7 @@ def next_step_blocks(diagnosis: Diagnosis, folder: Path) -> list[Block]:
 
 
 def arm_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path, with_watch: bool = True) -> list[Block]:
-    """Return report blocks on changes to try: what, why and at which cost, the most promising first; the command.
+    """Return report blocks on changes to try: what, why and at which cost, the most promising first; and the command.
 
     Args:
         diagnosis: Diagnosis of the run.
@@ -168,7 +168,7 @@ def arm_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path, with_wat
 
 
 def tabulate_arms(diagnosis: Diagnosis, groups: Sequence[Sequence[Arm]], caption: str, with_watch: bool) -> list[Block]:
-    """Return the table of changes with their costs; then, if there are more than `SHOWN`, the rest under a fold.
+    """Return the table of changes with costs; of more than `SHOWN` changes, the rest in a folded section.
 
     Args:
         diagnosis: Diagnosis of the run.
@@ -189,7 +189,7 @@ def tabulate_arms(diagnosis: Diagnosis, groups: Sequence[Sequence[Arm]], caption
 
 
 def milestone_blocks(arms: Sequence[Arm], program: str) -> list[Block]:
-    """Return the table of what must be seen after each change for the change to count; empty without changes."""
+    """Return a table of what each change must achieve by when; empty if there are no changes."""
     seen: dict[str, list[Arm]] = {}
     for group in group_arms(arms)[:SHOWN]:
         seen.setdefault(group[0].watch, []).extend(group)
@@ -203,14 +203,14 @@ def _why_no_command(history: History) -> str:
 
 
 def _missing_text(missing: Sequence[str], program: str) -> str:
-    """Return a sentence on settings that are not on record and without which the control is another run."""
+    """Return a sentence on unrecorded settings that would make the control a different run; empty without any."""
     theirs = join_words([find_setting_name(name, program) for name in missing])
     ours = " ".join(f"ppo.{name}=..." for name in missing)
     return f"Not on record: {theirs}. Add what the run had ({ours}), or the control is another run, of our defaults."
 
 
 def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
-    """Return report blocks with a command for each arm that changes rewards and so needs a separate sweep."""
+    """Return report blocks with a command for each change that alters rewards, and so needs its own sweep."""
     history = diagnosis.signals.history
     words = [make_own_sweep_command(history, arm, folder) for arm in arms if arm.changes_objective]
     if not any(words):
@@ -220,7 +220,7 @@ def own_sweep_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) ->
 
 
 def group_arms(arms: Sequence[Arm]) -> list[list[Arm]]:
-    """Group arms that are proposed for the same reason, such as several values of one setting; the order is kept."""
+    """Group changes that are proposed for the same reason, such as several values of one setting, in order."""
     reasons: dict[tuple[str, str], list[Arm]] = {}
     for arm in arms:
         reasons.setdefault((arm.why, arm.watch), []).append(arm)
@@ -233,7 +233,7 @@ def name_changes(arms: Sequence[Arm], program: str) -> str:
 
 
 def list_tests(diagnosis: Diagnosis) -> tuple[str, ...]:
-    """List tests for the causes of the most basic fault that no setting mends; empty without such a fault."""
+    """List tests for the causes of the most basic fault that no setting can mend; empty if there is none."""
     for ranked in diagnosis.select_findings(Kind.FAULT):
         if not is_unmended(ranked):
             continue
@@ -262,7 +262,7 @@ def _kind(ranked: Ranked) -> str:
 
 
 def _evidence(ranked: Ranked, dialect: str) -> list[Block]:
-    """Return blocks on why a finding is held: the reason, the facts that the headline lacks, and the source."""
+    """Return report blocks on why a finding is believed: reason, further facts, and source."""
     finding = ranked.finding
     since = f" (from iteration {finding.since} on)" if finding.since is not None else ""
     blocks: list[Block] = []
@@ -275,7 +275,7 @@ def _evidence(ranked: Ranked, dialect: str) -> list[Block]:
 
 
 def _fact(fact: Evidence, dialect: str) -> str:
-    """Format a piece of evidence as text, followed by the names of the metrics that the evidence was read from."""
+    """Format a piece of evidence as text, followed by the names of the metrics it was read from."""
     if not fact.metrics:
         return fact.text
     shown = ", ".join(f"`{find_metric_name(name, dialect)}`" for name in fact.metrics[:4])

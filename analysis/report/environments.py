@@ -10,7 +10,7 @@ IMAGE = 2
 
 @lru_cache(maxsize=64)
 def explain_unusable(env_id: str) -> str:
-    """Return why an environment cannot be trained on here, in words; empty if Gymnasium makes one that fits."""
+    """Return why our sweeps cannot train on an environment, in words; empty if they can."""
     import gymnasium  # late: half a second that most diagnoses do not need
 
     module = env_id.partition(":")[0].partition(".")[0]

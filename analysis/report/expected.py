@@ -25,14 +25,14 @@ USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 
 
 def expected_blocks(run: Signals, title: str = "Expected against actual") -> list[Block]:
-    """Return the table of expected against actual of one run, under a heading; empty without a quantity to compare."""
+    """Return a table that compares a run's metrics with expected values, under a heading; empty without any."""
     rows = list_run_expectations(run)
     header = ("quantity", "expected", "actual", "where the expectation is from")
     return [Heading(title), Table("", header, tuple(rows))] if rows else []
 
 
 def list_run_expectations(run: Signals) -> list[Row]:
-    """Return the rows of expected against actual that a run's record allows."""
+    """Return a row for each metric of a run whose expected value (by theory or an untrained policy) is known."""
     return [*_compare_score(run), *_compare_value_loss(run), *_compare_updates(run), *_compare_behaviour(run)]
 
 

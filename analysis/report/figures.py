@@ -15,7 +15,7 @@ from unstuck.rl import metrics
 
 
 def draw_run(run: Signals) -> dict[str, Figure]:
-    """Draw the figures of a run that its record allows, by kind: score, returns, value loss, actions and others."""
+    """Draw the figures that a run's metrics allow, by kind: score, returns, value loss, actions and others."""
     drawn = {
         "score": _score(run),
         "returns": _returns(run),
@@ -39,7 +39,7 @@ _SHOWN_BY = {
 
 
 def choose_picture(figures: Mapping[str, Figure], evidence: Sequence[str]) -> str:
-    """Choose the figure that shows a verdict's evidence; return its kind, empty without any figure.
+    """Choose the figure that shows the main finding's evidence; return its kind, or "" if there is none.
 
     Args:
         figures: Figures by kind, as `draw_run` returns them.
@@ -53,12 +53,12 @@ def choose_picture(figures: Mapping[str, Figure], evidence: Sequence[str]) -> st
 
 
 def make_figure(name: str, canvas: Canvas, caption: str, alt: str) -> Figure:
-    """Return the figure block of a report from a canvas."""
+    """Make a report's figure block from a canvas."""
     return Figure(name, canvas, caption, alt)
 
 
 def make_line(run: Signals, name: str, title: str, index: int | None = 0) -> Line:
-    """Return a metric's curve for a plot, with a band from the lowest to the highest seed if seeds were recorded."""
+    """Return a metric's curve for a plot, with a band from lowest to highest seed if recorded."""
     curve = run.select_finite(name)
     seeds = [seed for seed in run.history.seeds(name).values() if len(seed)]
     band = []
@@ -76,7 +76,7 @@ def _name(run: Signals, kind: str) -> str:
 
 
 def _told(run: Signals, name: str) -> str:
-    """Describe a metric's curve in words: first and last value, and range of values."""
+    """Describe a metric's curve in words: first and last value, and range."""
     curve = run.select_finite(name)
     ends = f"{number(float(curve.iloc[0]), 3)} at iteration {curve.index[0]} to {number(float(curve.iloc[-1]), 3)}"
     return f"{name} from {ends} at {curve.index[-1]}, between {format_range([float(curve.min()), float(curve.max())])}"
@@ -175,7 +175,7 @@ def _entropy(run: Signals) -> Figure | None:
 
 
 def make_confusion_table(run: Signals) -> list[Block]:
-    """Return a table of the last confusion counts beside trivial policies' counts; empty if not recorded.
+    """Return a table of the last confusion counts beside those of trivial policies; empty if not recorded.
 
     All counts are of the same flows.
     """

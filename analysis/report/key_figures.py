@@ -11,7 +11,7 @@ from unstuck.records.outcome import Outcome
 
 
 def key_figures(sweep: Sweep) -> dict[str, float]:
-    """Return a sweep's summary numbers, such as best value and count of trials, by the numbers' names in MLflow.
+    """Return a sweep's summary numbers, such as best value and count of trials, by their names in MLflow.
 
     `best` and `control` are values in the search. `difference` is best minus control, with the ends of its interval,
     widened by as many comparisons as there were. `env_steps` and `seconds` are sums over all trials; steps are counted
@@ -38,7 +38,7 @@ def _compare(sweep: Sweep) -> dict[str, float]:
 
 
 def _count_env_steps(sweep: Sweep) -> float:
-    """Count the environment steps of all trials and seeds."""
+    """Count the environment steps of all trials and seeds of a sweep."""
     batch = 1 if sweep.axis.in_env_steps else math.prod(int(sweep.settings.get(path, 1)) for path in BATCH)
     seeds = int(sweep.settings.get("sweep.seeds", 1))
     return float(sum(trial.iterations for trial in sweep.trials) * batch * seeds)

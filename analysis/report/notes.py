@@ -48,7 +48,7 @@ class Link:
 
 
 def format_study_note(found: Findings, report: str, links: Sequence[Link] = ()) -> str:
-    """Return the dashboard note on a finished sweep: the question, the answer, how sure the answer is, next steps.
+    """Return the text of the dashboard's note on a finished sweep: question, answer, certainty, next steps.
 
     Args:
         found: Data of the sweep's report.
@@ -140,7 +140,7 @@ def _describe_importances(found: Findings) -> str:
 
 
 def _explain_pages(sweep: Sweep) -> str:
-    """Explain in which ways the dashboard's own pages may mislead a reader."""
+    """Explain in words how the dashboard's own pages may mislead a reader."""
     others = [name for name in count_outcomes(sweep.trials) if name in FILED_AS_PRUNED]
     texts = []
     if others:
@@ -166,7 +166,7 @@ def _find_kind(sweep: Sweep, path: str) -> str:
 
 
 def _find_next_command(found: Findings) -> str:
-    """Return the first command to run after the sweep, with the command's purpose."""
+    """Return the first command to run after the sweep, with the purpose, as text."""
     unstick = found.sweep.unstick
     blocks = unstick_next_blocks(found, unstick) if unstick else next_blocks(found.sweep, found.diagnoses, found.folder)
     for before, block in pairwise(blocks):
@@ -176,7 +176,7 @@ def _find_next_command(found: Findings) -> str:
 
 
 def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) -> str:
-    """Return the dashboard note on a trial: outcome and reason, diagnosis, links, and the settings' values.
+    """Return the text of the dashboard's note on a trial: outcome, reason, diagnosis, links, settings.
 
     Args:
         sweep: Sweep of the trial.
@@ -201,7 +201,7 @@ def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) ->
 
 
 def _describe_arm(sweep: Sweep, trial: Trial) -> list[str]:
-    """Return lines of a trial's note on an arm: why it was tried, what it keeps of the run, how its milestones stand.
+    """Return lines of text on a stuck run's branch: why tried, what it keeps, which milestones it passed.
 
     A trial that is no arm, since its sweep branches no run, has no lines.
     """
@@ -217,7 +217,7 @@ def _describe_arm(sweep: Sweep, trial: Trial) -> list[str]:
 
 
 def _describe_result(sweep: Sweep, trial: Trial) -> str:
-    """Return a trial's outcome, final value and place among all trials as text."""
+    """Describe in words a trial's outcome, final value and rank among all trials."""
     words = f"{trial.outcome or 'running'}"
     if trial.reason and trial.outcome != Outcome.COMPLETED:
         words += f": {trial.reason}"
@@ -233,7 +233,7 @@ def _describe_result(sweep: Sweep, trial: Trial) -> str:
 
 
 def _tabulate_settings(sweep: Sweep, trial: Trial) -> list[str]:
-    """Return a Markdown table of a trial's and the control's settings, with the stored number where different."""
+    """Return a Markdown table of a trial's and the control's settings, with Optuna's number where different."""
     if not trial.values:
         return []
     differs = any(_format_stored(trial, path) for path in trial.values)
@@ -251,7 +251,7 @@ def _tabulate_settings(sweep: Sweep, trial: Trial) -> list[str]:
 
 
 def _format_stored(trial: Trial, path: str) -> str:
-    """Format the number stored in the ledger for a setting, if not equal to the setting's value; else return ""."""
+    """Format the number that Optuna stores for a setting, or return "" if it equals the setting's value."""
     raw: Any = trial.raw.get(path)
     value = trial.values[path]
     return format_value(raw) if isinstance(raw, float | int) and not isinstance(value, bool) and raw != value else ""

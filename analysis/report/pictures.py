@@ -44,7 +44,7 @@ _BOTH = "#6b7680"
 
 
 def draw_pictures(found: Findings) -> dict[str, Picture]:
-    """Return the dashboard's pictures of a sweep by name: importances, curves, rungs, settings against objective."""
+    """Return a sweep's pictures for Optuna's dashboard by name: importances, curves, early stopping, settings."""
     drawn = {
         "unstuck-importance": _draw_importances(found.importances, found.importance_at),
         "unstuck-curves": _draw_curves(found.sweep),
@@ -199,7 +199,7 @@ def _draw_settings(sweep: Sweep) -> Picture | None:
 
 
 def _place_panel(place: int, panels: int, suffix: str) -> tuple[Picture, Picture]:
-    """Return the horizontal and vertical axis of one panel, placed in a grid of three panels to a row."""
+    """Return horizontal and vertical axis of one panel in a grid of three panels to a row."""
     columns = min(3, panels)
     rows = -(-panels // columns)
     column, row = place % columns, place // columns
@@ -215,7 +215,7 @@ def _has_value(trial: Trial) -> bool:
 
 
 def _list_dots(trials: Sequence[Trial], path: str, is_named: bool, floor: float, suffix: str) -> Iterator[Picture]:
-    """Yield one setting's dots, grouped by outcome; a trial without a value is a cross below all dots."""
+    """Yield one setting's dots, grouped by outcome; a trial without a value is a cross below the dots."""
     for outcome, colour in COLOURS.items():
         for has_value in (True, False):
             chosen = [
@@ -267,5 +267,5 @@ def _thin(points: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]
 
 
 def _round_values(values: Sequence[float]) -> list[float]:
-    """Round all numbers of a picture to 4 digits, to keep the study's stored attributes small."""
+    """Round numbers to 4 digits, to keep pictures small."""
     return [float(f"{value:.4g}") for value in values]

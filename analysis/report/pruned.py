@@ -13,7 +13,7 @@ WEAK = 0.5
 
 
 def pruning_blocks(sweep: Sweep) -> list[Block]:
-    """Return report blocks on early stopping: budget saved, rungs, and how well values at rungs predict the end."""
+    """Return report blocks on early stopping: iterations saved, and how well early values predict final ones."""
     found = measure_pruning(sweep)
     if found is None:
         return []
@@ -50,7 +50,7 @@ def _told(correlation: float, count: int, overlaps: bool) -> str:
 
 
 def _brackets(found: Pruning) -> str:
-    """Explain the numbers in brackets behind rank correlations, and how large a correlation is by chance alone."""
+    """Explain the numbers in brackets after rank correlations, and how large these are by chance."""
     words = (
         "In brackets, how many trials a rank correlation rests on; none is told of fewer than "
         f"{LEAST}. Those that completed were chosen by their rank at the rungs, which hides what was lost; spared "
@@ -70,7 +70,7 @@ def _chance(trials: int) -> float:
 
 
 def _risk(sweep: Sweep, found: Pruning) -> str:
-    """Describe how likely early stopping lost good trials, judged by spared trials, which no rung may stop."""
+    """Describe how likely early stopping lost good trials, judged by the trials that were never stopped."""
     among = " (the control among them)" if sweep.control in found.spared else ""
     who = f"{pluralize(len(found.spared), 'spared trial')}{among}"
     facts = f"Of {who} that completed, {_would_stop(found)}"
@@ -97,7 +97,7 @@ def _risk(sweep: Sweep, found: Pruning) -> str:
 
 
 def _would_stop(found: Pruning) -> str:
-    """Describe how many spared trials a rung would have stopped, and each stopped trial's final place."""
+    """Describe how many never-stopped trials would have been stopped, and each one's final rank."""
     if not found.is_recorded:
         return "it is not on record which ones would have been stopped"
     if not found.doomed:

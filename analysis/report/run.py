@@ -30,7 +30,7 @@ READ_FROM = "Read from"
 
 
 def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
-    """Return the report of one run: verdict, figures, findings, next steps and settings.
+    """Return the report of one run as a document: main sentence, figures, findings, next steps, settings.
 
     Args:
         diagnosis: Diagnosis of the run.
@@ -69,7 +69,7 @@ def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
 
 
 def fold_blocks(blocks: Sequence[Block]) -> list[Block]:
-    """Return the blocks of a section with its heading folded, so that a page shows the heading alone at first."""
+    """Return the blocks of a section with all but the heading folded."""
     return [
         replace(block, folded=True) if place == 0 and isinstance(block, Heading) else block
         for place, block in enumerate(blocks)
@@ -77,7 +77,7 @@ def fold_blocks(blocks: Sequence[Block]) -> list[Block]:
 
 
 def _list_evidence(diagnosis: Diagnosis) -> list[str]:
-    """List the metrics that the most basic finding rests on, the weightiest first."""
+    """List the metrics that the most basic finding rests on, the most important first."""
     found = diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT)
     if not found:
         return []
@@ -88,7 +88,7 @@ def _list_evidence(diagnosis: Diagnosis) -> list[str]:
 
 
 def _fixes(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
-    """Return report blocks on what to do: the tests of the causes where no setting mends the run, and the changes."""
+    """Return report blocks on what to do: tests of causes where no setting helps, and changes to try."""
     tests = list_tests(diagnosis)
     if not arms and not tests:
         return []

@@ -29,7 +29,7 @@ OVER_DRAWS = "draws of two thirds of the trials"
 
 
 def searched_blocks(sweep: Sweep) -> list[Block]:
-    """Return report blocks on the search: ranges, best values, sampler, scheduler and time spent."""
+    """Return report blocks on the search: ranges, best values, sampler, scheduler and time."""
     best, rows = sweep.best, []
     for path in sweep.searched:
         rows.append(
@@ -62,7 +62,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
 
 
 def _range(sweep: Sweep, path: str) -> str:
-    """Format the range that the search space gives for a setting, or the setting's values in a list of points."""
+    """Format a setting's range in the search space, or its values in a list of points, as text."""
     prefix = f"{_SPACE}{path}."
     kinds = {name.removeprefix(prefix): value for name, value in sweep.settings.items() if name.startswith(prefix)}
     if kinds:
@@ -72,7 +72,7 @@ def _range(sweep: Sweep, path: str) -> str:
 
 
 def describe_main_setting(found: Sequence[Importance]) -> str:
-    """Return a phrase on the most important setting by PED-ANOVA, or on why no setting stands out.
+    """Return a phrase on the most important setting (by PED-ANOVA), or on why none stands out.
 
     A setting stands out if its interval lies above all others'.
 
@@ -93,7 +93,7 @@ def describe_main_setting(found: Sequence[Importance]) -> str:
 
 
 def explain_dashboard_differences(sweep: Sweep, shown: Mapping[str, float], about: str, trials: int) -> str:
-    """Return a text on why importances on Optuna's dashboard differ from the report's; empty if none are shown.
+    """Return a text on why Optuna's dashboard shows other importances than the report; "" if it shows none.
 
     Args:
         sweep: The sweep.
@@ -123,13 +123,13 @@ def explain_dashboard_differences(sweep: Sweep, shown: Mapping[str, float], abou
 
 
 def _best_of(share: float, trials: int, noun: str) -> str:
-    """Describe the group of best trials that PED-ANOVA compares with all trials, e.g. `the best 3 of 30 trials`."""
+    """Describe the group of best trials that PED-ANOVA compares with all, e.g. `the best 3 of 30 trials`."""
     return f"the best {math.ceil(share * trials)} of {pluralize(trials, noun)}"
 
 
 @dataclass(frozen=True)
 class ImportanceView:
-    """Importances of the searched settings as a report shows them.
+    """Importances of the searched settings, as a report shows them.
 
     Attributes:
         found: Importances, the most important first.
@@ -145,12 +145,12 @@ class ImportanceView:
 
     @property
     def enough(self) -> int:
-        """Number of trials from which on importances of so many settings can be told apart."""
+        """Number of trials from which importances of that many settings can be told apart."""
         return PER_SETTING * len(self.found)
 
 
 def importance_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
-    """Return report blocks on which settings matter: a sentence, a warning if trials are few, and a figure."""
+    """Return report blocks on which settings matter: a sentence, a figure, and a warning if trials are few."""
     told = describe_main_setting(view.found)
     blocks: list[Block] = [Heading("What matters"), Paragraph(f"{told[0].upper()}{told[1:]}.")]
     if view.found and view.trials < view.enough:
@@ -164,7 +164,7 @@ def importance_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
 
 
 def importance_detail_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
-    """Return report blocks on importances in numbers, on interactions, and on the settings of good trials."""
+    """Return report blocks on importances in numbers, interactions, and the settings of good trials."""
     elsewhere = [Paragraph(view.elsewhere)] if view.elsewhere else []
     if not view.found:
         return [Heading("What matters, elsewhere"), *elsewhere] if elsewhere else []
@@ -210,7 +210,7 @@ def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
 
 
 def _lines(sweep: Sweep) -> list[Block]:
-    """Plot each trial with a value as a line across all searched settings (parallel coordinates)."""
+    """Plot each trial with a value as a line across all searched settings; return report blocks."""
     trials = sweep.rank_trials()
     paths = [path for path in sweep.searched if len({str(trial.values.get(path)) for trial in trials}) > 1]
     if len(trials) < 3 or not paths:
@@ -229,7 +229,7 @@ def _lines(sweep: Sweep) -> list[Block]:
 
 
 def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
-    """Plot the two most important settings against each other, and list how much more pairs of settings explain."""
+    """Plot the two most important settings against each other, and list interactions of pairs; return report blocks."""
     trials = sweep.rank_trials()
     paths = [one.path for one in found]
     if len(paths) < 2 or len(trials) < 5:
@@ -257,7 +257,7 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
 
 
 def make_axis(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
-    """Return the plot axis of a searched setting: numbers as values, all else by position."""
+    """Make the plot axis of a searched setting: numbers by value, all else by index."""
     values = [trial.values.get(path) for trial in trials]
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
         numbers = [float(value) for value in values]  # type: ignore[arg-type]
@@ -273,7 +273,7 @@ def _tip(sweep: Sweep, trial: Trial) -> str:
 
 
 def list_expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[tuple[str, str, str, str]]:
-    """Return table rows with the expected beside the measured results of the control and the best trial."""
+    """Return table rows of metrics with the values that theory or an untrained policy predicts, and those measured."""
     rows: list[tuple[str, str, str, str]] = []
     best = None if sweep.best is sweep.control else sweep.best
     for trial, who in ((sweep.control, "control"), (best, "best trial")):
@@ -319,7 +319,7 @@ def list_expectations(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[
 
 
 def shorten_path(path: str) -> str:
-    """Return the name of a setting without the group, such as `lr` for `ppo.lr`.
+    """Return a setting's name without the group, such as `lr` for `ppo.lr`.
 
     Example:
         >>> shorten_path("ppo.lr")

@@ -35,7 +35,7 @@ MOST_FINDINGS = 5
 
 @dataclass(frozen=True)
 class Findings:
-    """Data for a sweep's report: the sweep's record, diagnoses of trials, importances of settings, and the folder.
+    """Data for a sweep's report: the sweep's record, trials' diagnoses, settings' importances, the folder.
 
     Attributes:
         sweep: Record of the sweep in the ledger.
@@ -60,7 +60,7 @@ class Findings:
 
 
 def sweep_document(found: Findings) -> Document:
-    """Return the report of a sweep: verdict, search, trials, importances, diagnoses and next runs."""
+    """Return the report of a sweep as a document: main sentence, search, trials, importances, diagnoses, next runs."""
     sweep = found.sweep
     importances = searched.ImportanceView(
         found.importances, found.importance_at, found.importance_trials, explain_other_importances(found)
@@ -88,7 +88,7 @@ def sweep_document(found: Findings) -> Document:
 
 
 def explain_other_importances(found: Findings) -> str:
-    """Return a text on why Optuna's dashboard shows other importances than the report; empty if none are shown."""
+    """Return a text on why Optuna's dashboard shows other importances than the report; "" if it shows none."""
     trials = found.importance_trials if found.importances else 0
     return searched.explain_dashboard_differences(found.sweep, found.dashboard, found.importance_at, trials)
 
@@ -184,7 +184,7 @@ def _best(sweep: Sweep) -> list[Block]:
 
 
 def _judged(sweep: Sweep) -> list[Block]:
-    """Return a table of all tests on the test part of the data, with verdicts, and a note on repeated tests."""
+    """Return a table of all trainings on fresh seeds that used the test data, with results and a warning."""
     readings = sweep.judgements.readings
     if not readings:
         return []
@@ -213,7 +213,7 @@ def _judged(sweep: Sweep) -> list[Block]:
 
 
 def _diagnosed(found: Findings) -> list[Block]:
-    """Return report blocks that count the most basic findings over all trials."""
+    """Return report blocks that count the most basic findings of all trials."""
     if not found.diagnoses:
         return [
             Heading("What is wrong"),
@@ -247,7 +247,7 @@ def _count_findings(found: Findings) -> list[tuple[str, ...]]:
 
 
 def _best_diagnosed(found: Findings) -> list[Block]:
-    """Return report blocks with the best trial's findings in full, under a folded heading."""
+    """Return report blocks with the best trial's findings in full, in a folded section."""
     best = found.sweep.best
     if best is None or best.number not in found.diagnoses:
         return []
@@ -261,7 +261,7 @@ _KINDS = {"fault": 0, "suspect": 1, "limit": 2}
 
 
 def _expected(found: Findings) -> list[Block]:
-    """Return a table that compares measured results with theory, or with a policy that has learned nothing."""
+    """Return a table that compares measured metrics with theory, or with an untrained policy."""
     rows = searched.list_expectations(found.sweep, found.diagnoses)
     if not rows:
         return []
@@ -293,7 +293,7 @@ def trial_blocks(sweep: Sweep) -> list[Block]:
 
 
 def _value(seeds: int) -> str:
-    """Return the title of a column of values, with `± seeds` only if values have several seeds."""
+    """Return the title of a column of values, with `± seeds` if values have several seeds."""
     return "value ± seeds" if seeds > 1 else "value"
 
 

@@ -16,7 +16,7 @@ from unstuck.rl import metrics
 
 
 def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block]:
-    """Return a figure of all trials' objective over training, with the best trial and the control in colour."""
+    """Return a figure of all trials' objective over time, with best trial and control in colour."""
     trials = [trial for trial in sweep.trials if len(list_finite_points(trial)) > 1]
     if not trials:
         return []
@@ -45,7 +45,7 @@ def list_finite_points(trial: Trial) -> list[tuple[float, float]]:
 
 
 def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
-    """Return a trial's curve of the objective, with the band over seeds, in steps of the sweep's axis."""
+    """Return a trial's curve of the objective, with a band over seeds, by iteration or environment step."""
     line = make_line(run, sweep.metric, name, index)
     stride = math.prod(int(run.read_number(path) or 1) for path in BATCH) if sweep.axis.in_env_steps else 1
     points = [(step * stride, value) for step, value in line.points]
@@ -53,7 +53,7 @@ def _on_axis(sweep: Sweep, run: Signals, name: str, index: int) -> Line:
 
 
 def find_first_rungs(sweep: Sweep) -> dict[int, int]:
-    """Return, by rung number, the earliest iteration or step at which a trial was judged at the rung."""
+    """Return the earliest iteration or step at which trials were compared at each rung, by rung number."""
     first: dict[int, int] = {}
     for trial in sweep.trials:
         for entry in trial.rungs:
@@ -62,7 +62,7 @@ def find_first_rungs(sweep: Sweep) -> dict[int, int]:
 
 
 def _trivial(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Level]:
-    """Return the F1 of the best policy that has learned nothing, as a level to plot; empty without F1."""
+    """Return the F1 of the best policy that has learned nothing, as a line to plot; empty if there is no F1."""
     if sweep.metric != metrics.F1:
         return []
     for diagnosis in diagnoses.values():

@@ -25,7 +25,7 @@ JUDGED_SEEDS = 8
 
 @dataclass(frozen=True)
 class Step:
-    """A command to run next.
+    """Command to run after a sweep, with its purpose and cost.
 
     Attributes:
         name: Short name, for the milestones.
@@ -45,7 +45,7 @@ class Step:
 
 
 def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Block]:
-    """Return report blocks on what to run next, the most promising first, and on the milestones of each step."""
+    """Return report blocks on what to run next, most promising first, with what each run must achieve."""
     steps = list_steps(sweep, diagnoses, folder)
     if not steps:
         return []
@@ -61,7 +61,7 @@ def next_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) 
 
 
 def list_steps(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Step]:
-    """List the commands to run after a sweep: judge the best trial, try remedies, or search on."""
+    """List the commands to run after a sweep: test the best trial, try remedies, or search on."""
     return [*_judge(sweep, folder), *_try_arms(sweep, diagnoses, folder), *_search_on(sweep, folder)]
 
 
@@ -93,7 +93,7 @@ def _search_on(sweep: Sweep, folder: Path) -> list[Step]:
 
 
 def _try_arms(sweep: Sweep, diagnoses: Mapping[int, Diagnosis], folder: Path) -> list[Step]:
-    """Return the step that tries changes with the best trial, or with the control if no trial completed."""
+    """Return the command that tries changes to the best trial, or to the control if none completed."""
     trial = sweep.best or sweep.control
     if trial is None or trial.number not in diagnoses:
         return []

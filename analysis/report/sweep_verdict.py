@@ -14,7 +14,7 @@ from unstuck.records.outcome import Outcome
 
 
 def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
-    """Return the first sentence of a sweep's report: best trial, lead over the control, most important setting.
+    """Return the first sentence of a sweep's report: best trial, difference from the control, main setting.
 
     Of an unstick the sentences are the verdict on the best arm.
     """
@@ -34,7 +34,7 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
 
 
 def describe_judgement(sweep: Sweep, reading: Judgement) -> str:
-    """Return a phrase on one trial's test on fresh seeds: verdict, value, difference from the control."""
+    """Return a phrase on one trial trained on fresh seeds: how it compares with the control, and its value."""
     on = f"{sweep.metric} {number(reading.estimate.mean)} on {pluralize(len(reading.champion), 'fresh seed')}"
     found = sweep.judgements.difference(reading)
     if found is None:
@@ -66,11 +66,11 @@ def _against_control(sweep: Sweep, best: Trial) -> str:
 
 
 def count_choices(sweep: Sweep) -> int:
-    """Return the number of trials with a value apart from the control, among which the best one was chosen."""
+    """Count the trials with a value, except the control, among which the best one was chosen."""
     return max(1, len(sweep.rank_trials()) - 1)
 
 
 def _others(sweep: Sweep, best: Trial) -> str:
-    """Describe the tests of other trials on fresh seeds, for use if the best trial has not been tested."""
+    """Describe tests of other trials on fresh seeds, for a sweep whose best trial has none."""
     texts = [describe_judgement(sweep, reading) for reading in sweep.judgements.distinct]
     return f"; trial {best.number} has not been judged, others have: {'; '.join(texts)}" if texts else ""

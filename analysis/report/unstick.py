@@ -37,7 +37,7 @@ from unstuck.records.unstick import MilestoneRecord
 
 
 def unstick_document(found: Findings, unstick: Unstick) -> Document:
-    """Return the report of an unstick, in the order in which the owner of a stuck run asks."""
+    """Return the report on a stuck run's branches as a document, in the order of the owner's questions."""
     sweep, before = found.sweep, found.before
     curves = arm_curve_blocks(found, unstick)
     blocks: list[Block] = [
@@ -62,7 +62,7 @@ def unstick_document(found: Findings, unstick: Unstick) -> Document:
 
 
 def _run_blocks(found: Findings, unstick: Unstick) -> list[Block]:
-    """Return the diagnosis of the run at the branch in brief: what was wrong."""
+    """Return report blocks with the branched run's diagnosis in brief: what was wrong."""
     blocks: list[Block] = [Heading("What was wrong")]
     steps, run = unstick.run.get("env_steps"), unstick.run.get("mlflow_run")
     where = f"Branched from {unstick.branched_from}"
@@ -78,7 +78,7 @@ def _run_blocks(found: Findings, unstick: Unstick) -> list[Block]:
 
 
 def _diagnosis_blocks(before: Diagnosis | None) -> list[Block]:
-    """Return the diagnosis of the run at the branch in full, under a folded heading."""
+    """Return report blocks with the branched run's diagnosis in full, in a folded section."""
     if before is None:
         return []
     basic = replace(before, findings=tuple(ranked for ranked in before.findings if not ranked.follows_from))
@@ -92,7 +92,7 @@ def _diagnosis_blocks(before: Diagnosis | None) -> list[Block]:
 
 
 def _arm_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return the table of all arms: what changed, and what came of it."""
+    """Return a table of a stuck run's branches: changed settings, and the result of each."""
     numbers = [trial.number for trial in sweep.trials]
     unborn = [place for place in range(len(unstick.arms)) if place not in numbers]
     rows = [_arm_row(sweep, trial) for trial in sweep.trials]
@@ -114,7 +114,7 @@ def _arm_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
 
 
 def _reason_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return the table of why each arm was tried, and what it carried over, under a folded heading."""
+    """Return a table of why each branch of a stuck run was tried, and which state it kept, folded away."""
     numbers = [trial.number for trial in sweep.trials]
     unborn = [place for place in range(len(unstick.arms)) if place not in numbers]
     rows = tuple(_reason_row(sweep, place) for place in [*numbers, *unborn])
@@ -150,7 +150,7 @@ def _reason_row(sweep: Sweep, place: int) -> tuple[str, ...]:
 
 
 def _milestone_blocks(sweep: Sweep) -> list[Block]:
-    """Return the checklist of milestones: a row an arm, a column a milestone."""
+    """Return a table of milestones (bounds on metrics): rows are a stuck run's branches, columns milestones."""
     demands: dict[int, MilestoneRecord] = {
         one.number: one for trial in reversed(sweep.trials) for one in trial.milestones
     }
@@ -195,7 +195,7 @@ def _has_passed(trial: Trial, count: int) -> bool:
 
 
 def _stage_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return the stages with their reasons; nothing for a single stage that needed none."""
+    """Return a table of the rounds of a stuck run's branches with reasons; empty if there was one round."""
     items: list[str] = []
     for stage in unstick.stages:
         if not stage.is_started:
@@ -209,7 +209,7 @@ def _stage_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
 
 
 def _start_blocks(sweep: Sweep) -> list[Block]:
-    """Return a table of changes that were tried both ways: going on from the checkpoint, and started anew."""
+    """Return a table of changes tried both from the checkpoint and from fresh weights."""
     pairs: dict[str, dict[bool, Trial]] = {}
     for trial in sweep.rank_trials(Outcome.COMPLETED):  # the best first, where a change was tried with other resets
         arm = get_arm(sweep, trial.number)
@@ -240,13 +240,13 @@ def _start_blocks(sweep: Sweep) -> list[Block]:
 
 
 def _average(trial: Trial) -> float:
-    """Compute the mean of an arm's evaluations: how good the arm was per environment step, from the branch on."""
+    """Compute the mean of a branch's evaluations, which is higher for a branch that improved sooner."""
     values = [value for value in trial.curve.values() if math.isfinite(value)]
     return sum(values) / len(values) if values else math.nan
 
 
 def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return the readings that the verdict rests on."""
+    """Return report blocks with the values of the repeated training that decided about the best branch."""
     readings = unstick.verdicts.readings
     if not readings:
         return []
@@ -284,7 +284,7 @@ def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
 
 
 def _repeat_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return the table of the last verdict's repeats, under a folded heading; empty without a verdict."""
+    """Return a table of the last repeats of best branch and control, in a folded section; empty without any."""
     readings = unstick.verdicts.readings
     if not readings:
         return []
@@ -302,7 +302,7 @@ def _repeat_table(sweep: Sweep, found: Verdict) -> Table:
 
 
 def unstick_next_blocks(found: Findings, unstick: Unstick) -> list[Block]:
-    """Return report blocks on what to run next: go on with the winner, take more repeats, or look for a fault."""
+    """Return report blocks on what to run next: continue the winner, repeat more, or look for a fault."""
     sweep, best = found.sweep, find_best_arm(found.sweep)
     reading = unstick.verdicts.last
     blocks: list[Block] = [Heading("What to run next")]
@@ -340,7 +340,7 @@ def _go_on(found: Findings, trial: int, why: str) -> list[Block]:
 
 
 def _repeat(found: Findings, unstick: Unstick, arm: Arm, repeats: int) -> list[Block]:
-    """Return the command that tries the best arm alone with more repeats; none for an arm of a later stage."""
+    """Return the command that trains a stuck run's best branch again, more often; none for a later round's."""
     if arm.parent is not None:
         return [Paragraph("More repeats would tell: a new unstick of the run that this arm went on from has them.")]
     had = unstick.verdicts.last.repeats if unstick.verdicts.last else 0
@@ -359,6 +359,6 @@ def _repeat(found: Findings, unstick: Unstick, arm: Arm, repeats: int) -> list[B
 
 
 def _mend(before: Diagnosis | None) -> list[Block]:
-    """List the tests that find faults which no setting can mend, such as bugs; empty if the diagnosis names none."""
+    """List tests for faults that no setting can mend, such as bugs; empty if the diagnosis names none."""
     tests = list_tests(before) if before is not None else ()
     return [Paragraph("No setting mends this by the diagnosis; look for the fault:"), Bullets(tests)] if tests else []

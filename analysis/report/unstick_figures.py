@@ -27,7 +27,7 @@ NAMED = COLOURS - 2
 
 
 def arm_curve_blocks(found: Findings, unstick: Unstick) -> list[Block]:
-    """Return figures of objective and value loss of all arms, the control in front, counted from the branch."""
+    """Return figures of objective and value loss of a stuck run's branches beside the unchanged control."""
     drawn = [_draw(found, unstick, name) for name in dict.fromkeys((found.sweep.metric, metrics.VALUE_LOSS))]
     return [figure for figure in drawn if figure is not None]
 
@@ -55,12 +55,12 @@ def _draw(found: Findings, unstick: Unstick, name: str) -> Block | None:
 
 
 def _describe_briefly(arm: Arm) -> str:
-    """Describe an arm without what it resets, which the report's table says."""
+    """Describe what a branch of a stuck run changes, without the state that it resets."""
     return describe_arm(replace(arm, values={path: value for path, value in arm.values.items() if path != RESET}))
 
 
 def _line(found: Findings, trial: Trial, name: str, title: str) -> list[Line]:
-    """Return an arm's curve of a metric, shifted by the length of the arms that it goes on from; none without points.
+    """Return a branch's curve of a metric, shifted by what was trained since the branch before; empty without points.
 
     Diagnoses hold all metrics; without one only the objective is on record.
     """
@@ -79,7 +79,7 @@ def _line(found: Findings, trial: Trial, name: str, title: str) -> list[Line]:
 
 
 def count_steps_before(sweep: Sweep, number: int) -> int:
-    """Count the iterations, or environment steps, of the arms that an arm goes on from."""
+    """Count the iterations or environment steps that were trained between the run's branch and a trial's start."""
     lengths = {trial.number: trial.iterations for trial in sweep.trials}
     return sum(lengths.get(parent, 0) for parent in trace_parents(sweep, number))
 
@@ -89,7 +89,7 @@ def _stride(sweep: Sweep, run: Signals) -> int:
 
 
 def _before(found: Findings, unstick: Unstick, name: str) -> list[Line]:
-    """Return the run's own curve before the branch, as long as an arm; none if the run is not on record."""
+    """Return the run's own curve before the branch, as long as a branch; empty if it is not recorded."""
     if found.before is None:
         return []
     run, stride = found.before.signals, _stride(found.sweep, found.before.signals)

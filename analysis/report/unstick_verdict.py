@@ -9,7 +9,7 @@ from unstuck.records.outcome import Outcome
 
 
 def unstick_verdict(sweep: Sweep, unstick: Unstick) -> str:
-    """Return the verdict on the best arm, and what it holds for; or why there is none, and what the arms saw."""
+    """Return in words if a stuck run's best branch beats the control, and for which runs, or why unknown."""
     reading = unstick.verdicts.last
     if reading is None:
         return _explain_missing(sweep, unstick)
@@ -22,7 +22,7 @@ def unstick_verdict(sweep: Sweep, unstick: Unstick) -> str:
 
 
 def _explain_missing(sweep: Sweep, unstick: Unstick) -> str:
-    """Describe why an unstick has no verdict, and which arm is the best without one."""
+    """Explain why a stuck run's branches have no final comparison, and which branch looks best."""
     best, control = find_best_arm(sweep), sweep.control
     waiting = [trial for trial in sweep.trials if trial.is_open]
     unborn = max(0, len(unstick.arms) - len(sweep.trials))
@@ -45,23 +45,23 @@ def _explain_missing(sweep: Sweep, unstick: Unstick) -> str:
 
 
 def list_arms_with_values(sweep: Sweep) -> list[Trial]:
-    """List the completed arms that change something, the best first."""
+    """List the completed branches of a stuck run that change something, the best first."""
     return [trial for trial in sweep.rank_trials(Outcome.COMPLETED) if changes_something(sweep, trial.number)]
 
 
 def find_best_arm(sweep: Sweep) -> Trial | None:
-    """Return the completed arm with the best value that changes something; None if there is none."""
+    """Find the stuck run's completed branch with the best value that changes something; None if none does."""
     return next(iter(list_arms_with_values(sweep)), None)
 
 
 def changes_something(sweep: Sweep, number: int) -> bool:
-    """True if an arm, or an arm that it goes on from, differs from the control by more than its length."""
+    """True if a branch, or one it continues from, differs from the control by more than its length."""
     arms = [get_arm(sweep, one) for one in (number, *trace_parents(sweep, number))]
     return any(arm.change or arm.is_anew or arm.reset for arm in arms)
 
 
 def trace_parents(sweep: Sweep, number: int) -> list[int]:
-    """Return the trials that an arm's state went through before the arm, the latest first."""
+    """List the trials that trained the state from which a branch starts, the latest first."""
     parents: list[int] = []
     parent = get_arm(sweep, number).parent
     while parent is not None and parent not in parents:
@@ -71,7 +71,7 @@ def trace_parents(sweep: Sweep, number: int) -> list[int]:
 
 
 def get_arm(sweep: Sweep, number: int) -> Arm:
-    """Return the arm of a trial: by its number, and of the settings that the trial has.
+    """Return the record of the branch (changed settings, start) that a trial trained.
 
     Where the record holds no such arm, an arm without reasons is made from the trial's settings.
     """
@@ -87,18 +87,18 @@ def get_arm(sweep: Sweep, number: int) -> Arm:
 
 
 def _has_values(sweep: Sweep, trial: Trial, arm: Arm) -> bool:
-    """True if a trial's settings are those of an arm, and the unstick's own where the arm changes nothing."""
+    """True if a trial has the settings of a stuck run's branch, and no other changed settings."""
     expected = {path: arm.values.get(path, sweep.settings.get(path)) for path in (*arm.values, *trial.values)}
     return all(are_equal_settings(trial.values.get(path, value), value) for path, value in expected.items())
 
 
 def name_arm(sweep: Sweep, number: int) -> str:
-    """Name an arm by trial and change, such as `trial 3 (lr 0.001, started anew)`."""
+    """Name a stuck run's branch by trial and change, such as `trial 3 (lr 0.001, started anew)`."""
     return f"trial {number} ({describe_arm(get_arm(sweep, number))})"
 
 
 def describe_arm(arm: Arm) -> str:
-    """Describe what an arm changes and where it starts, such as `gamma 0.5, value head and adam reset`."""
+    """Describe what a stuck run's branch changes and resets, e.g. `gamma 0.5, value head and adam reset`."""
     words = [describe_change(arm.change)] if arm.change else []
     if arm.parent is not None:
         words.append(f"from trial {arm.parent}")

@@ -24,19 +24,19 @@ _TELLING = (
 
 
 def state_verdict(diagnosis: Diagnosis) -> str:
-    """Return a sentence on a run: columns not read, stuck or learning, the most basic fault, and the score."""
+    """Return a sentence on a run: stuck or learning, the most basic fault, the score, or columns not read."""
     parts = (other_learner_text(diagnosis.signals), describe_unread_names(diagnosis), _state(diagnosis))
     return " ".join(filter(None, parts))
 
 
 def other_learner_text(run: Signals) -> str:
-    """Return a sentence on a log of DQN, SAC or the like, told by its columns; empty for what may be PPO's."""
+    """Return a sentence on a log whose columns are those of DQN, SAC or the like; empty if PPO may have made it."""
     found = find_other_learner(run)
     return f"{found[0]} is logged by {found[1]}, not by PPO: only the return is judged." if found else ""
 
 
 def describe_unread_names(diagnosis: Diagnosis) -> str:
-    """Return a sentence on columns that may matter but were not recognised; empty without unrecognised columns."""
+    """Return a sentence on columns that may matter but were not recognised; empty if there are none."""
     names = diagnosis.signals.history.unrecognised
     if not names:
         return ""
@@ -91,7 +91,7 @@ def _describe_same(run: Signals, standing: Standing) -> str:
 
 
 def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:
-    """True if a run that has not learned counts as stuck; False if the run may simply be too young to judge."""
+    """True if a run that has not learned counts as stuck; False if it may be too short to judge."""
     run = diagnosis.signals
     return (
         run.is_ours or standing.trivial is not None or run.planned is not None or run.has_ended or standing.frozen > 0
@@ -99,7 +99,7 @@ def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:
 
 
 def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:
-    """Return a text that no fault was found, with the number of rules that could not judge the run."""
+    """Return a text that no fault was found, with the number of rules that could not judge."""
     run = diagnosis.signals
     if not any(run.has(name) for name in _TELLING):
         return f"Learning: {standing.text}; nothing of the updates is on record, so no rule could look for a fault."
@@ -112,12 +112,12 @@ def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:
 
 
 def shorten_headline(ranked: Ranked) -> str:
-    """Return a finding's headline up to the first colon, without the numbers after the colon."""
+    """Return a finding's headline up to the first colon, without the numbers after it."""
     return ranked.finding.headline.partition(": ")[0]
 
 
 def lower_first_letter(text: str) -> str:
-    """Return a text with the first letter in lower case; names such as F1 and KL keep capitals.
+    """Return a text with its first letter in lower case; names such as F1 and KL stay as they are.
 
     Example:
         >>> lower_first_letter("Entropy fell"), lower_first_letter("KL is large"), lower_first_letter("F1 is low")

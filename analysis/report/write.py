@@ -84,7 +84,7 @@ def write_plots(document: Document, folder: Path, formats: Sequence[str]) -> lis
 
 @dataclass(frozen=True)
 class Place:
-    """Place of a report's files: a folder, and the stem of the files' names.
+    """Place of a report's files: a folder, and the file names' common beginning (stem).
 
     Attributes:
         folder: Folder of the Markdown file and the page.
@@ -116,7 +116,7 @@ def report_run(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None)
 
 
 def place_run_report(diagnosis: Diagnosis, stores: Stores, folder: Path | None = None) -> Place:
-    """Return the place of a run's report: a trial's own folder, else `reports/` beside the sweeps, unless one is named.
+    """Return where a run's report belongs: the given folder, the trial's own, or `reports/` beside the sweeps.
 
     Args:
         diagnosis: Diagnosis of the run.
@@ -138,7 +138,7 @@ def make_stem(name: str) -> str:
 
 
 def _choose_stem(folder: Path, stem: str, source: str) -> str:
-    """Return a file-name stem for a run's report that does not overwrite the report of a different run."""
+    """Return a file-name stem for a run's report that does not overwrite another run's report."""
     there = folder / f"{stem}.md"
     try:
         is_other = there.is_file() and f"{READ_FROM} {source}, " not in there.read_text(encoding="utf-8")

@@ -49,7 +49,7 @@ def report_sweep(name: str, stores: Stores, optuna_url: str | None = None, folde
 
 
 def make_sweep_document(found: Findings) -> Document:
-    """Return the report of a sweep, or of an unstick if the sweep is one."""
+    """Return the report of a sweep as a document, in another form if the sweep branches a stuck run."""
     unstick = found.sweep.unstick
     return unstick_document(found, unstick) if unstick else sweep_document(found)
 
@@ -57,7 +57,7 @@ def make_sweep_document(found: Findings) -> Document:
 def gather_findings(
     name: str, stores: Stores, optuna_url: str | None = None, diagnoses: Mapping[int, Diagnosis] | None = None
 ) -> Findings:
-    """Collect the data for a sweep's report from the ledger and MLflow.
+    """Collect the data for a sweep's report from Optuna study and MLflow.
 
     Args:
         name: Name of the sweep.
@@ -81,13 +81,13 @@ def gather_findings(
 
 
 def _diagnose_before(sweep: Sweep, unstick: Unstick, folder: Path) -> Diagnosis | None:
-    """Diagnose the run that an unstick branches, as it was at the branch; None if its checkpoint cannot be read."""
+    """Diagnose the branched run as it was at the branch; None if the checkpoint cannot be read."""
     history = read_run_before(unstick, sweep.settings, folder)
     return diagnose(history) if history is not None else None
 
 
 def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
-    """Return the trial values to compute importances from (final, or at the first rung), and a description.
+    """Choose which of the trials' values (final, or early ones) to compute importances from; describe them too.
 
     Final values are ordered, the best first.
     """
@@ -101,7 +101,7 @@ def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
 
 
 def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
-    """Diagnose all trials whose curves MLflow holds; return diagnoses by trial number."""
+    """Diagnose all trials whose curves MLflow has; return the diagnoses by trial number."""
     try:
         histories = TrackedRuns(stores.mlflow).load_histories(name, read_identity(stores.folder / name))
     except AnalysisError:

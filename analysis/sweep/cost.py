@@ -8,7 +8,7 @@ from unstuck.records.axis import BATCH
 
 
 def estimate_training(sweep: Sweep, trials: int, seeds: int | None = None, times: float = 1.0) -> Cost:
-    """Estimate the cost of training configurations of a sweep, one after another, none of them stopped early.
+    """Estimate the cost (steps, time) of training configurations one after another, without early stopping.
 
     Args:
         sweep: The sweep.

@@ -54,7 +54,7 @@ PER_SETTING = 10
 
 @dataclass(frozen=True)
 class Importance:
-    """Importance of one searched setting for the objective, by PED-ANOVA and by fANOVA, with intervals.
+    """Importance of one searched setting for the objective, by PED-ANOVA and fANOVA, with intervals.
 
     Attributes:
         path: The setting.
@@ -72,7 +72,7 @@ class Importance:
 
 
 def read_sweep(name: str, folder: Path, url: str | None = None) -> Sweep:
-    """Read a sweep's record: trials from the ledger, and judgements and verdicts from the sweep's folder.
+    """Read a sweep's record: trials from the Optuna study, tests on fresh seeds from the sweep's folder.
 
     Args:
         name: Name of the sweep.
@@ -102,7 +102,7 @@ def compute_importances(
     seed: int = 0,
     draws: int = DRAWS,
 ) -> list[Importance]:
-    """Compute how strongly each searched setting influences the trials' values, the most important setting first.
+    """Compute how strongly each searched setting influences the trials' values, the strongest first.
 
     Args:
         trials: Trials to learn from.
@@ -171,7 +171,7 @@ def _compute_shares(
 def _make_study(
     trials: Sequence[Trial], values: Sequence[float], ranges: Mapping[str, BaseDistribution], sign: int
 ) -> optuna.Study:
-    """Make an Optuna study in memory from trials and one value for each trial; higher values are better there."""
+    """Make an Optuna study in memory from trials and one value for each, where higher values are better."""
     study = optuna.create_study(direction="maximize")
     study.add_trials(
         [
@@ -192,7 +192,7 @@ def _normalise_shares(found: Mapping[str, float]) -> dict[str, float]:
 def _compute_middle(
     draws: Sequence[tuple[dict[str, float], dict[str, float]]], which: int, path: str
 ) -> tuple[float, tuple[float, float]]:
-    """Compute the median and the middle 80 % of a setting's importance over repeated draws of trials."""
+    """Compute median and middle 80 % of a setting's importance over random subsets of the trials."""
     values = [draw[which].get(path, 0.0) for draw in draws]
     values = [value for value in values if math.isfinite(value)] or [0.0]
     low, median, high = np.percentile(values, [10, 50, 90])
@@ -200,7 +200,7 @@ def _compute_middle(
 
 
 def _find_ledger(name: str, folder: Path, url: str | None) -> Ledger:
-    """Find a sweep's ledger by the identity stored in the sweep's folder; without a folder, by the sweep's name."""
+    """Find a sweep's ledger (Optuna study) by the id in the sweep's folder, or else by the sweep's name."""
     own, options = read_identity(folder / name), Places("--folder", "--optuna-url")
     try:
         return Ledger.find(find_ledger_url(url, folder), folder / name, own, options)

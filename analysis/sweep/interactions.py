@@ -13,7 +13,7 @@ PER_TERM = 3
 def compute_interactions(
     settings: Mapping[str, Sequence[float]], scores: Sequence[float]
 ) -> list[tuple[str, str, float]]:
-    """Return pairs of settings, largest first, with the variance that a pair explains beyond both settings alone.
+    """Return pairs of settings with the variance that the pair explains beyond both alone, largest first.
 
     Settings and scores are taken by rank, since objectives are skewed and ranges span orders of magnitude. A quadratic
     of each setting is fitted with and without the pair's product; what counts is the variance explained of each trial
@@ -43,7 +43,7 @@ def compute_interactions(
 
 
 def _rank_values(values: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Replace values by ranks, scaled from -1 to 1; equal values share a rank."""
+    """Replace values by ranks, scaled from -1 to 1; equal values get equal ranks."""
     _, group, sizes = np.unique(np.asarray(values, dtype=np.float64), return_inverse=True, return_counts=True)
     ranks = (np.cumsum(sizes) - (sizes + 1) / 2)[group]
     result: npt.NDArray[np.float64] = 2 * ranks / max(1, len(values) - 1) - 1
@@ -51,7 +51,7 @@ def _rank_values(values: Sequence[float]) -> npt.NDArray[np.float64]:
 
 
 def _left_out(features: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> float:
-    """Compute the share of variance that a least-squares fit explains on points left out of the fit (PRESS)."""
+    """Compute the share of variance that a least-squares fit explains on points left out of it (PRESS)."""
     hat = features @ np.linalg.pinv(features)
     errors = (target - hat @ target) / np.maximum(1e-9, 1 - np.diag(hat))
     return 1.0 - float((errors**2).sum() / ((target - target.mean()) ** 2).sum())

@@ -26,7 +26,7 @@ OLD_FILE = "champion.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """Result of one test of a trial beside the control, trained on fresh seeds and evaluated on the data's test part.
+    """Result of training a trial and the control again on fresh seeds, evaluated on the test data.
 
     Attributes:
         trial: Number of the trial whose configuration was trained again.
@@ -53,11 +53,11 @@ class Judgement:
 
     @property
     def estimate(self) -> Estimate:
-        """Mean and spread of the tested trial's value over the fresh seeds."""
+        """Mean and spread over the fresh seeds of the value of the trial that was trained again."""
         return estimate_over_seeds(self.champion)
 
     def is_about(self, trial: int, values: Mapping[str, Any], searched: float | None) -> bool:
-        """True if the judgement tested the given trial: same number and same settings.
+        """True if the given trial is the one that was trained again on fresh seeds: equal number and settings.
 
         An old record holds no settings: then number and value must be the same.
         """
@@ -66,13 +66,13 @@ class Judgement:
         return self.trial == trial and self.values == values
 
     def has_configuration_of(self, other: "Judgement") -> bool:
-        """True if two judgements tested the same trial with the same settings."""
+        """True if two results on fresh seeds are about the same trial with the same settings."""
         return self.trial == other.trial and (None in (self.values, other.values) or self.values == other.values)
 
 
 @dataclass(frozen=True)
 class Judgements:
-    """All judgements (tests on fresh seeds) of a sweep's trials, the oldest first.
+    """All results of training a sweep's trials again on fresh seeds, the oldest first.
 
     Attributes:
         readings: Judgements, the oldest first.
@@ -82,7 +82,7 @@ class Judgements:
 
     @property
     def distinct(self) -> list[Judgement]:
-        """One judgement for each tested configuration: the one on the most seeds."""
+        """One result on fresh seeds for each configuration that was trained again: the one with most seeds."""
         kept: list[Judgement] = []
         for reading in sorted(self.readings, key=lambda reading: -len(reading.champion)):
             if not any(reading.has_configuration_of(other) for other in kept):
@@ -90,21 +90,21 @@ class Judgements:
         return sorted(kept, key=self.readings.index)
 
     def find_judgement(self, trial: int, values: Mapping[str, Any], searched: float | None) -> Judgement | None:
-        """Find the judgement (test on fresh seeds) of a trial; None if the trial has not been tested."""
+        """Find the result of training a trial again on fresh seeds; None if that was not done."""
         return next((reading for reading in self.distinct if reading.is_about(trial, values, searched)), None)
 
     def difference(self, reading: Judgement) -> Difference | None:
-        """Compute tested trial minus control, interval for all tested trials at once; None without a control."""
+        """Compute the trial's value minus the control's on fresh seeds, with an interval; None without a control."""
         return compute_difference(reading.champion, reading.control, self.comparisons) if reading.control else None
 
     @property
     def comparisons(self) -> int:
-        """Number of configurations that were tested beside the control."""
+        """Number of configurations that were trained again on fresh seeds beside the control."""
         return sum(bool(reading.control) for reading in self.distinct)
 
 
 def read_judgements(report: Path) -> Judgements:
-    """Read all judgements from a sweep's `report/` folder, including the file that older versions wrote.
+    """Read all results on fresh seeds from a sweep's `report/` folder, also those of older versions.
 
     Raises:
         AnalysisError: A file holds something else.
@@ -116,7 +116,7 @@ def read_judgements(report: Path) -> Judgements:
 
 
 def add_judgement(report: Path, judgement: Judgement) -> Judgements:
-    """Append a judgement to the file in a sweep's `report/` folder, made if missing; return all judgements.
+    """Append a result on fresh seeds to the file in a sweep's `report/` folder; return all results.
 
     Raises:
         AnalysisError: The file that is there holds something else.
@@ -126,7 +126,7 @@ def add_judgement(report: Path, judgement: Judgement) -> Judgements:
 
 
 def warn_of_repeated_reading(judgements: Judgements) -> str:
-    """Return a warning if trials were tested on the data's test part more than once; else an empty text."""
+    """Return a warning if trials were evaluated on the test data more than once; else an empty text."""
     return warn_of_reading_again([reading.trial for reading in judgements.readings], len(judgements.distinct))
 
 

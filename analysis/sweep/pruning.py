@@ -18,7 +18,7 @@ LEAST = 5
 
 @dataclass(frozen=True)
 class Rung:
-    """One rung of early stopping: trials judged and stopped, and correlation of values at the rung with final values.
+    """Rung of early stopping (a step at which trials are compared): trials stopped, correlation with final values.
 
     Attributes:
         number: Number of the rung, from 1.
@@ -47,7 +47,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Pruning:
-    """Effect of early stopping on a sweep: iterations saved, and good trials that were at risk of being stopped.
+    """Effect of early stopping on a sweep: iterations saved, and good trials that might have been stopped.
 
     Attributes:
         planned: Iterations that all trials together would have had.
@@ -74,7 +74,7 @@ class Pruning:
 
 
 def measure_pruning(sweep: Sweep) -> Pruning | None:
-    """Measure iterations saved and good trials at risk; None if the sweep had no rungs and stopped no trial."""
+    """Measure what early stopping saved and risked; None if trials were neither compared nor stopped."""
     trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, Outcome.COMPLETED)]
     rungs = tuple(_rungs(sweep))
     if not rungs and not any(trial.outcome in STOPPED for trial in trials):
@@ -95,7 +95,7 @@ def measure_pruning(sweep: Sweep) -> Pruning | None:
 
 
 def _rungs(sweep: Sweep) -> Iterator[Rung]:
-    """Yield the numbers on each rung at which a trial was judged."""
+    """Yield the numbers of each rung (step at which trials are compared) that judged a trial."""
     entries = [(trial, entry) for trial in sweep.trials for entry in trial.rungs]
     for number in sorted({entry.rung for _, entry in entries}):
         here = [(trial, entry) for trial, entry in entries if entry.rung == number]
@@ -116,7 +116,7 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
 
 
 def find_stopping_rung(pruned: Trial) -> int:
-    """Find the rung that stopped a pruned trial: the first rung recorded as lost, else the last rung reached."""
+    """Find the rung at which a trial was stopped: the first one recorded as lost, else the last one reached."""
     return next((entry.rung for entry in pruned.rungs if entry.would_stop), pruned.rungs[-1].rung)
 
 

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def read_list(file: Path, parse: Callable[[Any], T], what: str) -> list[T]:
-    """Read a JSON file that holds a list of readings; return an empty list if the file is missing.
+    """Read a JSON file that holds a list of results; return an empty list if the file is missing.
 
     Args:
         file: The file.
@@ -28,7 +28,7 @@ def read_list(file: Path, parse: Callable[[Any], T], what: str) -> list[T]:
 
 
 def append_reading(file: Path, reading: Mapping[str, Any], what: str) -> None:
-    """Append a reading to the list in a JSON file; make file and folder if they are missing.
+    """Append a result to the list in a JSON file; create file and folder if missing.
 
     Args:
         file: The file.
@@ -44,7 +44,7 @@ def append_reading(file: Path, reading: Mapping[str, Any], what: str) -> None:
 
 
 def parse_file(file: Path, parse: Callable[[Any], T], what: str) -> T:
-    """Parse a JSON file; see `read_list` for the arguments.
+    """Parse a JSON file by the function `parse`; raise `AnalysisError` if the file is not as expected.
 
     Raises:
         AnalysisError: The file cannot be read, or holds something else.
@@ -62,7 +62,7 @@ def _require_list(held: Any) -> list[Any]:
 
 
 def warn_of_reading_again(trials: Sequence[int], configurations: int) -> str:
-    """Return a warning if trials were tested on the data's test part more than once; else an empty text.
+    """Return a warning if trials were evaluated on the test data more than once; else an empty text.
 
     Args:
         trials: Number of the tested trial for each reading, the oldest first.
@@ -80,5 +80,5 @@ def warn_of_reading_again(trials: Sequence[int], configurations: int) -> str:
 
 
 def format_time(at: str) -> str:
-    """Format the time of a reading as `YYYY-MM-DD HH:MM`; return `not recorded` without a time."""
+    """Format the time of a recorded result as `YYYY-MM-DD HH:MM`, or as `not recorded`."""
     return f"{datetime.fromisoformat(at):%Y-%m-%d %H:%M}" if at else "not recorded"

@@ -19,11 +19,11 @@ VALUE_AND_RUNG = "value: mean of a trial's last 3 evaluations; asha compared the
 
 @dataclass(frozen=True)
 class Trial(Entry):
-    """One trial of a sweep as recorded in the ledger, with the numbers that reports compare."""
+    """Trial of a sweep as recorded in the Optuna study, with the numbers that reports compare."""
 
     @classmethod
     def from_entry(cls, entry: Entry) -> "Trial":
-        """Make a trial from an entry of the ledger."""
+        """Make a trial from its record in the ledger (Optuna study)."""
         return cls(**{item.name: getattr(entry, item.name) for item in fields(Entry)})
 
     @property
@@ -32,7 +32,7 @@ class Trial(Entry):
         return estimate_over_seeds(self.seeds) if self.seeds and all(map(math.isfinite, self.seeds)) else None
 
     def objective_from(self, iteration: int) -> float | None:
-        """Return the objective at the first evaluation at or after an iteration; None if the trial ended before."""
+        """Return the objective at the first evaluation from an iteration on; None if the trial ended before."""
         return next((value for step, value in sorted(self.curve.items()) if step >= iteration), None)
 
     @property
@@ -43,7 +43,7 @@ class Trial(Entry):
 
 @dataclass(frozen=True)
 class Sweep:
-    """Record of a sweep: configuration, trials, and judgements (tests of trials on fresh seeds).
+    """Record of a sweep: configuration, trials, and results of training trials again on fresh seeds.
 
     Attributes:
         name: Name of the sweep, its folder, study and parent run.
@@ -66,7 +66,7 @@ class Sweep:
 
     @property
     def starts_anew(self) -> bool:
-        """True for an unstick whose arms all start from fresh weights, since the trainer keeps no state."""
+        """True if all branches of a stuck run start from fresh weights, because the trainer saves no state."""
         return self.settings.get(START) == ANEW
 
     @property
@@ -76,7 +76,7 @@ class Sweep:
 
     @property
     def axis(self) -> Axis:
-        """Unit that measures how far a trial has come: iterations or environment steps."""
+        """Unit in which trials' progress is counted: iterations or environment steps."""
         settings = self.settings
         batch = math.prod(int(settings.get(path, 1)) for path in BATCH)
         return Axis.choose(
@@ -85,7 +85,7 @@ class Sweep:
 
     @property
     def length(self) -> int:
-        """Planned length of a trial that is not stopped early, in iterations or environment steps (see `axis`)."""
+        """Planned length of a trial that is not stopped early, in iterations or environment steps."""
         return self.axis.length or max((trial.iterations for trial in self.trials), default=0)
 
     @property
@@ -94,7 +94,7 @@ class Sweep:
         return tuple(dict.fromkeys(path for trial in self.trials for path in trial.values))
 
     def rank_trials(self, *outcomes: str) -> list[Trial]:
-        """List trials with a finite value, the best first; only trials with one of the outcomes, if any is named."""
+        """List trials with a finite value, the best first; only those with the given outcomes, if any are given."""
         chosen = [
             trial
             for trial in self.trials
@@ -114,13 +114,13 @@ class Sweep:
 
     @property
     def judgement(self) -> Judgement | None:
-        """Judgement (test on fresh seeds) of the best trial; None if the best trial has not been tested."""
+        """Result of training the best trial again on fresh seeds; None if that was not done."""
         best = self.best
         return self.judgements.find_judgement(best.number, best.values, best.value) if best else None
 
     @property
     def control(self) -> Trial | None:
-        """Trial that ran the unchanged configuration, to compare other trials with; None if there is none.
+        """Trial that ran the unchanged configuration, which others are compared with; None if there is none.
 
         A sweep of format 1 marks no control: trial 0 counts, if no setting was changed there.
         """

@@ -25,7 +25,7 @@ _GROUPS = ("ppo.", "env.", "data.")
 
 @dataclass(frozen=True)
 class Arm:
-    """Arm of an unstick: what differs from the control, where it starts, and why it was tried.
+    """Branch of a stuck run (an arm): settings that differ from the control, starting state, and reason.
 
     Attributes:
         values: Settings that differ from the control, by dotted path, those of `branch` included.
@@ -45,29 +45,29 @@ class Arm:
 
     @property
     def change(self) -> Mapping[str, Any]:
-        """Settings of the run that the arm changes, by dotted path."""
+        """Settings of the stuck run that the branch changes, by dotted path."""
         return {path: value for path, value in self.values.items() if not path.startswith("branch.")}
 
     @property
     def is_anew(self) -> bool:
-        """True if the arm starts from fresh weights."""
+        """True if the branch starts from newly initialised weights."""
         return self.values.get(START) == ANEW
 
     @property
     def parent(self) -> int | None:
-        """Number of the trial from whose last state the arm goes on; None for the run's checkpoint or fresh weights."""
+        """Number of the trial whose last state the branch starts from; None for checkpoint or fresh weights."""
         value = self.values.get(PARENT)
         return None if value is None else int(value)
 
     @property
     def reset(self) -> tuple[str, ...]:
-        """Names of the parts of the state that start anew."""
+        """Names of the state's parts, such as `adam`, that are reset to untrained."""
         return tuple(map(str, self.values.get(RESET) or ()))
 
 
 @dataclass(frozen=True)
 class Unstick:
-    """Record of an unstick beside its trials.
+    """Record of an unstick sweep: the stuck run, its branches with reasons, rounds, final comparisons.
 
     Attributes:
         run: What is on record of the branched run: `name`, `iteration`, `env_steps`, `mlflow_run`.
@@ -93,12 +93,12 @@ class Unstick:
         return self.name if iteration is None else f"{self.name} at iteration {iteration}"
 
     def find_arm(self, number: int) -> Arm | None:
-        """Return the arm of a trial; None if the record does not hold the arm."""
+        """Return the branch that a trial ran; None if it is not recorded."""
         return self.arms[number] if 0 <= number < len(self.arms) else None
 
 
 def read_unstick(attributes: Mapping[str, Any], report: Path) -> Unstick | None:
-    """Read the record of an unstick from the attributes of the study; None if the sweep is no unstick.
+    """Read the record of a stuck run's branches from the study's attributes; None for other sweeps.
 
     Args:
         attributes: Attributes of the sweep's study.
@@ -121,7 +121,7 @@ def _arm(held: Mapping[str, Any]) -> Arm:
 
 
 def read_run_before(unstick: Unstick, settings: Mapping[str, Any], folder: Path) -> History | None:
-    """Read the history of the branched run up to the branch; None if the copy of the checkpoint cannot be read.
+    """Read the metrics of the branched run up to the branch; None if the checkpoint cannot be read.
 
     Args:
         unstick: The unstick.
@@ -142,6 +142,6 @@ def read_run_before(unstick: Unstick, settings: Mapping[str, Any], folder: Path)
 
 
 def name_parts(parts: Sequence[str]) -> str:
-    """Return names of parts of a state in words: `value head and adam` for `value_head` and `adam`."""
+    """Return names of a state's parts in words: `value head and adam` for `value_head` and `adam`."""
     words = [part.replace("_", " ") for part in parts]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}" if words else ""

@@ -38,7 +38,7 @@ _WHAT = "verdicts of an unstick"
 
 
 class Answer(StrEnum):
-    """Answer of a verdict: the arm wins, loses, or cannot be told from the control."""
+    """Answers to whether a branch beats the control: wins, loses, or cannot be told."""
 
     WINS = "wins"
     LOSES = "loses"
@@ -47,7 +47,7 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """Values of an unstick's best arm and of the control, with fresh randomness, on test flows or unseen episodes.
+    """Values of a stuck run's best branch and the control, both trained again with fresh seeds, on unseen data.
 
     Attributes:
         trial: Number of the arm's trial.
@@ -71,7 +71,7 @@ class Reading:
 
     @property
     def repeats(self) -> int:
-        """Number of fresh repeats of each side."""
+        """Number of fresh repeats of both branch and control."""
         return len(self.arm)
 
     @property
@@ -82,7 +82,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Judged:
-    """Answer to one question, with the difference behind the answer.
+    """Answer to one question (wins, loses, cannot be told), with the difference behind it.
 
     Attributes:
         answer: Wins, loses, or cannot be told.
@@ -98,7 +98,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Verdict on an arm against the control: whether the change fixes the branched run, and runs of other seeds.
+    """Result of comparing a branch with the control: does the change fix the run, and runs of other seeds.
 
     Attributes:
         reading: Values of arm and control, which the verdict judges.
@@ -116,41 +116,41 @@ class Verdict:
 
     @property
     def answer(self) -> Answer:
-        """Answer to the question that an unstick asks: does the change fix this run."""
+        """Answer to whether the change fixes the branched run."""
         return self.this_run.answer
 
 
 @dataclass(frozen=True)
 class Readings:
-    """All readings of an unstick's best arms, the oldest first."""
+    """All repeated trainings of a stuck run's best branches, the oldest first."""
 
     readings: Sequence[Reading] = field(default=())
 
     @property
     def last(self) -> Reading | None:
-        """The latest reading; None without one."""
+        """Latest repeated training of a best branch; None if there is none."""
         return self.readings[-1] if self.readings else None
 
     @property
     def configurations(self) -> int:
-        """Number of different arms that were read."""
+        """Number of different branches that were trained again."""
         kinds: list[tuple[int, Mapping[str, Any]]] = []
         for reading in self.readings:
             kinds += [(reading.trial, reading.values)] * ((reading.trial, reading.values) not in kinds)
         return len(kinds)
 
     def judge(self, reading: Reading, sign: int) -> Verdict:
-        """Judge a reading beside all others; see `judge_reading`."""
+        """Judge if a branch beats the control, with intervals that allow for all branches trained again."""
         return judge_reading(reading, sign, self.configurations)
 
     @property
     def warning(self) -> str:
-        """Warning that the test part was read more than once; else an empty text."""
+        """Warning that the test data was used more than once; else an empty text."""
         return warn_of_reading_again([reading.trial for reading in self.readings], self.configurations)
 
 
 def judge_reading(reading: Reading, sign: int, configurations: int = 1) -> Verdict:
-    """Judge whether an arm wins against the control: for this run, and for runs like it where there are enough members.
+    """Judge if a branch beats the control: for this run, and for runs like it if there are enough seeds.
 
     Repeats share nothing with what the best arm was chosen by, neither randomness nor flows, so for this run the choice
     is paid for. Members are the ones that the arm was chosen on, and each arm suits some of them by chance: an interval
@@ -177,7 +177,7 @@ def judge_reading(reading: Reading, sign: int, configurations: int = 1) -> Verdi
 
 
 def _judge(found: Difference, sign: int, error: float, freedom: float, count: int) -> Judged:
-    """Judge a difference, and count the further units with which its interval would leave out 0.
+    """Judge a difference (wins, loses, cannot be told), and how many more repeats would tell.
 
     Args:
         found: Arm minus control.
@@ -197,7 +197,7 @@ def _judge(found: Difference, sign: int, error: float, freedom: float, count: in
 
 
 def read_verdicts(report: Path) -> Readings:
-    """Read all readings from an unstick's `report/` folder; none if there is no file.
+    """Read all repeated trainings of best branches from a `report/` folder; none if there is no file.
 
     Raises:
         AnalysisError: The file holds something else.
@@ -206,7 +206,7 @@ def read_verdicts(report: Path) -> Readings:
 
 
 def add_verdict(report: Path, reading: Reading) -> Readings:
-    """Append a reading to the file in an unstick's `report/` folder, made if missing; return all readings.
+    """Append a repeated training of a best branch to the file in a `report/` folder; return all.
 
     Raises:
         AnalysisError: The file that is there holds something else.

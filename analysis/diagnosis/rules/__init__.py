@@ -113,7 +113,7 @@ RULES: tuple[Rule, ...] = (
 
 @cache
 def load_rules() -> tuple[Rule, ...]:
-    """Load all diagnosis rules: the project's own, then rules that other packages add by entry point `unstuck.rules`.
+    """Load all diagnosis rules: the built-in ones, then those that other packages add by entry point `unstuck.rules`.
 
     Raises:
         AnalysisError: A rule of another package cannot be used; the message names the package.
@@ -137,7 +137,7 @@ def load_rules() -> tuple[Rule, ...]:
 
 
 def _named_when_failing(one: Extension[Rule]) -> Rule:
-    """Return a rule from an external package, changed so that an error in the rule names the package."""
+    """Return another package's rule, wrapped so that an error in the rule names the package."""
 
     def examine(run: Signals) -> Finding | Blind | None:
         try:

@@ -30,7 +30,7 @@ LOOKS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if half of the actions' range, or the actions as a whole, do next to nothing; else None."""
+    """Return a finding if half of the actions' range, or the actions at all, have almost no effect; else None."""
     found = _halves(run) or _weak(run)
     if found is None or observation_incomplete.examine(run) is not None:
         return None  # where the state is not shown, what actions do to the state does not show either
@@ -62,7 +62,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _halves(run: Signals) -> Evidence | None:
-    """Return evidence that of every action's range one half does nothing; None otherwise."""
+    """Return evidence that one half of each action's range has no effect; None otherwise."""
     halves = run.select_first(ACTION_HALVES, LOOKS)
     if halves is None or halves.median > ONE_SIDED:
         return None
@@ -71,7 +71,7 @@ def _halves(run: Signals) -> Evidence | None:
 
 
 def _weak(run: Signals) -> Evidence | None:
-    """Return evidence that actions move hardly anything in a whole episode; None otherwise."""
+    """Return evidence that actions hardly change the observations in a whole episode; None otherwise."""
     effect, length = run.select_first(ACTION_EFFECT, LOOKS), run.select_first(EPISODE_LENGTH, LOOKS)
     seen, step = run.select_first(REWARD_BY_OBSERVATION, LOOKS), run.select_first(REWARD_BY_STEP, LOOKS)
     if effect is None or length is None or effect.median * length.median > WEAK:

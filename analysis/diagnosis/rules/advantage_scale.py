@@ -17,7 +17,7 @@ NOTHING = 1e-6
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if advantages are constant, or unnormalised and too large or small; else fine or None."""
+    """Judge the advantages' spread (zero, too large, too small); return a finding, also if all is well, or None."""
     spread = run.select_last(metrics.ADVANTAGE_STD)
     if spread is None:
         return None
@@ -58,7 +58,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _outweighs(run: Signals, side: str) -> bool:
-    """True if entropy is so extreme that the bonus (side `small`) or the advantages (side `large`) decide alone."""
+    """True if entropy is so extreme that only the bonus (side `small`) or the advantages (side `large`) act."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     if entropy is None or most is None:
         return False

@@ -25,7 +25,7 @@ NEGATIVE_KL = -1e-4
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if a metric has a value that a correct PPO does not show; otherwise a fine finding or None."""
+    """Return a fault if a metric has a value that no correct PPO shows, else that all is well, or None if unknown."""
     found = [fact for check in (_ratio, _negative_kl, _bounds, _learning_rate) for fact in check(run)]
     missing = tuple(name for name in (metrics.RATIO_DEVIATION, metrics.APPROX_KL, metrics.LR) if not run.has(name))
     if not found:
@@ -51,7 +51,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _ratio(run: Signals) -> list[Evidence]:
-    """Check that the first minibatch's probability ratios are 1, since no update has changed the policy yet.
+    """Check that the first minibatch's probability ratios are 1, since no update has changed the policy; return faults.
 
     Under our name alone (docs/metrics.md): a ratio of others may be that of a whole update.
     """
@@ -68,7 +68,7 @@ def _ratio(run: Signals) -> list[Evidence]:
 
 
 def _negative_kl(run: Signals) -> list[Evidence]:
-    """Check that no KL that we measured is negative: a mean of (r - 1) - log r cannot be below 0."""
+    """Check that no KL that our code measured is negative, as a mean of (r - 1) - log r cannot be; return faults."""
     curve = run.select_finite(metrics.APPROX_KL)
     below = curve[curve < NEGATIVE_KL]
     if below.empty or not run.is_measured_by_us:
@@ -78,7 +78,7 @@ def _negative_kl(run: Signals) -> list[Evidence]:
 
 
 def _bounds(run: Signals) -> list[Evidence]:
-    """Check that metrics that we measured lie within mathematical limits, e.g. F1 from 0 to 1.
+    """Check that metrics that our code measured lie within mathematical limits, e.g. F1 from 0 to 1; return faults.
 
     Explained variance, 1 - Var(error) / Var(target), is at most 1, a share lies within 0 to 1, the entropy of n actions
     within 0 to ln n, that of an action of several choices within 0 to the sum of these. Other programs may log percent,
@@ -105,7 +105,7 @@ def _bounds(run: Signals) -> list[Evidence]:
 
 
 def _learning_rate(run: Signals) -> list[Evidence]:
-    """Compare the logged learning rate with the setting: at first, and at the end if the schedule is constant.
+    """Compare the logged learning rate with the setting, at the start and, if constant, at the end; return faults.
 
     Without a schedule on record the two may differ by right: by a warm-up, or a rate that follows KL.
     """
@@ -126,7 +126,7 @@ def _learning_rate(run: Signals) -> list[Evidence]:
 
 
 def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
-    """True if the logged learning rate equals the setting, reduced by a linear schedule if there is one."""
+    """True if the logged learning rate equals the setting, multiplied by a linear schedule if there is one."""
     left = 1 - run.compute_progress(rate.iterations[0]) if run.setting("ppo.lr_schedule") == "linear" else 1.0
     return (left - 0.05) * wanted <= rate.mean <= 1.05 * wanted
 

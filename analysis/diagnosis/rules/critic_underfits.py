@@ -56,7 +56,7 @@ WORSE_THAN_NOTHING = -0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the critic predicts far worse than a regression or constant; else a fine finding or None."""
+    """Judge the critic against a regression and a constant; return a finding, also if all is well, or None."""
     critic, probe = (
         _select_grown_up(run, name) for name in (metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC)
     )
@@ -104,7 +104,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _select_grown_up(run: Signals, name: str) -> Window | None:
-    """Return a metric's last values; in a run of others none from before the critic may be judged.
+    """Return a metric's last values; in another program's run, None before the critic has had time to learn.
 
     A probe looks at the critic every few iterations, and the last looks of a short run may lie at its start.
     """
@@ -120,7 +120,7 @@ def _select_grown_up(run: Signals, name: str) -> Window | None:
 
 
 def _nothing_to_explain(run: Signals) -> bool:
-    """True if the critic's error is small relative to returns that hardly vary: explained variance means nothing.
+    """True if the critic's error is tiny beside returns that hardly vary, so that explained variance means nothing.
 
     Or if targets hardly vary any more, beside what they did.
     """
@@ -134,7 +134,7 @@ def _nothing_to_explain(run: Signals) -> bool:
 
 
 def _explains_nothing(run: Signals) -> bool:
-    """True if the critic, in a run not made by our learner, explains almost none of the returns' variance.
+    """True if the critic explains almost none of the returns' variance, in a run of another program's learner.
 
     Of our own the regression tells, and the floor, whether there is anything to explain.
     """
@@ -145,7 +145,7 @@ def _explains_nothing(run: Signals) -> bool:
 
 
 def _has_settled(run: Signals) -> bool:
-    """True if the value loss has fallen far in a run that learns: what is left to explain is a rest, and noise."""
+    """True if the value loss has fallen far in a run that learns, so that only noise is left to explain."""
     start, late = run.select_first(metrics.VALUE_LOSS), run.select_last(metrics.VALUE_LOSS)
     fallen = start is not None and late is not None and late.median < SETTLED * start.median
     return fallen and judge_standing(run).has_learned
@@ -187,7 +187,7 @@ def _facts(*windows: Window | None) -> list[Evidence]:
 
 
 def _below(window: Window) -> str:
-    """Return a note that explains a value loss below the floor; an empty text if the loss is not below."""
+    """Return a note that explains why a value loss is below its theoretical floor; empty if it is not."""
     return f" (below 0, {FITTED})" if window.metric == metrics.VALUE_LOSS_EXCESS and window.mean < 0 else ""
 
 

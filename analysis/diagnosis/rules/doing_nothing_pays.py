@@ -34,7 +34,7 @@ SETTLED = 0.25
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a suspect if the return rose from below 0 to 0 and stays there, never above; None otherwise."""
+    """Return a suspect if the return rose from below 0 to 0 and no further, as by doing nothing; None otherwise."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     if len(curve) < 2 * LAST or run.is_triage:
         return None
@@ -80,7 +80,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _has_settled(run: Signals) -> bool:
-    """True if entropy, or the spread of continuous actions, is low; of a run without either, too."""
+    """True if entropy, or the spread of continuous actions, is low; also if neither is recorded."""
     if run.action_kind is ActionKind.CONTINUOUS:
         return True  # a policy whose mean is to do nothing may keep its spread
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_reference

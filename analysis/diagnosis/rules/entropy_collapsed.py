@@ -59,7 +59,7 @@ when entropy falls early; healthy runs have gone 0.87 to 0.95 of it, on real flo
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a finding if entropy fell early, before the policy had learned much; None otherwise."""
+    """Return a finding if entropy fell early, before the policy learned much; None otherwise."""
     if run.action_kind is ActionKind.CONTINUOUS:
         return _narrowed(run)
     most, curve = run.entropy_reference, run.select_finite(metrics.ENTROPY)
@@ -117,7 +117,7 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _show_dominant_action(shares: pd.DataFrame) -> Evidence:
-    """Return the evidence that nearly all sampled actions of the last iteration are one action.
+    """Return evidence that nearly all actions sampled in the last iteration are the same one.
 
     Args:
         shares: Share of each action in the sampled actions, a column each, by iteration.
@@ -129,7 +129,7 @@ def _show_dominant_action(shares: pd.DataFrame) -> Evidence:
 
 
 def describe_low_entropy(run: Signals) -> str:
-    """Return a phrase on an entropy that fell early and stayed low, though the return rises; empty without one."""
+    """Return a phrase about an entropy that fell early and stayed low while the return rises; "" if it did not."""
     most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY)
     if run.is_ours or run.action_kind is not ActionKind.DISCRETE or most is None or len(curve) < LASTING:
         return ""
@@ -145,7 +145,7 @@ def describe_low_entropy(run: Signals) -> str:
 
 
 def _narrowed(run: Signals) -> Finding | Blind | None:
-    """Judge the spread of continuous actions: a fault if almost gone while the run has learned nothing."""
+    """Judge the spread of continuous actions: a fault if almost none is left in a run that has learned nothing."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no zero to collapse to")
@@ -169,7 +169,7 @@ def _narrowed(run: Signals) -> Finding | Blind | None:
 
 
 def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
-    """Return the two possible causes of a return that no longer varies; none if the run's return still varies."""
+    """Return two possible causes of a return that no longer varies; none if it still varies."""
     standing = judge_standing(run)
     if not standing.frozen or standing.at_best:
         return ()
@@ -183,7 +183,7 @@ def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, when: int) -> tuple[float, int] | None:
-    """Compute where the greedy return in triage lies between the best constant policy's (0) and a perfect one's (1).
+    """Compute where the greedy return lies from the best constant policy (0) to a perfect one (1), and when; or None.
 
     The return of the sampled policy lags behind: an episode may take many iterations, of policies that were worse.
 
@@ -199,7 +199,7 @@ def _gone(run: Signals, when: int) -> tuple[float, int] | None:
 
 
 def _too_soon(run: Signals, when: int) -> bool:
-    """True if much of the return was gained only after entropy fell, slowly, by a policy that hardly explored."""
+    """True if much of the return was gained only after entropy fell slowly, by a policy that hardly explored."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     before, since = curve.loc[:when], curve.loc[when:]
     if len(before) < 4 or len(since) < 8:
@@ -210,7 +210,7 @@ def _too_soon(run: Signals, when: int) -> bool:
 
 
 def _hardly_better(run: Signals) -> bool:
-    """True if F1 does not differ, beyond chance, from the F1 of policies that have learned nothing."""
+    """True if F1 differs from that of policies that have learned nothing by no more than chance."""
     level, counts = run.select_last(metrics.F1, share=0.0), run.confusion
     if level is None or not run.trivial_f1 or counts.empty:
         return False
@@ -268,7 +268,7 @@ def _remedies(run: Signals, when: int) -> tuple[Remedy, ...]:
 
 
 def _were_large(run: Signals, when: int) -> bool:
-    """True if updates were large, on average, while the entropy fell, or nobody knows."""
+    """True if updates were large on average while the entropy fell, or if their size is not recorded."""
     kl = run.select_finite(metrics.APPROX_KL).loc[:when]
     return kl.empty or float(kl.mean()) > LARGE_KL
 

@@ -60,7 +60,7 @@ better, if its updates are large enough to move a policy. Under a heavy bonus th
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a finding if entropy stays near the maximum or continuous actions spread; else a fine finding or None."""
+    """Judge if entropy stays near its maximum, or action spread grows; return a finding, also if not, or None."""
     if run.action_kind is ActionKind.CONTINUOUS:
         return _widened(run)
     most, entropy = run.entropy_range, run.select_last(metrics.ENTROPY)
@@ -100,12 +100,12 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _weigh(heavy: bool, far: bool, otherwise: Ground) -> Ground:
-    """Return the ground: a heavy bonus beside a policy that is held at its widest is measured, whatever is learned."""
+    """Return why a high entropy counts as a fault (the ground), by the bonus's weight and the entropy's level."""
     return Ground.MEASURED if heavy and far else otherwise if heavy else Ground.PACE
 
 
 def _is_held_up(run: Signals, share: float) -> bool:
-    """True if, in a run of others, an entropy near its maximum no longer falls while updates move the policy."""
+    """True if, in another program's run, a nearly maximal entropy no longer falls while updates change the policy."""
     entropy, kl = run.select_finite(metrics.ENTROPY), run.select_last(metrics.APPROX_KL)
     if run.is_ours or share < UPHELD or len(entropy) < POINTS or kl is None or kl.mean < USUAL_KL:
         return False
@@ -113,7 +113,7 @@ def _is_held_up(run: Signals, share: float) -> bool:
 
 
 def _widened(run: Signals) -> Finding | Blind | None:
-    """Judge the spread of continuous actions: a fault if growing in a poor run, fine if falling, else None."""
+    """Judge the spread of continuous actions: a fault if it grows in a poor run, fine if it falls, else None."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")
@@ -172,7 +172,7 @@ def _causes(run: Signals, bonus: Bonus | None) -> tuple[Cause, ...]:
 
 
 def _weight(bonus: Bonus | None) -> tuple[Support, str]:
-    """Return what a coefficient says of a bonus that is too high; one that was recovered is small in effect as well."""
+    """Judge from its coefficient if the entropy bonus is too high; return yes, open or no, and the reason."""
     if bonus is None:
         return Support.OPEN, ""
     if bonus.weight >= LARGE:
@@ -181,7 +181,7 @@ def _weight(bonus: Bonus | None) -> tuple[Support, str]:
 
 
 def _stronger(run: Signals, weight: float | None) -> Cause:
-    """Return the cause that the bonus acts more strongly than its coefficient says, judged by an entropy that rises.
+    """Return the cause that the entropy bonus acts more strongly than its coefficient says, judged by rising entropy.
 
     Advantages, even noise, only ever narrow a policy that starts at its widest: what widens it again is a bonus.
     """

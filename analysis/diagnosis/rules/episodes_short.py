@@ -35,7 +35,7 @@ SELDOM = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if training's episodes all end at one length that is too short; None otherwise."""
+    """Return a finding if all training episodes end at the same small number of steps; None otherwise."""
     lengths, returns = run.select_all(EPISODE_LENGTH), run.select_all(metrics.TRAIN_RETURN)
     if run.is_ours or lengths is None or returns is None or len(lengths.values) < POINTS:
         return None
@@ -71,7 +71,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _last_longer(run: Signals, limit: float) -> Evidence | None:
-    """Return evidence that evaluations last longer than any mean episode of training; None otherwise."""
+    """Return evidence that evaluation episodes last longer than any training episodes on average; None otherwise."""
     tried = run.select_all(EVAL_LENGTH)
     if tried is None or len(tried.values) < EVALUATIONS or tried.median < LONGER * limit:
         return None
@@ -79,7 +79,7 @@ def _last_longer(run: Signals, limit: float) -> Evidence | None:
 
 
 def _pay_nothing(limit: float, returns: npt.NDArray[np.float64]) -> Evidence | None:
-    """Return evidence that few episodes, of few steps, are paid; None otherwise."""
+    """Return evidence that short episodes almost never get a reward; None otherwise."""
     if limit > FEW or float(returns.min()) < 0 or not float(returns.max()) > 0 or float(returns.mean()) > SELDOM:
         return None
     return Evidence(

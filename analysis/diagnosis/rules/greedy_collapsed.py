@@ -16,7 +16,7 @@ EVALUATIONS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if a poor run's greedy policy always takes the same action; else a fine finding or None."""
+    """Judge if a poor run's greedy policy takes one action always; return a finding, also if all is well, or None."""
     standing = judge_standing(run)
     collapsed = _by_counts(run) or _by_shares(run)
     if collapsed is None:
@@ -47,7 +47,7 @@ def _recorded(run: Signals, name: str) -> bool:
 
 
 def _by_counts(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
-    """Check by the confusion counts if the greedy policy flags no flow, or flags all flows."""
+    """Check the confusion counts for a greedy policy that flags none or all of the flows; None if it does neither."""
     counts = run.confusion
     if len(counts) < EVALUATIONS:
         return None

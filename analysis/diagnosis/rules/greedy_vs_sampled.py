@@ -35,7 +35,7 @@ CATCHES_UP = 0.5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if actions or returns in evaluation differ from training; else a fine finding or None."""
+    """Judge if actions or returns in evaluation differ from training; return a finding, also if not, or None."""
     facts = [*_flagged(run), *_shares(run)]
     apart = [fact for fact, distance in facts if distance > APART]
     returns = _returns(run)
@@ -81,7 +81,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _shifted(run: Signals) -> Evidence | None:
-    """Compare, in runs that triage flows, observations in evaluation with observations in training.
+    """Return evidence that observations of network flows in evaluation are shifted from training's; None otherwise.
 
     Elsewhere observations depend on the policy.
     """
@@ -101,7 +101,7 @@ def _near_uniform(share: float | None) -> tuple[Support, str]:
 
 
 def _flagged(run: Signals) -> list[tuple[Evidence, float]]:
-    """Compare, in runs that triage flows, the shares of flows that the sampled and the greedy policy allow."""
+    """Compare how many network flows the sampled and the greedy policy allow; return evidence with the distance."""
     counts, shares = run.confusion, run.shares(metrics.ACTION_PREFIX)
     if counts.empty or "allow" not in shares:
         return []
@@ -123,7 +123,7 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
 
 
 def _returns(run: Signals) -> tuple[Evidence, bool] | None:
-    """Compare the returns of the greedy and the sampled policy; tell if the greedy return has long been lower."""
+    """Return evidence on greedy and sampled returns, and if greedy has long been lower; None if not recorded."""
     greedy, sampled = run.select_finite(metrics.EVAL_RETURN), run.select_finite(metrics.TRAIN_RETURN)
     if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
         return None
@@ -149,7 +149,7 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
 
 
 def _noise(curve: "pd.Series[float]") -> float:
-    """Estimate the noise of a curve from differences of neighbouring values, so that a trend is not counted as noise.
+    """Estimate a curve's noise from differences of neighbouring values, so that a trend does not count as noise.
 
     The median absolute difference of two normal values is 0.6745 * sqrt(2) times the spread of one value.
     """

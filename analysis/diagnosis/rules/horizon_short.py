@@ -45,7 +45,7 @@ REACHED = 0.5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if gamma is small, episodes are long and the run has little to show; None otherwise."""
+    """Return a finding if gamma is small, episodes are long and the run has achieved little; None otherwise."""
     gamma = run.read_number(HORIZON)
     if gamma is None or gamma >= SHORT or run.is_triage or run.steps_are_independent:
         return None
@@ -93,7 +93,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _pays_late(run: Signals) -> bool:
-    """True if a probe has measured that what a step pays hangs neither on what is seen there nor on what is done.
+    """True if a probe (logger in the training loop) measured that a step's reward depends on neither state nor action.
 
     Rewards that are all the same have no variance to foretell: only how long an episode lasts counts.
     """
@@ -102,7 +102,7 @@ def _pays_late(run: Signals) -> bool:
 
 
 def _is_far_below(run: Signals) -> bool:
-    """True if the return of a known task is far below the best there is."""
+    """True if the return in a known task is far below the best possible."""
     task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
     return task is not None and task.best is not None and late is not None and late.mean < REACHED * task.best
 

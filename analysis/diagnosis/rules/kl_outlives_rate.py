@@ -23,7 +23,7 @@ VISIBLE = 2e-3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if KL at a tenth of the learning rate is half as large as at the whole rate; None otherwise."""
+    """Return a fault if KL is still half as large when the learning rate is a tenth; None otherwise."""
     rates, kl = run.select_finite(metrics.LR), run.select_finite(metrics.APPROX_KL)
     both = rates.index.intersection(kl.index)
     if len(both) < 2 * POINTS or run.kl_is_signed:

@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if no share of threats near that of the evaluation explains the returns; else fine or None."""
+    """Judge by the returns if training data have the evaluation's share of threats; return a finding or None."""
     judged, table = _judged_share(run), _rewards(run)
     if judged is None or table is None:
         return None
@@ -67,7 +67,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _judged_share(run: Signals) -> float | None:
-    """Compute the share of threats among the flows of the evaluations; None without confusion counts."""
+    """Compute the share of threats among the evaluated network flows; None without confusion counts."""
     counts = run.confusion
     if counts.empty or not run.is_triage:
         return None
@@ -82,7 +82,7 @@ def _show_judged(run: Signals, share: float) -> Evidence:
 
 
 def _rewards(run: Signals) -> tuple[Array, Array] | None:
-    """Return the rewards of the actions on benign flows and on threats, each `[4]`; None if not on record."""
+    """Return the rewards of the actions on benign flows and on threats, each `[4]`; None if not recorded."""
     rows = [run.setting("env.reward_benign"), run.setting("env.reward_threat")]
     if not all(isinstance(row, tuple | list) and len(row) == len(ACTIONS) for row in rows):
         return None
@@ -92,7 +92,7 @@ def _rewards(run: Signals) -> tuple[Array, Array] | None:
 
 
 def _early(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bool_], Evidence] | None:
-    """Return which shares of threats fit the first returns of a policy that is still blind to the flows."""
+    """Return which shares of threats explain the first returns (policy ignores flows), with evidence; or None."""
     entropy, most = run.select_finite(metrics.ENTROPY).iloc[:EARLY], run.entropy_range
     if most is None or entropy.empty:
         return None
@@ -109,7 +109,7 @@ def _early(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.b
 
 
 def _late(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bool_], Evidence] | None:
-    """Return which shares of threats fit the last returns, under the best or the worst use of the actions taken."""
+    """Return which shares of threats explain the last returns (any use of the actions), with evidence; or None."""
     last = run.history.last_iteration
     window = _window(run, last - math.floor(LATE * last), last)
     if window is None:
@@ -123,7 +123,7 @@ def _late(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bo
 
 
 def _deal_out(taken: Array, gain: Array, order: npt.NDArray[np.int64]) -> Array:
-    """Compute what threats add to the reward of a flow if they get the actions in the given order, by share of threats.
+    """Compute what threats add to a flow's mean reward if they get the actions in the given order, by share of threats.
 
     Args:
         taken: Shares of the actions, `[4]`.
@@ -136,7 +136,7 @@ def _deal_out(taken: Array, gain: Array, order: npt.NDArray[np.int64]) -> Array:
 
 
 def _window(run: Signals, first: int, last: int) -> tuple[Array, Array, str, tuple[int, int]] | None:
-    """Return rewards of a flow `[n]` and mean shares of the actions `[4]` over some iterations, in words too."""
+    """Return a window's rewards of a flow `[n]`, action shares `[4]`, text and iterations; None if not recorded."""
     flows = run.read_number("env.flows_per_episode") or math.nan
     paid, shares = run.select_finite(metrics.TRAIN_RETURN).loc[first:last] / flows, run.shares(metrics.ACTION_PREFIX)
     shares = shares.loc[first:last]
@@ -150,7 +150,7 @@ def _window(run: Signals, first: int, last: int) -> tuple[Array, Array, str, tup
 
 
 def _error(run: Signals, shares: Array, benign: Array, threat: Array, paid: Array) -> Array:
-    """Compute the standard error of the mean reward of a flow, by share of threats.
+    """Compute the standard error of a network flow's mean reward, for each share of threats.
 
     The larger of two: that of independent flows, and that of the iterations' own spread, since flows come in bursts.
     """

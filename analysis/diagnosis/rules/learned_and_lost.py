@@ -57,7 +57,7 @@ SPIKE = 3.0
 
 @dataclass(frozen=True)
 class _Fall:
-    """Rise and fall of a run's return, with the iterations of the peak and of the fall through half of the gain."""
+    """Rise and fall of a run's return, with the iterations of the peak and of the loss of half of the gain."""
 
     first: float
     best: float
@@ -67,12 +67,12 @@ class _Fall:
 
     @property
     def lost(self) -> float:
-        """Share of the gain that was lost again."""
+        """Share of the gained return that was lost again."""
         return (self.best - self.last) / (self.best - self.first)
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the return rose clearly and fell back by half of its gain or more; None otherwise."""
+    """Return a finding if the return rose clearly and then lost half of the gain or more; None otherwise."""
     fall = find_fall(run)
     if fall is None or judge_standing(run).state is State.RISING:
         return None
@@ -99,7 +99,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def find_fall(run: Signals) -> _Fall | None:
-    """Find a clear rise and fall of the training return that has lasted; None without one."""
+    """Find a clear rise and lasting fall of the training return; return None if there is none."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     if len(curve) < POINTS or find_seldom_met(run) is not None:
         return None  # a mean over episodes of which few meet a reward goes up and down by chance
@@ -122,7 +122,7 @@ def find_fall(run: Signals) -> _Fall | None:
 
 
 def _is_settled(run: Signals, fall: _Fall) -> bool:
-    """True if the fall has lasted, and greedy evaluations, where there are any, have fallen as well."""
+    """True if the fall has lasted, and greedy evaluations, where recorded, have fallen as well."""
     returns, greedy = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
     if len(returns.loc[fall.fell :]) < FOR_LONG * len(returns):
         return False
@@ -133,12 +133,12 @@ def _is_settled(run: Signals, fall: _Fall) -> bool:
 
 
 def _usual_change(values: npt.NDArray[np.float64], size: int) -> float:
-    """Compute the spread of a mean over `size` returns, from the differences of neighbouring returns."""
+    """Estimate the standard deviation of a mean of `size` returns, from differences of neighbouring returns."""
     return 1.4826 * float(np.median(np.abs(np.diff(values)))) / math.sqrt(2 * size)
 
 
 def _about(curve: "pd.Series[float]", fall: _Fall) -> "pd.Series[float]":
-    """Return the values of a metric from the peak of the return to the iteration at which half of it was lost."""
+    """Return a metric's values from the peak of the return to the iteration at which half of the gain was lost."""
     return curve.loc[fall.peak : fall.fell]
 
 
@@ -197,7 +197,7 @@ _OTHER = Cause(
 
 
 def _remedies(run: Signals, is_gone: bool, is_pushed: bool) -> tuple[Remedy, ...]:
-    """List what to try for a policy that no longer explores (gone), or that the entropy bonus moved (pushed)."""
+    """Return remedies for a policy that stopped exploring (`is_gone`) or followed the entropy bonus (`is_pushed`)."""
     watch = "the return stays above half of its best to the end"
     weight = run.read_number("ppo.entropy_coef")
     remedies: list[Remedy] = []

@@ -42,7 +42,7 @@ LEAST_ERROR = 0.03
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if updates make good actions less likely, or the return falls from the start; else None."""
+    """Return a finding if updates make good actions less likely, or the return falls from the start; None otherwise."""
     return _against(run) or _fallen(run)
 
 
@@ -124,13 +124,13 @@ def _fallen(run: Signals) -> Finding | None:
 
 
 def _is_told(run: Signals) -> bool:
-    """True if the run recorded how updates follow advantages, where a wrong sign would be seen."""
+    """True if the run recorded whether updates follow advantages, which would show a wrong sign."""
     followed = run.select_all(metrics.ADVANTAGE_FOLLOWED)
     return followed is not None and len(followed.values) >= EVALUATIONS
 
 
 class _Fall(NamedTuple):
-    """Change of the return over a run: first and last mean, drop in standard errors, and if no stretch was higher."""
+    """Fall of the return over a run: first and last mean, drop in standard errors, and if the first was the highest."""
 
     first: float
     last: float

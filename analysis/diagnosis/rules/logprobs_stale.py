@@ -39,7 +39,7 @@ TOGETHER = 0.6
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if ratios are those of two independent draws in all updates; None otherwise."""
+    """Return a fault if probability ratios look like those of unrelated actions in all updates; None otherwise."""
     if run.kl_is_signed or run.has(metrics.RATIO_DEVIATION):
         return None  # the first ratio is the better witness
     found = _continuous(run) if run.action_kind is ActionKind.CONTINUOUS else _discrete(run)
@@ -71,7 +71,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _continuous(run: Signals) -> Evidence | None:
-    """Return evidence that most ratios are clipped in every update, always as many; None otherwise."""
+    """Return evidence that every update clips the same large share of ratios; None otherwise."""
     clipped, kl = run.select_all(metrics.CLIP_FRACTION), run.select_all(metrics.APPROX_KL)
     if clipped is None or kl is None or len(clipped.values) < POINTS or not run.holds_start(clipped.metric):
         return None
@@ -85,7 +85,7 @@ def _continuous(run: Signals) -> Evidence | None:
 
 
 def _discrete(run: Signals) -> Evidence | None:
-    """Return evidence that KL follows how far entropy lies below its maximum, update by update; None otherwise."""
+    """Return evidence that KL is a function of how far the entropy is below its maximum; None otherwise."""
     most, entropy, kl = run.entropy_range, run.select_finite(metrics.ENTROPY), run.select_finite(metrics.APPROX_KL)
     both = entropy.index.intersection(kl.index)
     if most is None or len(both) < POINTS or len(run.choices) > 1:

@@ -32,7 +32,7 @@ USUAL = (64, 64)
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if a layer has hardly any units, or there are very many layers; None otherwise."""
+    """Return a finding if a layer has hardly any units, or there are too many layers; None otherwise."""
     sizes = run.setting("ppo.hidden_sizes")
     if not isinstance(sizes, tuple | list) or not sizes or not all(isinstance(size, int) for size in sizes):
         return None

@@ -21,7 +21,7 @@ POINTS = 5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if losses are not finite from one update to the next, without having grown; None otherwise."""
+    """Return a fault if losses turn infinite or NaN within one update, without having grown before; None otherwise."""
     names = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM)
     curves = [curve for curve in map(run.history.curve, names) if _is_broken(curve)]
     breaks = [int(curve[~(curve.abs() < math.inf)].index[0]) for curve in curves]
@@ -60,7 +60,7 @@ def _is_broken(curve: "pd.Series[float]") -> bool:
 
 
 def _was_calm(run: Signals, when: int) -> bool:
-    """True if neither the value loss nor the gradient had grown, nor updates been large, before an iteration."""
+    """True if, before an iteration, neither value loss nor gradient had grown and updates were not large."""
     loss = run.select_finite(metrics.VALUE_LOSS).loc[: when - 1]
     if len(loss) < POINTS:
         return False

@@ -50,7 +50,7 @@ LOOKS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if earlier steps foretell what the present observation does not; None otherwise."""
+    """Return a finding if earlier steps predict what the present observation does not; None otherwise."""
     far = _next(run) or _coarse(run)
     found = far or _reward(run) or _repeated(run) or _blank(run)
     if found is None:
@@ -73,7 +73,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _next(run: Signals) -> Evidence | None:
-    """Return evidence that the next observation follows from the step before, and hardly from the present one."""
+    """Return evidence that the previous step predicts the next observation, and the present hardly does; or None."""
     step, past = run.select_first(NEXT_BY_STEP, LOOKS), run.select_first(NEXT_BY_PAST, LOOKS)
     if step is None or past is None or step.median > LITTLE or past.median - step.median < GAIN:
         return None
@@ -85,7 +85,7 @@ def _next(run: Signals) -> Evidence | None:
 
 
 def _reward(run: Signals) -> Evidence | None:
-    """Return evidence that the reward goes on as before, whatever the observation, and the critic sees none of it."""
+    """Return evidence that the reward follows the previous reward, not the observation or the critic; or None."""
     known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
     explained = run.select_last(metrics.EXPLAINED_VARIANCE)
     if known is None or past is None or known > LITTLE or past.median < max(FORETOLD, known + GAIN):
@@ -100,7 +100,7 @@ def _reward(run: Signals) -> Evidence | None:
 
 
 def _coarse(run: Signals) -> Evidence | None:
-    """Return evidence that nearly all observations repeat, and that the step before tells far more than the present."""
+    """Return evidence that nearly all observations repeat, and the previous step predicts far more; None otherwise."""
     repeats = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS)
     step, past = run.select_first(NEXT_BY_STEP, LOOKS), run.select_first(NEXT_BY_PAST, LOOKS)
     known, paid = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
@@ -127,7 +127,7 @@ def _unseen(run: Signals) -> bool:
 
 
 def _repeated(run: Signals) -> Evidence | None:
-    """Return evidence that observations are so coarse that they repeat, and the step before tells more."""
+    """Return evidence that coarse observations repeat, and the previous step predicts more; None otherwise."""
     repeats, step = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS), run.select_first(NEXT_BY_STEP, LOOKS)
     past = run.select_first(NEXT_BY_PAST, LOOKS)
     if repeats is None or step is None or past is None or repeats.median < REPEATED:
@@ -142,7 +142,7 @@ def _repeated(run: Signals) -> Evidence | None:
 
 
 def _blank(run: Signals) -> Evidence | None:
-    """Return evidence that almost all observations are the same few, with dead columns, and tell no reward."""
+    """Return evidence that observations hardly vary, with constant columns, and predict no reward; or None."""
     repeats, constant = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS), run.select_first(COLUMNS_CONSTANT, LOOKS)
     known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
     if repeats is None or constant is None or known is None or past is None:
@@ -157,7 +157,7 @@ def _blank(run: Signals) -> Evidence | None:
 
 
 def _known(run: Signals) -> float | None:
-    """Return the share of the rewards that is foreseen without the step before, by the better of two regressions."""
+    """Return the share of the rewards that regressions predict without the previous step; None if not recorded."""
     seen, step = run.select_first(REWARD_BY_OBSERVATION, LOOKS), run.select_first(REWARD_BY_STEP, LOOKS)
     return max(seen.median, step.median) if seen and step else None
 

@@ -18,7 +18,7 @@ LOOKS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the next observation answers an earlier action and not the present one; None otherwise."""
+    """Return a finding if the next observation depends on an earlier action and not on the last one; None otherwise."""
     delay, late, now = (run.select_first(name, LOOKS) for name in (ACTION_DELAY, ACTION_SHOWN_LATE, ACTION_SHOWN))
     if delay is None or late is None or now is None:
         return None

@@ -19,7 +19,7 @@ POINTS, MOSTLY = 8, 0.8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if explained variance is 0 up to rounding almost always, with returns that vary; else None."""
+    """Return a finding if explained variance is almost always exactly 0 although returns vary; None otherwise."""
     explained, loss = run.select_all(metrics.EXPLAINED_VARIANCE), run.select_all(metrics.VALUE_LOSS)
     if explained is None or len(explained.values) < POINTS:
         return None

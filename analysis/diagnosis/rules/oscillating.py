@@ -13,7 +13,7 @@ POINTS = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if a poor run's training return does not rise: a fault if the run is over, else a suspect.
+    """Return a finding if a poor run's return does not rise: fault if the run is over, else suspect; or None.
 
     Fine if the return rises; None if too few returns are on record, or the run is not poor. Of our own learner's runs
     other rules tell more.
@@ -63,12 +63,12 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _level(run: Signals, returns: Window) -> str:
-    """Describe the return of a run: first and last quarter of a return that falls, else the range of the return."""
+    """Describe a run's return in words: first and last quarter if it falls, else its range."""
     return returns.way if run.trend(metrics.TRAIN_RETURN).falls and returns.went_down else str(returns)
 
 
 def _chance(run: Signals) -> list[Evidence]:
-    """Compute the mean return of an episode under the uniform policy, from the reward table."""
+    """Return evidence with the mean return of an episode under random actions, by the reward table."""
     rewards, flows = compute_rewards(run), run.read_number("env.flows_per_episode")
     if rewards is None or not flows:
         return []

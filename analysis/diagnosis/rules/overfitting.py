@@ -33,7 +33,7 @@ COUNTED = 512
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if F1 on training flows is clearly above F1 on other flows; else a fine finding or None."""
+    """Judge if F1 on training flows is far above F1 on other flows; return a finding, also if all is well, or None."""
     ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None:
         return None
@@ -112,7 +112,7 @@ def _seen_again(seen: float | None, run: Signals) -> list[Evidence]:
 
 
 def _chance(run: Signals, f1: float) -> float:
-    """Compute the variance of the F1 gap (training flows against others) that the random choice of flows explains."""
+    """Compute the variance of the F1 gap (training data against other data) that a random choice of data explains."""
     counts = run.confusion
     if counts.empty or not 0 < f1 < 1:
         return 0.0
@@ -125,13 +125,13 @@ def _rollout(run: Signals) -> float:
 
 
 def _times_seen(run: Signals) -> float | None:
-    """Estimate how often each flow was seen in training, from repeated observations; None if few repeat."""
+    """Estimate how often each network flow was seen in training, from repeated observations; None if few repeat."""
     shown = _count_shown(run)
     return None if shown is None else _rollout(run) * run.history.last_iteration / shown
 
 
 def _count_shown(run: Signals) -> float | None:
-    """Estimate how many different flows training shows, from repeated observations; None if few repeat."""
+    """Estimate how many different network flows training shows, from repeated observations; None if few repeat."""
     repeats, size = run.select_all(metrics.OBSERVATION_REPEATS), _rollout(run)
     if repeats is None or not size or repeats.mean < FEW_REPEAT:
         return None

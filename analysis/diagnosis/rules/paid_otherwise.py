@@ -37,7 +37,7 @@ _CAUSES = {
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if training's return rises for what evaluations do not count; None otherwise."""
+    """Return a fault if training's return rises by something that evaluations do not count; None otherwise."""
     apart = find_paid_otherwise(run)
     if apart is None:
         return None

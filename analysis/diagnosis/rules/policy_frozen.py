@@ -42,7 +42,7 @@ MANY_ITERATIONS = 20
 
 @lru_cache(maxsize=16)
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if the policy stays the same over many updates (by KL, actions, entropy); None otherwise."""
+    """Return a fault if the policy stays unchanged over many updates (by KL, actions, entropy); None otherwise."""
     kl = run.select_last(metrics.APPROX_KL, share=0.0, least=RECENT)
     if kl is not None and len(kl.values) < RECENT:
         return _glimpse(run, kl)
@@ -74,7 +74,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _glimpse(run: Signals, kl: Window) -> Finding | None:
-    """Return a suspect if the few updates on record moved nothing at all, none of them the first; None otherwise."""
+    """Return a suspect if all of only a few recorded updates changed nothing; None otherwise."""
     clipped = run.select_all(metrics.CLIP_FRACTION)
     if max(map(abs, kl.values)) > STILL_KL or kl.iterations[0] <= 1:
         return None
@@ -97,19 +97,19 @@ def _glimpse(run: Signals, kl: Window) -> Finding | None:
 
 
 def _has_never_moved(run: Signals) -> bool:
-    """True if no update on record moved the policy: what the return did meanwhile is chance."""
+    """True if no recorded update changed the policy, so that changes of the return are chance."""
     return float(run.select_finite(metrics.APPROX_KL).abs().max()) <= STILL_KL
 
 
 def _has_settled(run: Signals) -> bool:
-    """True if entropy is so low that the policy has made a choice and needs no more updates."""
+    """True if entropy is so low that the policy has settled and needs no further updates."""
     entropy, most = run.select_last(metrics.ENTROPY, share=0.0, least=RECENT), run.entropy_reference
     gone = entropy is not None and run.action_kind is ActionKind.DISCRETE and max(entropy.values) < GONE
     return gone or (entropy is not None and most is not None and entropy.mean < SETTLED * most)
 
 
 def _since(run: Signals) -> int:
-    """Find the first iteration at which the rule could have seen that the policy is frozen."""
+    """Find the first iteration from which the metrics show that the policy is frozen."""
     curve = run.select_finite(metrics.APPROX_KL)
     if curve.empty:
         return MANY_ITERATIONS
@@ -130,7 +130,7 @@ def _kl(run: Signals) -> list[Evidence]:
 
 
 def _shares(run: Signals) -> list[Evidence]:
-    """Return evidence that the sampled action shares hardly change through at least half of the run."""
+    """Return evidence that the shares of sampled actions hardly change through half of the run or more."""
     shares = run.shares(metrics.ACTION_PREFIX)
     if len(shares) < 3 or run.compute_progress(int(shares.index[-1]) - int(shares.index[0])) < 0.5:
         return []
@@ -274,7 +274,7 @@ def _gradient(run: Signals) -> Cause:
 
 
 def _remedies(run: Signals) -> tuple[Remedy, ...]:
-    """Propose usual values of settings so small that no update arrives; none without one: find the fault first."""
+    """Propose usual values for settings so small that updates have no effect; none if no setting is."""
     watch = "KL of an update above 1e-5, and action shares that leave the uniform ones within 20 iterations"
     limits, rate = restore_step_limits(run, watch), run.read_number(RATE)
     if rate is None or rate >= USUAL[RATE].least:

@@ -30,7 +30,7 @@ returns 600 has been seen in a run that learned, and 2,000 to 8,000 in runs that
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if the value gradient drowns the policy gradient in a shared trunk or clip; else fine or None."""
+    """Judge if the value gradient outweighs the policy's in a shared network or clip; return a finding or None."""
     # Of the whole run: the policy's gradient vanishes where it has learned all there is.
     policy, value = run.select_all(metrics.GRAD_NORM_POLICY), run.select_all(metrics.GRAD_NORM_VALUE)
     if policy is None or value is None:
@@ -72,7 +72,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _by_whole(run: Signals) -> Finding | None:
-    """Return a suspect if the whole gradient is far beyond its clip while the policy hardly moves; None otherwise."""
+    """Return a suspect if the whole gradient is far above its clip while the policy hardly changes; None otherwise."""
     norm, kl = run.select_all(metrics.GRAD_NORM), run.select_all(metrics.APPROX_KL)
     limit = run.read_number("ppo.max_grad_norm")
     if norm is None or kl is None or len(kl.values) < POINTS or abs(kl.median) > STILL_KL or run.rate_is_annealed:
@@ -137,7 +137,7 @@ def _causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _describe_targets(run: Signals) -> str:
-    """Describe the critic's targets: that they are normalised, or their spread; empty if neither is on record."""
+    """Describe the critic's targets in words: normalised, or their spread; empty if neither is recorded."""
     if run.returns_normalised:
         return "targets are normalised"
     spread = run.select_last(metrics.TARGET_STD)

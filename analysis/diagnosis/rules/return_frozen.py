@@ -8,7 +8,7 @@ from unstuck.rl import metrics
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the return no longer varies: a fault if no better than at the start; None if varying.
+    """Return a finding if the return no longer varies: a fault if no better than at the start; None if it varies.
 
     Fine if the return is the best that the task allows; a suspect if the return is above the start; None if it varies.
     """
@@ -48,7 +48,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def suppose_solved(standing: Standing) -> Cause:
-    """Return the cause that a return no longer varies as the task is solved; ruled out if no episode has succeeded."""
+    """Return the cause `the task is solved` for a return that does not vary; ruled out if no episode succeeds."""
     return Cause(
         "a task that is solved: the return is the largest there is",
         "compare it with the largest return that the task allows",

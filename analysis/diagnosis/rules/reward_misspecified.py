@@ -18,7 +18,7 @@ MISSES = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if F1 is poor although the return is good by the reward table; else a fine finding or None."""
+    """Judge if F1 is poor although the reward table pays well; return a finding, also if all is well, or None."""
     f1, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.EVAL_RETURN, share=0.0)
     if f1 is None or not run.trivial_f1:
         return None
@@ -96,7 +96,7 @@ def _causes(contradicts: bool, table: str) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, rewards: Rewards | None) -> float | None:
-    """Rate the last return: 0 as of a uniformly random policy, 1 as of a perfect policy; None if unknown."""
+    """Rate the last return from a random policy's (0) to a perfect policy's (1); None if unknown."""
     returns, flows = run.select_last(metrics.EVAL_RETURN, share=0.0), run.read_number("env.flows_per_episode")
     if rewards is None or returns is None or not flows:
         return None

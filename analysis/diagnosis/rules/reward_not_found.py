@@ -49,7 +49,7 @@ GONE = 0.05
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if all training episodes so far have the same return, or the learner sees none; None otherwise."""
+    """Return a fault if all training episodes have the same return, or the learner sees none; None otherwise."""
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < VALUES or run.compute_progress(returns.iterations[-1]) < GRACE:
         return None
@@ -88,7 +88,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _not_heard(run: Signals, returns: Window) -> Finding | None:
-    """Return a fault if returns vary and the critic's targets do not, in a run that has not learned; None otherwise."""
+    """Return a fault if returns vary but the critic's targets do not, in a run that has not learned; None otherwise."""
     spread, lengths = _measure_spread(run), run.select_last(EPISODE_LENGTH)
     if spread is None or lengths is None or judge_standing(run).has_learned:
         return None
@@ -126,7 +126,7 @@ def _not_heard(run: Signals, returns: Window) -> Finding | None:
 
 
 def _measure_spread(run: Signals) -> tuple[float, tuple[str, ...]] | None:
-    """Return the late spread of the critic's targets, with the metrics that tell; inferred from its error if need be.
+    """Return the late spread of the critic's targets, measured or inferred, with the metrics read; None if unknown.
 
     The variance of the targets is the critic's squared error over the share that the critic does not explain.
     """
@@ -141,7 +141,7 @@ def _measure_spread(run: Signals) -> tuple[float, tuple[str, ...]] | None:
 
 
 def _never_tried(run: Signals) -> bool:
-    """True if the policy has done the same from the start: it cannot have found anything, whatever the reward is."""
+    """True if the policy has taken the same actions from the start, so that no reward could be found."""
     entropy, most = run.select_first(metrics.ENTROPY, VALUES), run.entropy_reference
     return entropy is not None and most is not None and entropy.median < GONE * most
 

@@ -41,7 +41,7 @@ FALLEN = 0.5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if raw returns are far too large for the critic, in a run without gradient norms; else None."""
+    """Return a finding if raw returns are far too large for the critic, judged without gradient norms; else None."""
     name = metrics.VALUE_LOSS if run.has(metrics.VALUE_LOSS) else TOTAL_LOSS
     start, late, explained = run.select_first(name), run.select_last(name), run.select_last(metrics.EXPLAINED_VARIANCE)
     if start is None or late is None or run.returns_normalised or run.has(metrics.GRAD_NORM_POLICY):

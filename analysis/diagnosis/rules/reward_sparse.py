@@ -24,7 +24,7 @@ SAME = 0.3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if most episodes seem to meet no reward, in a run whose updates are in order; None otherwise.
+    """Return a finding if most episodes seem to get no reward although updates work; None otherwise.
 
     A fault if the run is over and the number that tells is a rate of success, or a return near 0; else a suspect.
     """
@@ -66,7 +66,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _is_told_by_size(run: Signals, seldom: Evidence) -> bool:
-    """True if few successes, or a return near 0, tell that the reward is seldom met, in another learner's run.
+    """True if few successes, or returns near 0, show that rewards are rare, in another program's run.
 
     Returns that are often the least there is, or no longer vary, may be those of a policy that always does the same.
     """
@@ -77,7 +77,7 @@ def _is_told_by_size(run: Signals, seldom: Evidence) -> bool:
 
 
 def find_seldom_met(run: Signals) -> Evidence | None:
-    """Return evidence that few episodes meet a reward and that the run does not build on them; None otherwise."""
+    """Return evidence that few episodes get a reward and that the run does not improve from them; None otherwise."""
     success, returns = run.select_all(SUCCESS_RATE), run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < POINTS or run.is_triage or judge_standing(run).has_learned:
         return None

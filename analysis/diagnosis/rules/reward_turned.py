@@ -32,7 +32,7 @@ WIDEST = 12
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if the return is mirrored at 0 within a few iterations; None otherwise."""
+    """Return a fault if the return changes its sign, at equal size, within a few iterations; None otherwise."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     if len(curve) < POINTS:
         return None
@@ -80,7 +80,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _find_turn(values: npt.NDArray[np.float64], width: int) -> int | None:
-    """Return the place of the last value before the return is mirrored at 0; None if it never is."""
+    """Find the index of the last value before the return changes its sign; None if it never does."""
     back = width + BESIDE
     for place in range(BESIDE + back, len(values) - back + 1):
         before, after = values[place - BESIDE : place], values[place + width : place + back]

@@ -91,7 +91,7 @@ def measure_scatter(run: Signals) -> float | None:
 
 
 def _measure_changes(values: npt.NDArray[np.float64]) -> float:
-    """Compute the spread of a curve about its way from neighbours' differences (0.954: see `standing`)."""
+    """Compute the spread of a curve around its trend from differences of neighbouring values."""
     return float(np.median(np.abs(np.diff(values)))) / 0.954
 
 

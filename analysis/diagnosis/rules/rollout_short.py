@@ -32,7 +32,7 @@ POINTS = 4
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if a rollout holds few steps, a fault in a run with nothing to show; None otherwise."""
+    """Return a finding if a rollout holds few steps: a fault if the run has achieved nothing; None otherwise."""
     size, names = _count_steps(run)
     if size is None or size >= FEW:
         return None
@@ -69,7 +69,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _count_steps(run: Signals) -> tuple[float | None, tuple[str, ...]]:
-    """Return the steps of all lanes in a rollout, from settings or from the log's counter; None if neither tells."""
+    """Return how many steps of all environments a rollout has, and where that was read; None if unknown."""
     lanes, steps = run.read_number("ppo.num_envs"), run.read_number("ppo.num_steps")
     if lanes and steps:
         return lanes * steps, ("ppo.num_envs", "ppo.num_steps")

@@ -22,7 +22,7 @@ APART = 0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if final scores of seeds form two groups far apart; fine if all seeds agree; else None."""
+    """Judge if final scores of seeds form two distant groups; return a finding, also if all is well, or None."""
     name = metrics.F1 if run.seeds(metrics.F1) else metrics.EVAL_RETURN
     seeds = {seed: value for seed, value in run.seeds(name).items() if math.isfinite(value)}
     if len(seeds) < LEAST:

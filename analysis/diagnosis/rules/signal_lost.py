@@ -59,7 +59,7 @@ FORESEEN = 0.05
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if updates move the policy but follow no signal, or nothing is learned; None otherwise."""
+    """Return a fault if updates move the policy but advantages hold no signal, or nothing is learned; or None."""
     kl, lately = run.select_all(metrics.APPROX_KL), run.select_last(metrics.APPROX_KL)
     returns = run.select_all(metrics.TRAIN_RETURN)
     if kl is None or lately is None or returns is None or len(returns.values) < POINTS or _is_solved(run):
@@ -95,13 +95,13 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _is_solved(run: Signals) -> bool:
-    """True if the return of a known task is near the best there is: advantages are noise there, and nothing is lost."""
+    """True if the return of a known task is near the best possible, where advantages are noise anyway."""
     task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
     return task is not None and task.best is not None and late is not None and late.mean >= SOLVED * task.best
 
 
 def _unlearned(run: Signals, moved: float) -> Evidence | None:
-    """Return evidence that updates changed the policy but the run learned nothing; None otherwise."""
+    """Return evidence that updates changed the policy but nothing was learned; None otherwise."""
     if run.is_triage and run.has(metrics.F1):
         return _blind(run, moved)
     bonus = find_bonus(run)
@@ -111,7 +111,7 @@ def _unlearned(run: Signals, moved: float) -> Evidence | None:
 
 
 def _collapsed(run: Signals) -> bool:
-    """True if entropy was lost so early that the lost entropy itself explains why nothing is learned."""
+    """True if entropy was lost so early that this alone explains why nothing is learned."""
     most, curve = run.entropy_range, run.select_finite(metrics.ENTROPY)
     if most is None:
         return False
@@ -120,7 +120,7 @@ def _collapsed(run: Signals) -> bool:
 
 
 def _blind(run: Signals, moved: float) -> Evidence | None:
-    """Return evidence that F1 and return in triage are hardly better than those of policies that ignore the flows."""
+    """Return evidence that F1 and return are hardly better than without looking at the network flows; or None."""
     level, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.TRAIN_RETURN)
     if level is None or returns is None or not run.trivial_f1:
         return None
@@ -142,7 +142,7 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 
 
 def _flat(run: Signals) -> Evidence | None:
-    """Return evidence that neither the sampled nor the greedy return has risen since the start; None otherwise."""
+    """Return evidence that neither sampled nor greedy return has risen since the start; None otherwise."""
     returns, is_flat = run.select_all(metrics.TRAIN_RETURN), judge_standing(run).state is State.FLAT
     for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
         start, late, curve = run.select_first(name, 4), run.select_last(name), run.trend(name)

@@ -21,7 +21,7 @@ POINTS = 4
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if episodes begin alike and greedy evaluations are far worse than training; None otherwise."""
+    """Return a finding if training episodes start alike and greedy evaluations are far worse; None otherwise."""
     alike = run.select_last(START_REPEATS, share=0.0, least=1)
     trained, judged = run.select_last(metrics.TRAIN_RETURN), run.select_last(metrics.EVAL_RETURN)
     curve = run.select_finite(metrics.TRAIN_RETURN)

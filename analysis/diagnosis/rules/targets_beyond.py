@@ -39,7 +39,7 @@ SHORTER = 0.8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the critic's targets exceed the returns of whole episodes; None otherwise.
+    """Return a finding if the critic's targets are larger than whole episodes' returns; None otherwise.
 
     A fault in the environments of `NEVER_BEYOND`, in others a suspect if the run has not learned.
     """
@@ -81,7 +81,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _blind_to_ends(run: Signals) -> Finding | None:
-    """Return a fault if targets are all alike though episodes end sooner than they could; None otherwise.
+    """Return a fault if the critic's targets are all equal though episodes can end early; None otherwise.
 
     Only of a probe's record: means over 100 episodes are of episodes long past.
     """
@@ -120,7 +120,7 @@ def _blind_to_ends(run: Signals) -> Finding | None:
 
 
 def find_targets_beyond_returns(run: Signals) -> Evidence | None:
-    """Return evidence that the critic's targets exceed the returns of whole episodes at the end; None otherwise.
+    """Return evidence that the critic's targets, late in the run, are larger than whole episodes' returns; or None.
 
     None as well where rising returns explain the excess.
     """

@@ -16,7 +16,7 @@ GOOD = 0.9
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a suspect if few of the flows judged are threats and F1 is not high; None otherwise."""
+    """Return a suspect if few of the evaluated network flows are threats and F1 is not high; None otherwise."""
     counts, level = run.confusion, run.select_last(metrics.F1, share=0.0)
     if counts.empty or level is None or not run.is_triage or level.mean >= GOOD:
         return None

@@ -19,7 +19,7 @@ GROWN = 0.15
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if many hidden units are saturated late in the run; else a fine finding or None."""
+    """Judge if many hidden units are saturated late in the run; return a finding, also if all is well, or None."""
     start, late = run.select_first(metrics.SATURATED_SHARE, 1), run.select_last(metrics.SATURATED_SHARE)
     if start is None or late is None:
         return None
@@ -74,7 +74,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _remedies(run: Signals, first: float) -> tuple[Remedy, ...]:
-    """Propose smaller steps; none where units were saturated at first and steps are usual: no setting sets weights."""
+    """Propose smaller steps as remedies; none if units were saturated from the start and steps are of usual size."""
     if first >= GROWN and find_unusual(run, RATE) is None:
         return ()
     watch = "saturated share below 0.2 at the same iteration"

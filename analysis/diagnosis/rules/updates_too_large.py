@@ -54,7 +54,7 @@ MEMORISED = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if KL, clip fraction or parameter change is too large; else a fine finding or None."""
+    """Judge if KL, clip fraction or parameter change is too large; return a finding, also if not, or None."""
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )
@@ -95,13 +95,13 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _are_all_large(run: Signals) -> bool:
-    """True if half of all updates, or more, were too large."""
+    """True if half of all updates or more were too large."""
     kl = run.select_all(metrics.APPROX_KL)
     return kl is not None and kl.median > LARGE_KL
 
 
 def _tells(run: Signals) -> bool:
-    """True if the change of the parameters tells of harm: in our own networks, or where nothing is learned.
+    """True if the parameters' change is a sign of harm: in our own networks, or if nothing is learned.
 
     Of other networks the first weights may be small, as those of a last layer are: 0.09 to 0.19 in healthy runs.
     """
@@ -109,13 +109,13 @@ def _tells(run: Signals) -> bool:
 
 
 def were_large(run: Signals) -> bool:
-    """True if the run's updates were too large for a while, at its start or in the end."""
+    """True if the run's updates were too large for a while, at the start or at the end."""
     kl, clipped = _worst(run, metrics.APPROX_KL), _worst(run, metrics.CLIP_FRACTION)
     return (kl is not None and kl.mean > LARGE_KL) or (clipped is not None and clipped.mean > LARGE_CLIP)
 
 
 def _is_allowed(run: Signals, kl: Window | None, clipped: Window | None) -> bool:
-    """True if a KL is no larger than the wide clip range on record asks for, hardly clipped, in a run that learns."""
+    """True if a KL fits the wide clip range of the settings, with few ratios clipped, in a run that learns."""
     clip_range = _clip_range(run)
     if kl is None or clipped is None or clip_range is None or clip_range <= USUAL_CLIP:
         return False
@@ -124,7 +124,7 @@ def _is_allowed(run: Signals, kl: Window | None, clipped: Window | None) -> bool
 
 
 def _is_narrow(run: Signals) -> bool:
-    """True if the clip range is so small that ratios of small updates are clipped too."""
+    """True if the clip range is so small that even small updates' ratios are clipped."""
     clip_range = _clip_range(run)
     return clip_range is not None and clip_range < USUAL["ppo.clip_range"].least
 
@@ -136,13 +136,13 @@ def _clip_range(run: Signals) -> float | None:
 
 
 def _may_be_young(standing: Standing, kl: Window | None) -> bool:
-    """True if a run with a flat score may only be too early to judge, since the updates' KL is not ruinous."""
+    """True if a run with a flat score may only be too short to judge, since KL is not disastrous."""
     flat = standing.state is State.FLAT and standing.trivial is None
     return flat and (kl is None or kl.mean <= RUINOUS_KL)
 
 
 def _worst(run: Signals, name: str) -> Window | None:
-    """Return the first or the last quarter of a metric's values, whichever quarter has the larger mean."""
+    """Return the first or last quarter of a metric's values, whichever has the larger mean; None if unrecorded."""
     size = max(3, len(run.select_finite(name)) // 4)
     return max(
         filter(None, (run.select_first(name, size), run.select_last(name))),
@@ -156,7 +156,7 @@ def _size(part: Window) -> str:
 
 
 def _memorised(run: Signals) -> list[Evidence]:
-    """Return evidence that the value loss lies below the floor: the critic has learned the rollout by heart."""
+    """Return evidence that the value loss is below its theoretical floor: the critic has memorised the rollout."""
     excess = run.select_last(metrics.VALUE_LOSS_EXCESS)
     if excess is None or not run.returns_normalised or excess.mean > -MEMORISED:
         return []

@@ -64,7 +64,7 @@ GRACE = 8
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a fault if updates hardly move an undecided policy, or if target_kl ends most updates; else None."""
+    """Return a fault if updates hardly change an undecided policy, or target_kl ends most early; else None."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_reference
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.select_last(metrics.APPROX_KL), run.select_last(metrics.UPDATE_NORM)
@@ -110,7 +110,7 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _cannot_have_learned(run: Signals) -> bool:
-    """True if all updates together have moved the policy by less than one usual update does.
+    """True if all updates together have changed the policy by less than one usual update does.
 
     KL grows with the square of the way: n updates of KL k, all in one direction, come to n² k.
     """
@@ -119,7 +119,7 @@ def _cannot_have_learned(run: Signals) -> bool:
 
 
 def _is_held_by_bonus(run: Signals, entropy: Window | None, most: float | None) -> bool:
-    """True if a bonus far above the usual holds entropy at its maximum, and nothing else makes steps small.
+    """True if an unusually large entropy bonus holds entropy at the maximum, and nothing else makes steps small.
 
     A policy at its widest has no gradient from the bonus and hardly one from advantages: it stays, whatever the step.
     """
@@ -130,7 +130,7 @@ def _is_held_by_bonus(run: Signals, entropy: Window | None, most: float | None) 
 
 
 def _held(run: Signals, kl: Window, most: float) -> bool:
-    """True if more than half of the updates end at target_kl, and target_kl is at most `most`.
+    """True if target_kl, at most `most`, ends more than half of the updates early.
 
     The KL of a trial is the mean over seeds, of which one at the limit beside others at 0 is enough.
     """
@@ -142,7 +142,7 @@ def _held(run: Signals, kl: Window, most: float) -> bool:
 
 
 def _always_small(run: Signals) -> bool:
-    """True if updates were small from the start; updates that shrink later may follow an unrecorded schedule."""
+    """True if updates were small from the start, not only later as under an unrecorded schedule."""
     kl, first = run.select_all(metrics.APPROX_KL), run.select_first(metrics.APPROX_KL, GRACE)
     return kl is not None and first is not None and max(abs(kl.median), abs(first.median)) < WITH_KL
 

@@ -46,7 +46,7 @@ STEADY = 2.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the value loss grows far, or a loss is infinite or NaN; else a fine finding or None."""
+    """Judge if the value loss explodes, or a loss is not finite; return a finding, also if all is well, or None."""
     for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS):
         curve = run.history.curve(name)
         broken = curve[~(curve.abs() < math.inf)]
@@ -84,7 +84,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _is_within_returns(run: Signals, loss: float) -> bool:
-    """True if the critic's error is no larger than the range of returns, as of a critic that predicts a constant."""
+    """True if the critic's error is no larger than the range of returns, as if it predicted a constant."""
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or run.returns_normalised:
         return False
@@ -115,7 +115,7 @@ def _not_finite(run: Signals, name: str, iteration: int) -> Finding:
 
 
 def _grows_with_returns(run: Signals, start: float, end: float) -> bool:
-    """True if the value loss grew no faster than returns did, or if the critic explains most of the returns."""
+    """True if the value loss grew no faster than the returns, or the critic explains most of their variance."""
     explained, first, last = run.select_last(metrics.EXPLAINED_VARIANCE), *_sizes_of_returns(run)
     if explained is not None and explained.median >= EXPLAINS:
         return True
@@ -126,13 +126,13 @@ def _grows_with_returns(run: Signals, start: float, end: float) -> bool:
 
 
 def _sizes_of_returns(run: Signals) -> tuple[float | None, float | None]:
-    """Return the absolute size of episode returns at the start and at the end; two None without returns."""
+    """Return the absolute size of episode returns at start and end; `(None, None)` if not recorded."""
     early, late = run.select_first(metrics.TRAIN_RETURN, START), run.select_last(metrics.TRAIN_RETURN)
     return (abs(early.median), abs(late.median)) if early and late else (None, None)
 
 
 def _steady(run: Signals) -> Finding | None:
-    """Return a fine finding if the value loss is steady, with the user's note on normalised returns if there is one.
+    """Return a finding that the value loss is steady, with a note on normalised returns; None if it is not.
 
     Steady is no good by itself: either the loss has a unit (normalised returns), or the critic explains its targets.
     """

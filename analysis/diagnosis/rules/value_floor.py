@@ -32,7 +32,7 @@ USUAL_GAMMA, USUAL_LAMBDA = 0.99, 0.95
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the value loss is at the floor: a limit if the floor is high, fine if low; else None."""
+    """Judge if the value loss is as low as possible: a finding if so (`limit` if the floor is high), else None."""
     loss = run.select_last(metrics.VALUE_LOSS)
     if loss is None:
         return None
@@ -80,7 +80,7 @@ def compute_target_variance(run: Signals) -> float:
 
 
 def _unmeasured(run: Signals, loss: Window) -> Finding | None:
-    """Judge a value loss near 1 on normalised returns, where no value floor was measured; else None."""
+    """Judge a value loss near 1 on normalised returns where no value floor was measured; return a finding or None."""
     if not run.returns_normalised or loss.mean < 0.85:
         return None
     gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")
@@ -132,7 +132,7 @@ def _explained(run: Signals) -> list[Evidence]:
 
 
 def _because(run: Signals, explained: float) -> str:
-    """Describe why the value floor is so high, and how low the floor would be at gamma 0.5."""
+    """Describe in words why the value floor is so high, and how low it would be at gamma 0.5."""
     gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")
     if gamma is None or gae_lambda is None or not run.steps_are_independent:
         return ""
@@ -183,7 +183,7 @@ def _remedies(run: Signals) -> tuple[Remedy, ...]:
 
 
 def _blamed(run: Signals, why: str) -> tuple[Cause, ...]:
-    """List low value_coef and low learning rate, usual explanations of a high value loss, as open causes.
+    """Return two open causes, value_coef and learning rate, which usually explain a high value loss.
 
     A value that is already larger than usual is no explanation, and is left out.
     """

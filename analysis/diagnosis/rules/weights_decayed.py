@@ -38,7 +38,7 @@ LARGE = 1e-2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the norm of all parameters has shrunk far; None otherwise."""
+    """Return a finding if the norm of all parameters has shrunk far, as by weight decay; None otherwise."""
     start, late = run.select_first(PARAMETER_NORM, 1), run.select_last(PARAMETER_NORM)
     if start is None or late is None:
         return _say_nothing(run)
@@ -66,7 +66,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _say_nothing(run: Signals) -> Finding | None:
-    """Return a finding if critic and policy say the same of every observation, though the critic once told some apart.
+    """Return a finding if critic and policy give the same output for every observation, but once did not; or None.
 
     Weights of 0 leave a critic that is a constant, whose explained variance is 0 but for rounding, and a policy without
     a preference. One of both alone has other causes.
@@ -98,7 +98,7 @@ def _say_nothing(run: Signals) -> Finding | None:
 
 
 def _describe_widest(run: Signals) -> Evidence | None:
-    """Return evidence that the policy prefers none of its actions: entropy at its very maximum; None otherwise.
+    """Return evidence that entropy is at its maximum, so the policy prefers no action; None otherwise.
 
     Of continuous actions nothing tells: they begin with the spread of 1 that weights of 0 leave.
     """

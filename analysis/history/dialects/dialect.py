@@ -14,7 +14,7 @@ _JOINTS = re.compile(r"[\s_.\-]+")
 
 @cache
 def make_canonical(name: str) -> str:
-    """Return a name in lower case, with words joined by `_` and parts by `/`, in place of any other style.
+    """Return a name in lower case, with words joined by `_` and parts by `/`, whatever its style was.
 
     Example:
         >>> make_canonical("Loss / Value loss"), make_canonical("AverageEpRet"), make_canonical("Expl.Var")
@@ -26,13 +26,13 @@ def make_canonical(name: str) -> str:
 
 @cache
 def _make_key(name: str) -> str:
-    """Return a key that is equal for names that differ only in case and word joints (`EpRet` and `ep_ret`)."""
+    """Return a key that is equal for names that differ only in case or in how words are joined (`EpRet`, `ep_ret`)."""
     return make_canonical(name).replace("_", "")
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """Names that one program uses for metrics and settings, each with our name and a factor to our unit.
+    """Names that one program uses for metrics and settings, each with our name and a factor to our unit (a dialect).
 
     Names of metrics and columns may be written in any case, and `*` stands for one part of a name.
 
@@ -65,13 +65,13 @@ class Dialect:
     at_gradient_steps: tuple[str, ...] = ()
 
     def find(self, name: str) -> Renamed | None:
-        """Return our name of a program's metric and the factor to our unit; None for an unknown metric."""
+        """Return our name of a program's metric, and the factor to our unit; None for an unknown name."""
         wanted = _make_key(name)
         exact = self._exact.get(wanted)
         return exact or next((renamed for pattern, renamed in self._patterns if pattern.fullmatch(wanted)), None)
 
     def rank(self, name: str) -> int:
-        """Return the position of a metric in the dialect's list; the lower of two names for one metric counts."""
+        """Return a metric name's position in the program's list; of two names for a metric, the lower is used."""
         wanted = _make_key(name)
         places = (place for place, theirs in enumerate(self.metrics) if _compile_pattern(theirs).fullmatch(wanted))
         return next(places, len(self.metrics))
@@ -81,7 +81,7 @@ class Dialect:
         return any(_compile_pattern(pattern).fullmatch(_make_key(name)) for pattern in self.at_gradient_steps)
 
     def is_spoken_by(self, names: Iterable[str]) -> bool:
-        """True if the given names include all names of a group that only the dialect's program uses."""
+        """True if the given names include a whole group of names that only this program uses."""
         known = {_make_key(name) for name in names}
         return any(all(_is_among(wanted, known) for wanted in group) for group in self.must)
 
@@ -114,5 +114,5 @@ def find_first(wanted: Iterable[str], names: Iterable[str]) -> str | None:
 
 
 def keep_unit(names: Mapping[str, str]) -> dict[str, Renamed]:
-    """Return each name in a program with our name and the factor 1, for values that already have our unit."""
+    """Map each of a program's names to our name and the factor 1, for values that already have our unit."""
     return {theirs: (ours, 1.0) for theirs, ours in names.items()}

@@ -227,12 +227,12 @@ def find_plain_name(name: str) -> tuple[Renamed, int] | None:
 
 
 def convert_to_evaluation(ours: str) -> str:
-    """Return our name of the evaluation metric that matches one of our training metrics; else the name unchanged."""
+    """Return our name of the evaluation metric that corresponds to a training metric; else the name unchanged."""
     return _TWICE.get(ours, ours)
 
 
 def _shorten_name(path: str) -> Iterator[str]:
-    """Yield `eval` or an empty text, by whether a name is of an evaluation; then ever shorter forms of the name."""
+    """Yield pairs of `eval` or "" (if a name is of an evaluation) and ever shorter forms of the name."""
     *folders, word = path.split("/")
     first, _, rest = word.partition("_")
     evaluated = bool(_EVALUATIONS & {*folders, first})

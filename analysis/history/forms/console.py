@@ -65,7 +65,7 @@ _NAME_WORDS = 4  # words of a name; of a longer text before a number only the en
 
 
 def is_console(text: str) -> bool:
-    """True if a text holds at least one pair of name and number in a form that programs print."""
+    """True if a text has at least one pair of name and number in a form that programs print."""
     return any(row for row in _split_rows(text))
 
 
@@ -79,7 +79,7 @@ def read_console(file: Path | None, text: str) -> Raw:
 
 
 def _drop_cut_blocks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
-    """Remove the first and last printed block if the text cut off the counter that all other blocks have.
+    """Remove the first and the last printed block if the text was cut within them; return the rest, and remarks.
 
     Returns:
         The rows kept, and remarks on the blocks removed.
@@ -98,7 +98,7 @@ def _drop_cut_blocks(rows: Sequence[Row]) -> tuple[list[Row], tuple[str, ...]]:
 
 
 def _is_measured(name: str) -> bool:
-    """True if a printed name is of a metric, rather than of a setting that is printed above the blocks as well."""
+    """True if a printed name is a metric's, and not that of a setting printed above the metrics."""
     found = find_plain_name(name)
     return found is not None and found[0][0] not in (metrics.LR, CLIP_RANGE, ENTROPY_COEF)
 
@@ -205,7 +205,7 @@ def _split_cells(line: str) -> list[str]:
 
 
 def _read_tune_results(lines: list[str]) -> Iterator[Row]:
-    """Read the results that Ray Tune prints, with names nested by indentation; a blank line ends a whole result."""
+    """Read the results that Ray Tune prints, with names nested by indentation; a blank line ends a result."""
     row: Row = {}
     above: list[tuple[int, str]] = []
     for line in lines:
@@ -245,7 +245,7 @@ def _read_prints(lines: list[str]) -> Iterator[Row]:
 
 
 def _find_headings(lines: Sequence[str], found: Sequence[Sequence[tuple[str, float]]]) -> set[int]:
-    """Return the places of printed lines whose counter opens a row: with metrics in the line, or below a gap.
+    """Find the printed lines that begin a new row, by a counter followed by metrics; return the lines' indices.
 
     Args:
         lines: The printed lines.
@@ -274,7 +274,7 @@ def _begins_with_counter(line: str) -> bool:
 
 
 def _strip_padding(line: str) -> str:
-    """Return a printed line without the blanks that align names and numbers, which separate nothing."""
+    """Remove from a printed line the blanks that align names and numbers."""
     for pattern, plain in _PADDED:
         line = pattern.sub(plain, line)
     return line
@@ -305,7 +305,7 @@ def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
 
 
 def _find_name(text: str) -> str:
-    """Return the metric's name in the text before a printed number: the longest known ending, or a short text."""
+    """Find the metric's name in the text before a printed number: the longest known name at its end, or all of it."""
     words = text.strip(_MARKS).split()
     ends = (" ".join(words[start:]) for start in range(max(len(words) - _NAME_WORDS, 0), len(words)))
     counters = {make_canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}

@@ -14,7 +14,7 @@ _JOINED = "/"
 
 
 def is_results(text: str) -> bool:
-    """True if each line of the text is a JSON object; False for one JSON object over several lines, a settings file."""
+    """True if each line of the text is a JSON object; False for one object over several lines, a settings file."""
     first = text.lstrip().partition("\n")[0]
     try:
         return first.startswith("{") and isinstance(json.loads(first), Mapping)

@@ -23,7 +23,7 @@ TAG_UNKNOWN = "Value"
 
 
 def find_delimiter(text: str) -> str | None:
-    """Return the delimiter of a table's text, or None for a text that is no table."""
+    """Return the delimiter (comma, tab ...) of a table's text, or None if the text is not a table."""
     lines = [line for line in text.splitlines()[:_SAMPLE] if line.strip() and not line.startswith("#")]
     if len(lines) < 2:
         return None
@@ -38,7 +38,7 @@ def find_delimiter(text: str) -> str | None:
 
 
 def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
-    """Read a table with a header.
+    """Read the metrics in the text of a table (CSV, TSV ...) with a header.
 
     Raises:
         AnalysisError: The text is no table, its first row names no columns, or two columns have one name.
@@ -90,7 +90,7 @@ def _parse(text: str, delimiter: str, **options: object) -> pd.DataFrame:
 
 
 def _drop_cut_field(text: str, delimiter: str, width: int) -> str:
-    """Remove an incomplete last field from a table's text, as in a copied file of a run in progress."""
+    """Remove an incomplete last field from a table's text, as of a file copied while a run writes it."""
     if text.endswith("\n"):
         return text
     kept, _, last = text.rpartition("\n")
@@ -99,7 +99,7 @@ def _drop_cut_field(text: str, delimiter: str, width: int) -> str:
 
 
 def _widen_table(frame: pd.DataFrame) -> pd.DataFrame:
-    """Turn a long table (names of metrics in one column) into one column for each name; return other tables as is."""
+    """Convert a long table (metrics' names in one column) to a column for each name; return others unchanged."""
     lower = {str(name).lower(): name for name in frame.columns}
     key = next((lower[name] for name in _KEYS if name in lower), None)
     if key is None or not {"step", "value"} <= lower.keys():

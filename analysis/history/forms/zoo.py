@@ -65,7 +65,7 @@ def read_monitors(files: Sequence[Path]) -> Raw:
 
 
 def read_evaluations(file: Path) -> Raw:
-    """Read the mean return of each evaluation, with the number of environment steps done before.
+    """Read an `evaluations.npz`: the mean return of each evaluation, with the environment steps done before.
 
     Raises:
         AnalysisError: The file does not hold evaluations.

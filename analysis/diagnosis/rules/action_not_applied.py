@@ -57,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
             Cause("an environment whose actions do so little by nature", "step it by hand with either extreme action"),
         ),
         since=found.iterations[0] if found.iterations else None,
-        ground=Ground.MEASURED,
+        ground=Ground.MEASURED if sided else Ground.STATE,  # what pays much later, unseen, shows in what is learned
     )
 
 

@@ -1,10 +1,10 @@
 """Actions that are not applied: where the rule fires, and where it must not."""
 
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import action_not_applied
 
-from tests.analysis_tests.diagnosis.asking import is_quiet, kind
+from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
 
 
@@ -22,6 +22,11 @@ from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
 )
 def test_actions_that_are_not_applied(changed: dict[str, float], expected: Kind | None) -> None:
     assert kind(action_not_applied.RULE, probed(**{**HEALTHY, **changed})) is expected
+
+
+def test_a_half_that_does_nothing_is_measured_and_weak_actions_may_pay_later() -> None:
+    assert found(action_not_applied.RULE, probed(**{**HEALTHY, "action_halves": 0.05})).ground is Ground.MEASURED
+    assert found(action_not_applied.RULE, probed(**{**HEALTHY, "action_effect": 0.0})).ground is Ground.STATE
 
 
 def test_a_run_in_order_is_left_in_peace() -> None:

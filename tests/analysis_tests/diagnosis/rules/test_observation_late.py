@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import observation_late
 
-from tests.analysis_tests.diagnosis.asking import is_quiet, kind
+from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
 
 LATE: dict[str, float] = {"action_delay": 5.0, "action_shown_late": 0.78, "action_shown": 0.004}
@@ -25,6 +25,12 @@ LATE: dict[str, float] = {"action_delay": 5.0, "action_shown_late": 0.78, "actio
 )
 def test_observations_that_are_late(changed: dict[str, float], returns: Any, expected: Kind | None) -> None:
     assert kind(observation_late.RULE, probed(returns, **{**HEALTHY, **changed})) is expected
+
+
+@pytest.mark.parametrize(("foretold", "ground"), [(0.3, Ground.MEASURED), (0.7, Ground.STATE)])
+def test_where_what_is_shown_foretells_rewards_actions_may_be_late_by_nature(foretold: float, ground: Ground) -> None:
+    run = probed(RISEN, **{**HEALTHY, **LATE, "reward_by_observation": foretold})
+    assert found(observation_late.RULE, run).ground is ground
 
 
 def test_a_run_in_order_is_left_in_peace() -> None:

@@ -25,6 +25,9 @@ ENTROPY_COEF = "train/entropy_coef"
 ENTROPY_BONUS = "train/entropy_bonus"
 """Entropy times a coefficient that was not recorded: what skrl, TorchRL and Brax log. The sign is the entropy's."""
 
+EPOCHS_DONE = "train/epochs_done"
+"""Passes over rollouts that all updates so far have made; fewer than asked for where `target_kl` ends an update."""
+
 TOTAL_LOSS = "train/loss"
 """Loss of the whole update: policy's and value's, weighted, less the entropy bonus; of unknown make-up."""
 
@@ -53,7 +56,7 @@ FINISHED = "finished"
 """Setting by which a user says whether the run has ended: true or false."""
 
 LOGGED_ELSEWHERE = (
-    *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS),
+    *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS, EPOCHS_DONE),
     *(EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
 )
 """Columns that other programs log and `rl.metrics` does not name."""

@@ -1,5 +1,6 @@
 """Updates are too large: the policy is thrown about faster than rollouts can tell good actions from bad ones."""
 
+import numpy as np
 from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
@@ -16,7 +17,7 @@ from unstuck.analysis.diagnosis.remedies import USUAL, change_rate, restore_usua
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import CLIP_RANGE
+from unstuck.analysis.history.record import CLIP_RANGE, EPOCHS_DONE
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -46,6 +47,9 @@ REPLACED = 1.0
 """Mean KL, in nats, from which an update leaves hardly anything of a policy; where half of all updates are above
 `LARGE_KL` as well, no single spike accounts for the mean, and the run is thrown about whatever it learns."""
 
+UPDATES, SEVERAL = 8, 3.0
+"""Updates, and epochs of the longest update, on record before most updates are said to end in their first epoch."""
+
 SATURATED = 0.35
 """Share of the hidden units' activations beyond 0.97."""
 
@@ -61,7 +65,7 @@ def examine(run: Signals) -> Finding | None:
     large = (kl and kl.mean > LARGE_KL) or (clipped and clipped.mean > LARGE_CLIP and not _is_narrow(run))
     thrown = kl and change and change.mean > LARGE_CHANGE and kl.mean > WITH_KL and _tells(run)
     if (not large and not thrown) or _is_allowed(run, kl, clipped):
-        return _fine(run)
+        return _ended_early(run) or _fine(run)
     parts = [
         (kl, "KL {}"),
         (clipped, "{} of the ratios clipped"),
@@ -91,6 +95,37 @@ def examine(run: Signals) -> Finding | None:
         else Ground.PACE
         if _may_be_young(standing, kl) and not damage
         else Ground.STATE,
+    )
+
+
+def _ended_early(run: Signals) -> Finding | None:
+    """Return a finding if most updates end in their first epoch, of several that others make; None otherwise."""
+    done = run.select_finite(EPOCHS_DONE)
+    apart = done.diff()[np.diff(done.index.to_numpy(), prepend=-1) == 1].dropna()
+    most = max(float(apart.max()) if len(apart) else 0.0, run.read_number("ppo.num_epochs") or 0.0)
+    ended = int((apart <= 1).sum())
+    if len(apart) < UPDATES or most < SEVERAL or 2 * ended <= len(apart):
+        return None
+    standing, limit = judge_standing(run), run.read_number("ppo.target_kl")
+    text = f"{ended} of {len(apart)} updates end in their first epoch, of {number(most)}"
+    return Finding(
+        headline=f"Updates are too large for target_kl: {text}",
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=f"what is left of a rollout is thrown away; {standing.brief}",
+        evidence=(Evidence(text, (EPOCHS_DONE,), (int(apart.index[0]), int(apart.index[-1]))),),
+        causes=(
+            Cause(
+                "a learning rate too high for target_kl",
+                "branch at a third of it: updates make more epochs",
+                Support.OPEN,
+                f"target_kl {number(limit)}" if limit else "",
+            ),
+            Cause("a target_kl far below the usual 0.01 to 0.05", "branch with target_kl 0.03"),
+        ),
+        remedies=change_rate(run, (1 / 3, 1 / 10), "smaller steps", "more than one epoch an update"),
+        since=int(apart.index[UPDATES - 1]),
+        ground=Ground.PACE,
     )
 
 
@@ -250,7 +285,8 @@ RULE = Rule(
         "KL > 0.05, clip fraction > 0.35, or parameters changed by 8 % with KL > 0.012 (in runs of others, if nothing "
         "is learned); a fault if it does harm "
         "or KL > 0.06; not in a run that learns where a clip range above 0.2 is on record, at most 20 % of the "
-        "ratios are clipped, and KL is at most 0.05 (clip range / 0.2)²"
+        "ratios are clipped, and KL is at most 0.05 (clip range / 0.2)²; or most of 8 updates or more end in their "
+        "first epoch, of 3 or more that another one makes, or that are set"
     ),
     source="Huang et al. 2022 (approximate KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a "
     "drastic loss); Stable-Baselines3's documentation; the change of the parameters measured here",

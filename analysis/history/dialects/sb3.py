@@ -9,6 +9,7 @@ from unstuck.analysis.history.record import (
     CLIP_RANGE,
     ENTROPY_COEF,
     EPISODE_LENGTH,
+    EPOCHS_DONE,
     EVAL_LENGTH,
     EVAL_SUCCESS_RATE,
     POLICY_STD,
@@ -38,6 +39,7 @@ SB3 = Dialect(
             "train/clip_range": CLIP_RANGE,
             "train/ent_coef": ENTROPY_COEF,
             "train/loss": TOTAL_LOSS,
+            "train/n_updates": EPOCHS_DONE,
         }
     )
     | {"train/entropy_loss": (metrics.ENTROPY, -1.0)},

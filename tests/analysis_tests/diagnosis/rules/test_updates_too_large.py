@@ -8,7 +8,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import updates_too_large
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import CLIP_RANGE
+from unstuck.analysis.history.record import CLIP_RANGE, EPOCHS_DONE
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset
@@ -221,3 +221,34 @@ def test_a_huge_clip_range_goes_back_to_the_usual_one() -> None:
     assert changes(found(RULE, untaught(approx_kl=0.2, settings={"ppo.clip_range": 10.0})))[0] == {
         "ppo.clip_range": 0.2
     }
+
+
+def ended(epochs: Any, made: Any = untaught, **settings: Any) -> History:
+    """A run of Stable-Baselines3's whose updates make so many epochs each."""
+    run = made(approx_kl=0.02, clip_fraction=0.1, update_norm=0.02)
+    run = replace(run, dialect="sb3", settings={"env.id": "Own-v1", **settings}, has_ended=True)
+    return replace(run, table=run.table.assign(**{EPOCHS_DONE: np.cumsum(epochs + 0 * TURN)}))
+
+
+OFTEN, SELDOM = np.where(TURN % 3 == 0, 6, 1), np.where(TURN % 3 == 0, 1, 6)
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (ended(OFTEN), Kind.FAULT),
+        (ended(OFTEN, healthy), Kind.SUSPECT),
+        (ended(SELDOM), Kind.FINE),
+        (ended(1), Kind.FINE),  # one may be all that was asked for
+        (ended(1, **{"ppo.num_epochs": 10}), Kind.FAULT),
+        (ended(np.where(TURN % 3 == 0, 2, 1)), Kind.FINE),
+    ],
+)
+def test_updates_that_end_in_their_first_epoch(run: History, expected: Kind) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_it_says_how_many_end_so() -> None:
+    finding = found(RULE, ended(OFTEN, **{"ppo.target_kl": 0.003, "ppo.lr": 3e-3}))
+    assert finding.headline == ("Updates are too large for target_kl: 66 of 99 updates end in their first epoch, of 6")
+    assert cause(finding, "a learning rate too high").why == "target_kl 0.003"

@@ -5,6 +5,7 @@ from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.rules.entropy_collapsed import describe_low_entropy
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import SAME, Standing, State, judge_standing
+from unstuck.analysis.history.record import FINISHED
 from unstuck.analysis.words import pluralize
 from unstuck.rl import metrics
 
@@ -69,7 +70,8 @@ def _state(diagnosis: Diagnosis) -> str:
     if standing.state is State.FALLING:
         return f"Getting worse, and why is not settled: {standing.text}{doubt}."
     if not standing.has_learned:
-        return f"Cannot tell: {standing.text}{doubt}."
+        ask = "; if the run has ended, --set finished=true says so" if _may_have_ended(diagnosis, standing) else ""
+        return f"Cannot tell: {standing.text}{doubt}{ask}."
     if suspects:
         return f"Learning, with a doubt: {doubted}; {standing.text}."
     return _all_clear(diagnosis, standing)
@@ -96,6 +98,11 @@ def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:
     return (
         run.is_ours or standing.trivial is not None or run.planned is not None or run.has_ended or standing.frozen > 0
     )
+
+
+def _may_have_ended(diagnosis: Diagnosis, standing: Standing) -> bool:
+    """True if a run has nothing to show, and would count as stuck if it were known to have ended."""
+    return standing.is_poor and diagnosis.signals.setting(FINISHED) is None
 
 
 def _all_clear(diagnosis: Diagnosis, standing: Standing) -> str:

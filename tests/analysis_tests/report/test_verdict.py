@@ -113,7 +113,10 @@ def test_an_all_clear_says_how_many_rules_could_not_look() -> None:
 def test_a_doubt_is_told_where_a_run_cannot_be_judged() -> None:
     text = state_verdict(diagnosed(SUSPECT, run=others(np.where(TURN % 2 == 0, 5.0, -5.0))))
     assert text.startswith("Cannot tell: return ")
-    assert text.endswith("; a doubt: the return has no trend.")
+    asked = "; if the run has ended, --set finished=true says so."
+    assert text.endswith(f"; a doubt: the return has no trend{asked}")
+    goes_on = replace(others(np.where(TURN % 2 == 0, 5.0, -5.0)), settings={"finished": False})
+    assert asked not in state_verdict(diagnosed(SUSPECT, run=goes_on))
 
 
 def test_the_first_fault_is_named() -> None:

@@ -112,7 +112,7 @@ def _describe_rule(rule: Rule) -> Iterator[str]:
 
 
 def read_constants(module: ModuleType) -> Iterator[tuple[str, str, str]]:
-    """Yield name, value and documentation of each constant of a module that has a text behind."""
+    """Yield name, value and documentation of each constant of a module that has a docstring below it."""
     body = ast.parse(inspect.getsource(module)).body
     for node, after in pairwise(body):
         is_text = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
@@ -123,7 +123,7 @@ def read_constants(module: ModuleType) -> Iterator[tuple[str, str, str]]:
 
 
 def _to_cell(text: str) -> str:
-    """Convert a text to one that can stand in a table, where a bar would begin the next column."""
+    """Escape `|` in a text, so that it can stand in a cell of a Markdown table."""
     return text.replace(" | ", " / ").replace("|", "\\|")
 
 

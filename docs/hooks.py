@@ -24,7 +24,7 @@ _LINK = re.compile(r"(\]\()([^)\s#:]+)((?:#[^)\s]*)?\))")
 
 
 def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
-    """Add the pages of the repository's root to the files of the site."""
+    """Add the Markdown pages of the repository's root to the files of the documentation site."""
     for source, page in FROM_ROOT.items():
         text = (ROOT / source).read_text(encoding="utf-8")
         files.append(File.generated(config, page, content=_move_links(text, source, page) if page != source else text))
@@ -32,13 +32,13 @@ def on_files(files: Files, config: MkDocsConfig, **_: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Make the links of a page under docs/ that lead out of the folder lead to the pages of the site."""
+    """Rewrite the links of a documentation page that lead out of docs/, so that they lead to pages of the site."""
     source = page.file.src_uri
     return markdown if source in FROM_ROOT.values() else _move_links(markdown, f"docs/{source}", source)
 
 
 def _move_links(text: str, source: str, page: str) -> str:
-    """Rewrite the relative links of a text.
+    """Rewrite the relative links of a Markdown text to fit the place of the page on the site.
 
     Args:
         text: Markdown.

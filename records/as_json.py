@@ -10,7 +10,7 @@ SCHEMA = 1
 
 
 def format_json(value: Mapping[str, Any]) -> str:
-    """Convert values by key to the JSON text that a command prints, with the version of the schema.
+    """Convert values by key to the JSON text that a command prints, with the version number of the text's schema.
 
     Example:
         >>> print(format_json({"value": math.nan}))
@@ -23,7 +23,7 @@ def format_json(value: Mapping[str, Any]) -> str:
 
 
 def _replace_infinities(value: Any) -> Any:
-    """Replace numbers that are not finite, which JSON does not have, by null."""
+    """Replace numbers that are not finite, which JSON cannot hold, by None, also inside lists and dicts."""
     if isinstance(value, Mapping):
         return {key: _replace_infinities(each) for key, each in value.items()}
     if isinstance(value, list | tuple):

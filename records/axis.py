@@ -16,7 +16,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class Axis:
-    """Unit of progress of a sweep's trials, iteration or environment step, in which curves and rungs are counted.
+    """Unit in which a sweep counts the length of trials: iterations, or environment steps.
 
     Attributes:
         unit: `ITERATION` or `ENV_STEP`; environment steps are those of one member.
@@ -35,7 +35,7 @@ class Axis:
 
     @classmethod
     def choose(cls, searched: Collection[str], iterations: int, batch: int, format: int) -> "Axis":
-        """Choose the unit in which a sweep counts progress: environment steps if trials' iterations differ in size.
+        """Choose the unit in which a sweep counts training: environment steps if iterations of trials differ in size.
 
         Args:
             searched: Dotted paths of the searched settings.
@@ -49,7 +49,7 @@ class Axis:
 
     @property
     def in_env_steps(self) -> bool:
-        """True if the sweep counts progress in environment steps, False if in iterations."""
+        """True if the sweep counts training in environment steps, False if in iterations."""
         return self.unit == ENV_STEP
 
     @property
@@ -71,5 +71,5 @@ ITERATIONS = Axis(ITERATION, 1, 0)
 
 
 def read_last_step(summary: Mapping[str, float], otherwise: int) -> int:
-    """Return the last step that an ended trial reached, from the metrics in `summary`; `otherwise` if none is there."""
+    """Return the last step that an ended trial reached, from its final metrics, or else the number `otherwise`."""
     return int(summary.get(metrics.FINAL_ENV_STEPS, summary.get(metrics.FINAL_ITERATIONS, otherwise)))

@@ -23,7 +23,7 @@ YOURS = "---\n*What is written below this line stays; what is above it is writte
 
 @dataclass(frozen=True)
 class Shown:
-    """Notes and pictures to write to Optuna's dashboard; a note or picture that is not given stays as before.
+    """Notes and pictures to write to Optuna's dashboard; those that are not given remain unchanged.
 
     Attributes:
         note: Note on the study, in Markdown.
@@ -37,7 +37,7 @@ class Shown:
 
 
 def write_shown(study: Study, shown: Shown) -> None:
-    """Write notes and pictures to a sweep's Optuna study, all or none; keep what persons have added to the notes.
+    """Write notes and pictures to a sweep's Optuna study, all or none; keep what people have added to the notes.
 
     Raises:
         LedgerError: The database refused, at the first attempt: nothing depends on notes.
@@ -48,7 +48,7 @@ def write_shown(study: Study, shown: Shown) -> None:
 def _list_changes(
     known: Mapping[str, Any], shown: Shown, ids: Mapping[int, int]
 ) -> Iterator[tuple[str, str | int | None]]:
-    """Yield each attribute of the study that has to change, with the new value, or None for an attribute to delete."""
+    """Yield name and new value of each attribute of the study to change; the value is None for one to delete."""
     notes: dict[int | None, str] = {None: shown.note, **{ids[number]: text for number, text in shown.trials.items()}}
     for trial_id, text in notes.items():
         prefix, version = _make_note_prefix(trial_id), _make_version_key(trial_id)
@@ -62,7 +62,7 @@ def _list_changes(
 
 
 def _keep_yours(before: str, after: str) -> str:
-    """Combine a new note with what a person has added to the old note, below the line `YOURS`.
+    """Combine a new note with what a person added to the old note, below the line `YOURS`.
 
     All of an old note without that line counts as written by a person.
     """

@@ -5,7 +5,7 @@ _INSTALL = {"psycopg": "'unstuck[postgres]'", "psycopg2": "psycopg2-binary", "My
 
 
 def explain_missing_driver(error: BaseException) -> str:
-    """Explain which database driver is missing, and how to install the driver; return "" for any other error."""
+    """Explain in words which database driver is missing and how to install it; return "" for other errors."""
     driver = ""
     cause: BaseException | None = error
     while cause is not None:  # Optuna and SQLAlchemy wrap what Python says

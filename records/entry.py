@@ -57,22 +57,22 @@ class Entry:
 
     @property
     def tags(self) -> Mapping[str, str]:
-        """Tags that MLflow shows of the trial beside its settings: the notes, and each decided milestone."""
+        """Tags that MLflow shows for the trial beside its settings: notes, and decided milestones (metric bounds)."""
         return {**self.notes, **make_milestone_tags(self.milestones)}
 
     @property
     def is_open(self) -> bool:
-        """True if the trial has not ended: the trial runs, or was interrupted and waits for a resume of the sweep."""
+        """True if the trial has not ended: it is running, or was interrupted and can be resumed."""
         return self.state == _OPEN
 
     @property
     def last_step(self) -> int:
-        """Last step on the trial's curve of evaluations; 0 for an empty curve."""
+        """Last step (iteration or environment step) with an evaluation; 0 without any."""
         return max(self.curve, default=0)
 
     @property
     def iterations(self) -> int:
-        """Length of the trial, in iterations or environment steps as the sweep counts: the last step reached."""
+        """Length of the trial so far, in iterations or environment steps as the sweep counts."""
         return read_last_step(self.summary, self.last_step)
 
     @property

@@ -2,19 +2,19 @@
 
 
 class RefusedError(Exception):
-    """Error that the user can mend: a request is refused. A command prints one line, and ends with exit code 2."""
+    """Error that the user can correct: a request is refused. A command prints one line, and exits with code 2."""
 
 
 class SweepError(RefusedError):
-    """Error: a sweep cannot start or go on, e.g. a name is taken, a setting is unknown, or no configuration can run."""
+    """Error: a sweep cannot start or continue, e.g. a name is taken, or a setting is unknown."""
 
 
 class MissingLedgerError(SweepError):
-    """Error: there is no ledger: the database file does not exist."""
+    """Error: the database file with the sweep's ledger (Optuna study) does not exist."""
 
 
 class MissingStudyError(SweepError):
-    """Error: the ledger holds no study of a sweep."""
+    """Error: the database holds no Optuna study of the sweep."""
 
 
 class LedgerError(SweepError):
@@ -25,14 +25,14 @@ class LedgerError(SweepError):
 
 
 class DiskFullError(LedgerError):
-    """Error: a checkpoint cannot be written since the disk is full, so the sweep must end.
+    """Error: a checkpoint cannot be written because the disk is full, so the sweep must end.
 
     No record may get ahead of a checkpoint.
     """
 
 
 class StartupError(SweepError):
-    """Error: the first trials of a sweep all crashed with the same reason before any result, as further ones would."""
+    """Error: the first trials of a sweep all crashed for the same reason, so that later ones would crash too."""
 
 
 class TrackingError(RefusedError):
@@ -43,4 +43,4 @@ class TrackingError(RefusedError):
 
 
 class ExtensionError(SweepError):
-    """Error: what another package brings (rule, judge, tracker, ...) cannot be used; the message names the package."""
+    """Error: an extension (rule, judge, tracker ...) of another package cannot be used; the message names which."""

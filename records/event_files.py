@@ -40,18 +40,18 @@ def make_event_files(reference: SweepReference) -> Tracker:
 
 
 class EventForm:
-    """Form of TensorBoard's event files; see `records.run_files.Form`."""
+    """File format of TensorBoard's event files: converts a trial's data to bytes and back."""
 
     folder = "tensorboard"
 
     def find_file(self, folder: Path, sweep: SweepHeader, number: int, started_ms: int) -> Path:
-        """Return the path of a trial's event file; of a trial without one, a path by time and host, as usual."""
+        """Return the path of a trial's event file, or a new path by time and host for a trial without one."""
         own = folder / trial_name(number)
         found = sorted(file for file in own.glob("events.out.tfevents.*") if file.suffix != ".tmp")
         return found[0] if found else own / f"events.out.tfevents.{started_ms // 1000}.{socket.gethostname()}"
 
     def split(self, data: bytes) -> list[bytes]:
-        """Split the bytes of an event file into serialised events; leave out an event that is cut off."""
+        """Split the bytes of an event file into serialised events; leave out an incomplete last one."""
         records, place = [], 0
         while place + _FRAME.size <= len(data):
             length, _ = _FRAME.unpack_from(data, place)
@@ -63,7 +63,7 @@ class EventForm:
         return records
 
     def frame(self, records: Sequence[bytes], position: int) -> bytes:
-        """Convert serialised events to bytes of an event file, at any position."""
+        """Convert serialised events to the bytes to append to an event file."""
         from tensorboard.summary.writer.record_writer import RecordWriter
 
         written = io.BytesIO()
@@ -73,26 +73,26 @@ class EventForm:
         return written.getvalue()
 
     def read_start(self, records: Sequence[bytes]) -> int:
-        """Return the time of the first event, in ms since 1970."""
+        """Return the time of the file's first event, in ms since 1970."""
         return int(_parse(records[0]).wall_time * 1000 + 0.5)
 
     def read_step(self, record: bytes) -> int | None:
-        """Return the step of an event with scalars; None for other events."""
+        """Return the step of an event that holds scalars; None for other events."""
         event = _parse(record)
         return int(event.step) if any(one.HasField("simple_value") for one in event.summary.value) else None
 
     def read_outcome(self, records: Sequence[bytes]) -> str:
-        """Return the outcome that the last event holds (the first word of the event's text); empty if there is none."""
+        """Return the trial's outcome, such as `completed`, from the last event; empty if there is none."""
         values = _parse(records[-1]).summary.value if records else ()
         texts = [one.tensor.string_val[0].decode() for one in values if one.tag == _OUTCOME]
         return texts[0].partition(":")[0] if texts else ""
 
     def is_end(self, record: bytes) -> bool:
-        """Return True for the event that says the outcome."""
+        """Return True for the event that holds the trial's outcome, the last one of the file."""
         return self.read_outcome([record]) != ""
 
     def start(self, facts: RunStart) -> list[bytes]:
-        """Make the version, the settings (for the HParams page) and the configuration of a trial as events."""
+        """Make the events at the start of a trial's file: version, settings (for the HParams page), configuration."""
         from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.plugins.hparams.metadata import SESSION_START_INFO_TAG
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionStartInfo
@@ -111,12 +111,12 @@ class EventForm:
         return [first.SerializeToString(), _event(seconds, 0, about)]
 
     def measure(self, facts: RunStart, record: Record) -> list[bytes]:
-        """Make the event with the metrics of one step, a scalar each."""
+        """Make the event with the metrics of one step."""
         scalars = [_scalar(name, value) for name, value in record.metrics.items()]
         return [_event(record.timestamp_ms / 1000, record.step, scalars)]
 
     def end(self, facts: RunStart, end: RunEnd) -> list[bytes]:
-        """Make the event with outcome and reason, notes, the final metrics, and the end of the session."""
+        """Make the events at the end of a trial's file: outcome, reason, notes and final metrics."""
         from tensorboard.plugins.hparams.api_pb2 import STATUS_FAILURE, STATUS_SUCCESS
         from tensorboard.plugins.hparams.metadata import SESSION_END_INFO_TAG
         from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData, SessionEndInfo

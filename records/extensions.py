@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Extension(Generic[T]):
-    """Rule, judge, sampler, data source, trainer or tracker chosen by name, with the package that brings the extension.
+    """Loaded extension (rule, judge, sampler, data source, trainer or tracker), with its name and package.
 
     Attributes:
         name: Name by which settings and reports refer to the extension.
@@ -38,14 +38,14 @@ class Extension(Generic[T]):
 
     @property
     def is_ours(self) -> bool:
-        """True if the extension is a built-in one, from the package `unstuck`."""
+        """True if the extension is built in, and not from another package."""
         return self.package == OURS
 
 
 def load_extensions(
     group: str, ours: Mapping[str, T], fits: Callable[[object], bool], wanted: str
 ) -> tuple[Extension[T], ...]:
-    """Import all extensions of one kind (entry-point group): built-in ones first, then those of other packages.
+    """Import all extensions of one kind (an entry-point group): built-in ones first, then other packages'.
 
     Args:
         group: Group of entry points.
@@ -73,7 +73,7 @@ def load_extensions(
 def check_extensions(
     group: str, found: Iterable[tuple[str, object, str]], fits: Callable[[object], bool], wanted: str
 ) -> tuple[Extension[T], ...]:
-    """Check and return the extensions of a group; raise `ExtensionError` for a wrong type or a name used twice.
+    """Check the type and the name of each extension of a kind; return the extensions, or raise `ExtensionError`.
 
     Args:
         group: Group of entry points.
@@ -100,13 +100,13 @@ def check_extensions(
 
 
 def list_other_names(group: str) -> tuple[str, ...]:
-    """List the names of a group's extensions from other packages than `unstuck`, without importing any package."""
+    """List the names of other packages' extensions of one kind, without importing any package."""
     return tuple(entry.name for entry in find_others(group))
 
 
 @cache
 def find_others(group: str) -> tuple[EntryPoint, ...]:
-    """Find the entry points of a group in all installed packages except `unstuck`, sorted by package and name."""
+    """Find other packages' entry points of one kind of extension, sorted by package and name."""
     found = [entry for entry in entry_points(group=group) if find_package(entry) != OURS]
     return tuple(sorted(found, key=lambda entry: (find_package(entry), entry.name)))
 

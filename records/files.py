@@ -37,12 +37,12 @@ def lock_file(folder: Path) -> Path:
 
 
 def scratch_file(folder: Path) -> Path:
-    """Return the path of a sweep's file `scratch`, which names the folder of temporary files while there is one."""
+    """Return the path of a sweep's file `scratch`, which names the folder of temporary files while the sweep runs."""
     return folder / "scratch"
 
 
 def stop_file(folder: Path) -> Path:
-    """Return the path of a sweep's file `stop`, by which another process asks for the end of the sweep."""
+    """Return the path of a sweep's file `stop`, which another process writes to ask for the sweep's end."""
     return folder / "stop"
 
 
@@ -70,17 +70,17 @@ def trial_folder(folder: Path, number: int) -> Path:
 
 
 def checkpoint_file(folder: Path, number: int) -> Path:
-    """Return the path of a trial's checkpoint file, which does not exist before the trial's first evaluation."""
+    """Return the path of a trial's checkpoint file, which exists from the trial's first evaluation on."""
     return trial_folder(folder, number) / "checkpoint.npz"
 
 
 def branch_file(folder: Path) -> Path:
-    """Return the path of an unstick's copy of the checkpoint of the run that is branched."""
+    """Return the path, in an unstick sweep's folder, of the copied checkpoint of the run that is branched."""
     return folder / "branch" / "checkpoint.npz"
 
 
 def read_records(folder: Path, number: int) -> list[Record]:
-    """Read the metrics of all iterations from a trial's checkpoint, oldest first; empty before the first evaluation.
+    """Read a trial's metrics of all iterations from the checkpoint, oldest first; empty before the first evaluation.
 
     Raises:
         CheckpointError: If there is a checkpoint that cannot be read.
@@ -104,7 +104,7 @@ def read_checkpoint_records(file: Path) -> list[Record]:
 
 
 def read_values(folder: Path, number: int) -> dict[int, dict[str, float]]:
-    """Read a trial's values, each seed's own among them, by iteration and name, from the trial's checkpoint.
+    """Read a trial's metrics, also each seed's own, from the checkpoint: values by name, by iteration.
 
     Empty where there is no checkpoint that can be read, or where the checkpoint holds means alone: of a single seed,
     or of before each seed's values were kept.
@@ -117,7 +117,7 @@ def read_values(folder: Path, number: int) -> dict[int, dict[str, float]]:
 
 
 def read_branched_run(folder: Path) -> tuple[list[Record], dict[str, Any]] | None:
-    """Read what an unstick's copy of a checkpoint says of the branched run; None if the copy cannot be read.
+    """Read metrics and settings of a branched run from the copy of its checkpoint; None if the copy is unreadable.
 
     Returns:
         Records of all iterations, oldest first, and the PPO settings of the first member by dotted path.
@@ -132,13 +132,13 @@ def read_branched_run(folder: Path) -> tuple[list[Record], dict[str, Any]] | Non
 
 
 def replace_text(file: Path, text: str) -> None:
-    """Write a text to a file at once, so that a reader finds the whole old text or the whole new text."""
+    """Write a text to a file in one step, so that readers see the old or the new text, never a part."""
     with replace_file(file) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def copy_checkpoint(source: Path, target: Path) -> None:
-    """Copy a checkpoint file at once, so that a reader finds the whole copy or none; make the folder of the copy."""
+    """Copy a checkpoint file in one step, so that readers see the whole copy or none; create the copy's folder."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with replace_file(target) as temporary:
         shutil.copyfile(source, temporary)

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped]
 
 @dataclass(frozen=True)
 class Identity:
-    """Id of a sweep and version number of the sweep's record format, as read from the sweep's folder.
+    """Id of a sweep, and version number of its record format, as read from the sweep's folder.
 
     Attributes:
         id: Id that the sweep's records carry; None for a sweep that was started before sweeps had ids.
@@ -28,7 +28,7 @@ class Identity:
     format: int = 1
 
     def owns(self, recorded: str | None) -> bool:
-        """Return True if a record belongs to the sweep: has the sweep's id, or no id if the sweep's format is 1."""
+        """Return True if a record with the id `recorded` belongs to the sweep; in format 1, also one without id."""
         return recorded == self.id or (recorded is None and self.format == 1)
 
 
@@ -44,7 +44,7 @@ def read_identity(folder: Path) -> Identity | None:
 
 
 def list_study_names(sweep: str, sweep_id: str) -> tuple[str, str]:
-    """List two possible names of a sweep's Optuna study: the sweep's name, and a unique name if the first is taken.
+    """Return two possible names of a sweep's Optuna study: the sweep's name, and a longer one if that is taken.
 
     Example:
         >>> list_study_names("quick", "0123456789abcdef")

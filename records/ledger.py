@@ -66,7 +66,7 @@ STATES = {
 
 
 class Ledger:
-    """Ledger of one sweep: the record of all trials, kept in an Optuna study.
+    """Ledger of a sweep: the record of all trials, kept in an Optuna study.
 
     Made by `create`, `open_sweep` or, for reading alone, `find`.
     """
@@ -86,7 +86,7 @@ class Ledger:
         attributes: Mapping[str, Any],
         make_sampler: Callable[[int], BaseSampler] | None = None,
     ) -> "Ledger":
-        """Create the Optuna study of a new sweep in the database at `url`, and return the ledger.
+        """Create the Optuna study of a new sweep in the database at `url`, and return it as a ledger.
 
         If another study has the name, perhaps somebody else's, a part of the sweep's id is added to the new study's
         name.
@@ -125,7 +125,7 @@ class Ledger:
 
     @classmethod
     def open_sweep(cls, sweep: SweepReference, make_sampler: Callable[[int], BaseSampler] | None = None) -> "Ledger":
-        """Open the ledger of a recorded sweep, found by the sweep's id, or by name if an old sweep has no id.
+        """Open the ledger (Optuna study) of a recorded sweep, found by the sweep's id, or an old sweep's by name.
 
         Args:
             sweep: Reference to the sweep.
@@ -140,7 +140,7 @@ class Ledger:
 
     @classmethod
     def find(cls, url: str, folder: Path, own: Identity | None, places: Places = SETTINGS) -> "Ledger":
-        """Open a sweep's ledger for reading alone, found by the sweep's id, or by name if an old sweep has no id.
+        """Open a sweep's ledger (Optuna study) for reading only, found by the sweep's id, or an old sweep's by name.
 
         Args:
             url: URL of the database.
@@ -170,7 +170,7 @@ class Ledger:
 
     @classmethod
     def open(cls, url: str, name: str, places: Places = SETTINGS) -> "Ledger":
-        """Open for reading the ledger that is kept in the Optuna study called `name`.
+        """Open the ledger kept in the Optuna study called `name`, for reading only.
 
         Args:
             url: URL of the database.
@@ -198,16 +198,16 @@ class Ledger:
         delete_study(self._study)
 
     def enqueue(self, raw: Mapping[str, Any]) -> None:
-        """Put a configuration (raw parameters by name) in the queue that `ask` takes from before the sampler draws."""
+        """Queue a configuration (raw parameters by name), which is tried before the sampler draws others."""
         self._study.enqueue_trial({self._names.get(path, path): value for path, value in raw.items()})
 
     def describe(self, attributes: Mapping[str, Any]) -> None:
-        """Write facts about the sweep to the Optuna study, as attributes by name."""
+        """Store facts about the sweep in the Optuna study, as attributes by name."""
         for name, value in attributes.items():
             self._study.set_user_attr(name, value)
 
     def show(self, shown: Shown) -> None:
-        """Write the notes and pictures that Optuna's dashboard shows beside the trials: all or none.
+        """Write the notes and pictures that Optuna's dashboard shows, all or none.
 
         Raises:
             LedgerError: The database refused; the ledger itself is as it was.
@@ -215,7 +215,7 @@ class Ledger:
         write_shown(self._study, shown)
 
     def raw_parameters(self) -> dict[int, Mapping[str, Any]]:
-        """Return the parameters of each trial, queued ones too, as Optuna stores parameters (raw), by trial number."""
+        """Return the parameters of each trial, also of queued ones, by trial number, in the form that Optuna stores."""
         trials = self._study.get_trials(deepcopy=False)
         return {trial.number: self._by_path(trial.system_attrs.get(_FIXED, trial.params)) for trial in trials}
 
@@ -227,12 +227,12 @@ class Ledger:
         return self._by_path(found)
 
     def count_trials(self) -> int:
-        """Count the trials that have started or wait in the queue, but not the infeasible ones."""
+        """Count the trials that have started or are queued, without infeasible ones (whose settings cannot run)."""
         waiting = len(self._study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
         return waiting + sum(entry.outcome is not Outcome.INFEASIBLE for entry in self.entries())
 
     def ask(self, distributions: Mapping[str, BaseDistribution]) -> tuple[int, dict[str, Any]]:
-        """Start a new trial; return the trial's number, and parameters from the sampler, as Optuna stores parameters.
+        """Start a new trial; return the trial's number, and the sampler's parameters in the form that Optuna stores.
 
         Returns:
             Number of the trial, and its raw parameters; `Space.decode` turns raw parameters into settings.
@@ -243,7 +243,7 @@ class Ledger:
         return trial.number, self._parameters(trial, distributions)
 
     def reopen_trial(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
-        """Continue a trial that an earlier process started and did not end; return the trial's parameters from Optuna.
+        """Continue a trial that an earlier process started and did not end; return the trial's parameters.
 
         Returns:
             Raw parameters, as `ask` returns them. Parameters that the earlier process did not draw are drawn now, to
@@ -255,7 +255,7 @@ class Ledger:
         return raw
 
     def reopen_crashed(self) -> list[int]:
-        """Mark all crashed trials as interrupted, to be run again by a resume; return the numbers of the trials."""
+        """Mark all crashed trials as interrupted, so that a resume runs them again; return the trials' numbers."""
         crashed = [entry for entry in self.entries() if entry.outcome is Outcome.CRASHED and not entry.is_open]
         said = {OUTCOME: str(Outcome.INTERRUPTED), REASON: "it crashed, and is to run again"}
         gone = dict.fromkeys((DECISION, TRACEBACK, MILESTONES))
@@ -264,7 +264,7 @@ class Ledger:
         return list(changes)
 
     def _seed(self, number: int) -> None:
-        """Give the study a sampler made for one trial's number, so that a resumed sweep draws the same parameters."""
+        """Give the study a sampler seeded for the trial's number, so that a resumed sweep draws the same values."""
         if self._make_sampler is None:
             raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
         self._study.sampler = self._make_sampler(number)
@@ -275,27 +275,27 @@ class Ledger:
 
     @cached_property
     def _names(self) -> Mapping[str, str]:
-        """Names that Optuna has for searched settings, by dotted path, where Optuna's name differs from the path."""
+        """Optuna's names of those searched settings whose names differ in Optuna, by dotted path."""
         return dict(self.attributes.get(PARAMETERS, {}))
 
     def _by_path(self, held: Mapping[str, _Held]) -> dict[str, _Held]:
-        """Replace Optuna's parameter names, the keys of a dict, by dotted paths of settings."""
+        """Replace the keys of a dict, Optuna's parameter names, by the settings' dotted paths."""
         paths = {name: path for path, name in self._names.items()}
         return {paths.get(name, name): value for name, value in held.items()}
 
     def annotate(self, number: int, attributes: Mapping[str, Any]) -> None:
-        """Write attributes, by name, to a trial that has not ended."""
+        """Store attributes, by name, with a trial that has not ended."""
         for name, value in attributes.items():
             self._running[number].set_user_attr(name, value)
 
     def report(self, number: int, step: int, value: float) -> None:
-        """Add one evaluation to a trial's curve: the objective's value at a step."""
+        """Store one evaluation of a trial: the objective's value at a step."""
         self._running[number].report(value, step=step)
 
     def finish(
         self, number: int, verdict: Verdict, value: float | None = None, summary: Mapping[str, float] | None = None
     ) -> None:
-        """Record a trial's end: verdict, value, summary. An interrupted trial stays RUNNING in Optuna, for a resume.
+        """Record a trial's end: outcome, reason, value and final metrics; an interrupted trial stays open for a resume.
 
         Args:
             number: Number of the trial.
@@ -321,15 +321,15 @@ class Ledger:
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Facts about the sweep by name, as `describe` has written to the Optuna study."""
+        """Facts about the sweep by name, as `describe` has stored in the Optuna study."""
         return self._study.user_attrs
 
     @property
     def name(self) -> str:
-        """Name of the Optuna study: the sweep's name, extended by a part of the sweep's id if the name was taken."""
+        """Name of the Optuna study: the sweep's name, extended by a part of its id if the name was taken."""
         return str(self._study.study_name)
 
     @property
     def dashboard_path(self) -> str:
-        """Path of the sweep's page below the address of an Optuna dashboard that shows the ledger's database."""
+        """Path of the sweep's page on an Optuna dashboard, to append to the dashboard's address."""
         return f"/dashboard/studies/{read_study_id(self._study)}"

@@ -12,7 +12,7 @@ from unstuck.records.redact import redact_error, redact_value
 
 
 class Places(NamedTuple):
-    """Names of the two settings (or command options) that say where a ledger lies, for error messages.
+    """Names of the two settings or options that locate an Optuna database, for error messages.
 
     Attributes:
         folder: Setting of the folder of all sweeps.
@@ -29,7 +29,7 @@ SETTINGS = Places()
 
 @contextmanager
 def translate_errors(url: str, places: Places) -> Iterator[None]:
-    """Turn any error that a database raises inside the block into a `SweepError` with a message of one line."""
+    """Convert any database error inside the block to a `SweepError` with a message of one line."""
     try:
         yield
     # ImportError: a database without its driver. RuntimeError: tables of somebody else's, such as MLflow's.

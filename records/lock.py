@@ -26,7 +26,7 @@ _PAUSE_S = 0.02
 
 @dataclass(frozen=True)
 class Holder:
-    """Process that runs a sweep, as the sweep's lock file names the process.
+    """Process that runs a sweep (id, host, token), as recorded in the sweep's lock file.
 
     Attributes:
         pid: Id of the process on its host.
@@ -42,7 +42,7 @@ class Holder:
 
     @property
     def is_here(self) -> bool:
-        """True if the process runs on the host of the present process."""
+        """True if the process that holds the lock runs on the present host."""
         return self.host == socket.gethostname()
 
     def __str__(self) -> str:
@@ -105,7 +105,7 @@ def is_running(folder: Path) -> bool:
 
 
 def read_holder(folder: Path) -> Holder | None:
-    """Read which process runs a sweep, or last ran the sweep, from the lock file; return None if unreadable."""
+    """Read from the lock file which process runs a sweep, or last ran it; return None if unreadable."""
     try:
         known = json.loads(lock_file(folder).read_text())
         return Holder(
@@ -128,7 +128,7 @@ def read_owner(folder: Path) -> str | None:
 
 
 def request_stop(folder: Path, holder: Holder) -> None:
-    """Ask the process that runs a sweep to end the sweep as Ctrl-C does; works from any machine that has the folder.
+    """Ask the process that runs a sweep to end it, as Ctrl-C would; works from any machine that sees the folder.
 
     Raises:
         OSError: The folder cannot be written.
@@ -150,7 +150,7 @@ def is_stop_requested(folder: Path, owner: str | None) -> bool:
 
 
 def _wait_for_lock(descriptor: int) -> bool:
-    """Take the lock that the process running a sweep holds, or wait a moment; return False if another one has it."""
+    """Lock an open file, waiting a moment if necessary; return False if another process still holds the lock."""
     deadline = time.monotonic() + _PATIENCE_S
     while not (is_locked := _locked(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
         time.sleep(_PAUSE_S)

@@ -7,7 +7,7 @@ _HERE = ("localhost", "127.0.0.0/8", "::1")
 
 
 def spare_loopback() -> None:
-    """Add the local machine to the variable NO_PROXY, for the process and all children, and keep hosts listed there."""
+    """Add the local machine to the environment variable NO_PROXY, for this process and its children."""
     exempt = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
     if exempt.strip() != "*":
         hosts = dict.fromkeys([*filter(None, (host.strip() for host in exempt.split(","))), *_HERE])

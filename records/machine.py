@@ -35,7 +35,7 @@ class Cores:
 
 
 def count_granted_cores(root: Path = Path("/")) -> Cores:
-    """Count the cores that the process may use: the least that machine, affinity, cgroup quota and Slurm allow.
+    """Count the CPU cores that the process may use: the least that machine, affinity, cgroup and Slurm allow.
 
     Args:
         root: Folder that holds `proc` and `sys`.
@@ -51,7 +51,7 @@ def count_granted_cores(root: Path = Path("/")) -> Cores:
 
 
 def measure_free_memory(root: Path = Path("/")) -> int:
-    """Measure how many bytes of memory the process and all children may still take, by machine and cgroup limits.
+    """Measure how many bytes of memory are free for the process and its children, by machine and cgroup limits.
 
     Args:
         root: Folder that holds `proc` and `sys`.
@@ -60,7 +60,7 @@ def measure_free_memory(root: Path = Path("/")) -> int:
 
 
 def limit_threads() -> None:
-    """Limit the threads of numeric libraries to the granted cores, by the variables in `THREADS` that are not yet set.
+    """Limit the threads of numeric libraries to the usable cores, by those variables in `THREADS` not set yet.
 
     Nothing is set if no limit grants fewer cores than the machine has.
     """
@@ -91,7 +91,7 @@ def _memory_left(root: Path) -> Iterator[int]:
 
 
 def _cgroups(root: Path, controller: str) -> Iterator[Path]:
-    """Yield the folders of the process's cgroups (version 1 or 2), innermost first; each may limit the process."""
+    """Yield the folders of the process's cgroups (version 1 or 2), innermost first, for a resource."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:  # no Linux

@@ -36,7 +36,7 @@ class Record:
 
     @property
     def step(self) -> int:
-        """Step of the record in MLflow and the ledger: iteration, or environment steps in a sweep that counts steps."""
+        """Step of the record in MLflow and Optuna: the iteration, or environment steps in sweeps that count these."""
         return self.iteration if self.env_steps is None else self.env_steps
 
     def to_json(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Record:
         return kept | ({"seeds": {name: list(values) for name, values in self.seeds.items()}} if self.seeds else {})
 
     def list_values(self) -> dict[str, float]:
-        """Return all values of the record by name: the metrics, and each member's own under `metrics.seed_metric`."""
+        """Return all values of the record by name: means over seeds, and each seed's own where recorded."""
         own = {
             metrics.seed_metric(name, member): value
             for name, values in self.seeds.items()

@@ -77,7 +77,7 @@ _FORMAT = 3
 
 
 def choose_status(outcome: Outcome, format: int) -> str:
-    """Choose the MLflow status of a run (e.g. FINISHED) for a trial's outcome; older sweep formats have other statuses.
+    """Choose the MLflow status of a run (e.g. FINISHED) for a trial's outcome; old sweep formats differ.
 
     MLflow draws KILLED and FAILED alike, as a red cross.
 
@@ -89,7 +89,7 @@ def choose_status(outcome: Outcome, format: int) -> str:
 
 
 def restore_values(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Convert settings by dotted path from JSON back: a list, as JSON has lists, becomes a tuple.
+    """Convert settings (by dotted path) read from JSON: each list, for which JSON has no tuple, becomes a tuple.
 
     Example:
         >>> restore_values({"ppo.lr": 0.001, "ppo.hidden_sizes": [64, 64]})
@@ -99,7 +99,7 @@ def restore_values(kept: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def flatten(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Flatten nested settings to one dict by dotted path, e.g. `ppo.lr`; lists stay values.
+    """Flatten nested settings to one dict by dotted path, e.g. `ppo.lr`; lists stay whole.
 
     Example:
         >>> flatten({"ppo": {"lr": 1, "hidden_sizes": [64, 64]}, "seed": 0})

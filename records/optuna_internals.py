@@ -32,11 +32,11 @@ R = TypeVar("R")
 
 
 def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
-    """Wrap a method of `PatientStorage` so that a failing call, one database transaction, is repeated."""
+    """Wrap a storage method so that a failing call, one database transaction, is repeated."""
 
     @functools.wraps(call)
     def attempt(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the method again and again until the database answers, for `PATIENCE_S` seconds at most."""
+        """Call the wrapped method until the database answers, for `PATIENCE_S` seconds at most."""
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -51,7 +51,7 @@ def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
 
 
 class PatientStorage(RDBStorage):
-    """Optuna's database storage that repeats failed calls for `PATIENCE_S` seconds; after that, calls run only once.
+    """Optuna storage that repeats failed database calls for `PATIENCE_S` seconds; later calls are not repeated.
 
     A ledger that is locked or away for a moment so ends no sweep.
 
@@ -80,7 +80,7 @@ class PatientStorage(RDBStorage):
 
     @_retried
     def reopen_trials(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
-        """Set ended trials, given by Optuna's ids, back to running in one transaction of the database; see `reopen`.
+        """Set ended trials, given by Optuna's ids, back to running, with changed attributes, in one transaction.
 
         Optuna has no call for that, since an ended trial is final there (optuna#3198), so this writes Optuna's tables.
         """
@@ -104,7 +104,7 @@ class PatientStorage(RDBStorage):
 
 
 def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
-    """Set ended trials back to running and change their attributes, for all trials or none; return the reloaded study.
+    """Set ended trials back to running and change their attributes, all or none; return the reloaded study.
 
     Args:
         study: Study in a `PatientStorage`.
@@ -123,7 +123,7 @@ def reopen(study: Study, changes: Mapping[int, Mapping[str, Any]]) -> Study:
 def change_attributes(
     study: Study, prefix: str, decide: Callable[[Mapping[str, Any], Mapping[int, int]], Mapping[str, Any]]
 ) -> None:
-    """Change system attributes of an Optuna study in one transaction, all or none, without repeating a failed attempt.
+    """Change system attributes of an Optuna study in one transaction, all or none; do not repeat a failed call.
 
     Args:
         study: Study in a `PatientStorage`.
@@ -157,22 +157,22 @@ def change_attributes(
 
 
 def delete_study(study: Study) -> None:
-    """Delete an Optuna study, with all trials, from the study's database."""
+    """Delete an Optuna study, with all trials, from its database."""
     optuna.delete_study(study_name=study.study_name, storage=study._storage)
 
 
 def read_study_id(study: Study) -> int:
-    """Return the number of a study in the study's database, which the dashboard's addresses name."""
+    """Return the id of a study in its database, which the dashboard's addresses contain."""
     return int(study._study_id)
 
 
 def go_on_with_trial(study: Study, number: int) -> Trial:
-    """Return a running trial of another process as a trial to continue, which Optuna itself cannot (optuna#3351)."""
+    """Return another process's running trial as a trial to continue, which Optuna cannot do (optuna#3351)."""
     return Trial(study, study.get_trials(deepcopy=False)[number]._trial_id)
 
 
 def suggest(trial: Trial, name: str, over: BaseDistribution) -> Any:
-    """Return a trial's value of one parameter, as Optuna stores values; let the sampler draw a value if there is none.
+    """Return a trial's value of one parameter, as Optuna stores it; let the sampler draw one if there is none.
 
     A parameter drawn by a process that died is drawn once more, and the result dropped, so that the sampler's generator
     moves on alike.

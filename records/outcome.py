@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Verdict:
-    """Decision that a trial has ended: the outcome, with the reason in words.
+    """Decision that a trial has ended: an outcome, such as `pruned`, and the reason in words.
 
     Example:
         >>> verdict = Verdict(Outcome.PRUNED, "asha rung 2: 0.31 < 0.44")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
-    """Collect facts on the code and machine as MLflow tags by name: git commit, package versions, number of cores.
+    """Collect facts about the code and the machine as tags by name: git commit, package versions, cores.
 
     Args:
         source: File of the code that runs; the commit is that of the repository which holds the file.
@@ -32,7 +32,7 @@ def collect_provenance(source: Path = Path(__file__)) -> dict[str, str]:
 
 
 def find_own_version(root: Path = ROOT) -> str:
-    """Find the version of this project: of a checkout's `pyproject.toml`, else of the installed package.
+    """Find this project's version: in a checkout's `pyproject.toml`, or else of the installed package.
 
     Args:
         root: The checkout, or where the packages are installed.
@@ -50,7 +50,7 @@ def find_own_version(root: Path = ROOT) -> str:
 
 
 def make_user_tags(program: str, code: Mapping[str, str]) -> dict[str, str]:
-    """Make the tags by which MLflow's pages show who ran which program at which commit.
+    """Make the tags from which MLflow's pages show who ran which program at which commit.
 
     Args:
         program: Command that runs.
@@ -63,7 +63,7 @@ def make_user_tags(program: str, code: Mapping[str, str]) -> dict[str, str]:
 
 
 def read_git_state(source: Path) -> dict[str, str]:
-    """Read the git commit of the file `source`, and if the repository has uncommitted changes; return tags by name.
+    """Read the git commit of the file `source`, and whether changes are uncommitted; return tags by name.
 
     Args:
         source: File. A file that its repository does not track gets no answer: an environment inside somebody's
@@ -89,7 +89,7 @@ def collect_versions(packages: tuple[str, ...]) -> dict[str, str]:
 
 
 def _git(folder: Path, *arguments: str) -> str | None:
-    """Run git with the given arguments and return the output; None if git, repository or a timely answer is missing."""
+    """Run git with the given arguments; return the output, or None if git fails, is missing or is too slow."""
     # Without optional locks a status never gets in the way of a commit that the user makes meanwhile.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]
     try:

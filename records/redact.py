@@ -56,7 +56,7 @@ def redact_url(text: str) -> str:
 
 
 def redact_value(value: str) -> str:
-    """Mask the secrets in a value, or `key=value` word of a command, that is a single URL.
+    """Mask the secrets in a value, or in a `key=value` word, that is a URL as a whole.
 
     >>> redact_value("tracking.optuna_url=postgresql://me:my secret@db/runs")
     'tracking.optuna_url=postgresql://***@db/runs'
@@ -82,7 +82,7 @@ def redact_error(text: str, *values: str) -> str:
 
 
 def explain_error(error: BaseException, *values: str) -> tuple[str, str]:
-    """Return the type of an error's innermost cause, and the first line of the cause's message, secrets masked.
+    """Return the type of an error's innermost cause, and the first line of its message, with secrets masked.
 
     Libraries wrap each other's errors: Optuna, or MLflow, wraps SQLAlchemy wraps the driver, which says it best.
 
@@ -102,7 +102,7 @@ def explain_error(error: BaseException, *values: str) -> tuple[str, str]:
 
 
 def refuse_masked(option: str, url: str | None) -> None:
-    """Raise `SweepError` if a URL from a sweep's folder has a masked password; name the option to give the full URL.
+    """Raise `SweepError` if a URL has a masked password (`***`); the message names the option for the full URL.
 
     Args:
         option: Name of the option by which to give the URL.
@@ -113,7 +113,7 @@ def refuse_masked(option: str, url: str | None) -> None:
 
 
 def _shown(url: str) -> str:
-    """Return a URL, or a URL's query, with each secret masked, and touching secrets masked as one."""
+    """Return a URL or its query with each secret replaced by `***`."""
     kept, reached = "", 0
     for start, end in _spans(url):
         if start > reached or not kept:
@@ -123,7 +123,7 @@ def _shown(url: str) -> str:
 
 
 def _spans(url: str) -> list[tuple[int, int]]:
-    """Find the start and end of each secret in a URL, also of passwords that hold an @ against the standard."""
+    """Find start and end of each secret in a URL, also of passwords with an unescaped @."""
     scheme, found = _SCHEME.match(url), []
     start, fragment = scheme.end() if scheme else 0, len(url)
     if not _LOCAL.match(url):
@@ -141,13 +141,13 @@ def _spans(url: str) -> list[tuple[int, int]]:
 
 
 def _login_end(url: str, start: int) -> int:
-    """Find the position where the login before a URL's host ends, by the standard; -1 for no login."""
+    """Find the position where the login before a URL's host ends; -1 if there is no login."""
     host = re.compile(r"[^/?#]*").match(url, start)
     return url.rfind("@", start, host.end() if host else start)
 
 
 def _value_start(url: str, start: int, end: int) -> int:
-    """Find the position where the secret of a URL's parameter starts; the parameter's end if nothing is secret."""
+    """Find where the secret in a URL parameter begins; return the parameter's end if there is none."""
     name, equals, value = url[start:end].partition("=")
     harmless = _HARMLESS.get(name.lower())
     if equals and harmless and re.fullmatch(harmless, value, re.IGNORECASE):
@@ -156,7 +156,7 @@ def _value_start(url: str, start: int, end: int) -> int:
 
 
 def _secrets(value: str) -> set[str]:
-    """List the secrets in a value in all forms that messages may quote: as written, decoded, quoted, and in parts."""
+    """List the secrets in a value in all forms that messages may quote: as written, decoded, quoted, in parts."""
     scheme = _SCHEME.search(value)
     if scheme:
         url = value[scheme.start() :]

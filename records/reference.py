@@ -6,7 +6,7 @@ from pathlib import Path
 
 @dataclass(frozen=True, kw_only=True)
 class SweepReference:
-    """Name and id of a sweep, and the folder and database URLs where the sweep's records lie.
+    """Name and id of a sweep, and the folder and database URLs where the sweep is recorded.
 
     Attributes:
         name: Name of the sweep, which other sweeps may have as well.

@@ -26,7 +26,7 @@ from unstuck.rl.whole_files import replace_file
 
 @dataclass(frozen=True)
 class RunStart:
-    """Facts on a trial that the head of the trial's file says.
+    """Facts about a trial for the start of its file: name, settings, configuration and others.
 
     Attributes:
         name: Name of the run, such as `kdd/0007 control`.
@@ -49,7 +49,7 @@ class RunStart:
 
 @dataclass(frozen=True)
 class RunEnd:
-    """Facts on a trial's end that the last record of the trial's file says.
+    """Facts about a trial's end for its file: outcome, reason, notes and final metrics.
 
     Attributes:
         verdict: Outcome and reason.
@@ -67,40 +67,40 @@ class RunEnd:
 
 
 class Form(Protocol):
-    """Protocol of a file format: conversion of facts on a trial to records, and of records to bytes."""
+    """Protocol of a file format for trials, which converts facts to records and records to bytes, and back."""
 
     folder: str
     """Name of the folder that holds the files, in the sweep's folder."""
 
     def find_file(self, folder: Path, sweep: SweepHeader, number: int, started_ms: int) -> Path:
-        """Return the path of a trial's file; of a trial without a file, the path of a new one."""
+        """Return the path of a trial's file, or the path for a new one."""
 
     def split(self, data: bytes) -> list[bytes]:
-        """Split the bytes of a file into whole records; leave out what is cut off at the end."""
+        """Split the bytes of a file into whole records; leave out an incomplete last one."""
 
     def frame(self, records: Sequence[bytes], position: int) -> bytes:
-        """Convert records to the bytes to write, from a position in the file on; the head of the file is at 0."""
+        """Convert records to the bytes to write at a position of the file; position 0 adds the file's header."""
 
     def read_start(self, records: Sequence[bytes]) -> int:
-        """Return the time in ms since 1970 at which the trial with the given records started."""
+        """Return the time at which the trial with the given records started, in ms since 1970."""
 
     def read_step(self, record: bytes) -> int | None:
-        """Return the step whose metrics a record holds; None for a record of another kind."""
+        """Return the step whose metrics a record holds; None for other records."""
 
     def read_outcome(self, records: Sequence[bytes]) -> str:
-        """Return the outcome that the last records of a file say; empty for a file that is not whole."""
+        """Return the outcome, such as `completed`, that the last records of a file hold; empty without one."""
 
     def is_end(self, record: bytes) -> bool:
-        """Return True for a record that only an ended trial has, to be removed when the trial goes on."""
+        """Return True for a record that only an ended trial's file has, and that a resume removes."""
 
     def start(self, facts: RunStart) -> list[bytes]:
-        """Make the first records of a file."""
+        """Make the first records of a trial's file: settings and configuration."""
 
     def measure(self, facts: RunStart, record: Record) -> list[bytes]:
-        """Make the records of one step's metrics."""
+        """Make the records with one step's metrics."""
 
     def end(self, facts: RunStart, end: RunEnd) -> list[bytes]:
-        """Make the last records of a file; the very last one says the outcome."""
+        """Make the last records of a trial's file, with outcome and final metrics; the outcome comes last."""
 
 
 def _now_ms() -> int:
@@ -109,7 +109,7 @@ def _now_ms() -> int:
 
 @dataclass
 class _OpenRun:
-    """File of a trial that is being written: descriptor, position, and what the file holds."""
+    """Open file of a trial that is being written: descriptor, position, and which steps the file has."""
 
     facts: RunStart
     descriptor: int
@@ -119,7 +119,7 @@ class _OpenRun:
     last: tuple[int, int] = (0, 0)
 
     def write(self, form: Form, records: Sequence[bytes]) -> None:
-        """Append records to the file, however many calls the system needs for all bytes."""
+        """Append records to the trial's file, repeating the system call until all bytes are written."""
         left = memoryview(form.frame(records, self.position))
         while left:
             done = os.write(self.descriptor, left)
@@ -128,7 +128,7 @@ class _OpenRun:
 
 
 class RunFiles(NullTracker):
-    """Tracker that writes one file for each trial, into a folder inside the sweep's folder; see `Tracker`.
+    """Tracker that writes one file for each trial, into a folder inside the sweep's folder.
 
     Args:
         folder: Folder of all sweeps.
@@ -142,7 +142,7 @@ class RunFiles(NullTracker):
         self._outcomes: dict[int, str] = {}
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Forget what was open, since the files may have been replaced meanwhile; see `Tracker.start_sweep`."""
+        """Start a sweep's tracker: forget files open before, which may have been replaced."""
         for number in list(self._runs):
             self._close(number)
         self._outcomes.clear()
@@ -156,7 +156,7 @@ class RunFiles(NullTracker):
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open the file of a trial, behind what it holds already; return an empty id (see `Tracker.start_trial`)."""
+        """Open a trial's file to append to; return an empty text, since there are no run ids."""
         sweep, form, now = self._opened(), self._form, _now_ms()
         self._close(number)
         file = form.find_file(self._own_folder(sweep), sweep, number, now)
@@ -176,11 +176,11 @@ class RunFiles(NullTracker):
         return ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """List the numbers of trials whose file lacks the given outcome; see `Tracker.find_incomplete`."""
+        """List the numbers of trials whose file does not have the given outcome."""
         return [number for number, outcome in outcomes.items() if self._find_outcome(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write the metrics of a trial's iterations that the file does not hold; see `Tracker.log`."""
+        """Append the metrics of a trial's iterations that the file does not have yet."""
         run = self._run_of(number)
         written, tags = self._shown.translate(number, records)
         run.tags |= tags
@@ -190,11 +190,11 @@ class RunFiles(NullTracker):
         run.last = max([run.last, *((record.step, record.timestamp_ms) for record in records)])
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Note tags of a trial, which the end of the trial's file says; see `Tracker.tag_trial`."""
+        """Remember tags of a trial, to be written at the end of the trial's file."""
         self._run_of(number).tags.update(tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a trial's end, and close the trial's file; see `Tracker.end_trial`."""
+        """Write a trial's outcome and final metrics to the trial's file, and close the file."""
         if number not in self._runs and self._outcomes.get(number) == verdict.outcome:
             return
         run = self._run_of(number)
@@ -206,7 +206,7 @@ class RunFiles(NullTracker):
         self._close(number)
 
     def _find_outcome(self, number: int) -> str:
-        """Return the outcome that a trial's file says; empty for a file that is missing or not whole."""
+        """Return the outcome recorded in a trial's file; empty if the file is missing or incomplete."""
         if number not in self._outcomes:
             sweep, form = self._opened(), self._form
             file = form.find_file(self._own_folder(sweep), sweep, number, _now_ms())

@@ -11,7 +11,7 @@ Evaluation = Mapping[str, float]
 
 
 def compute_value(evaluations: Sequence[float]) -> float:
-    """Compute a trial's value, for any outcome: the mean of the last `FINAL_EVALUATIONS` evaluations.
+    """Compute a trial's value as the mean of the last `FINAL_EVALUATIONS` evaluations, for any outcome.
 
     Args:
         evaluations: Values of the objective, oldest first; at least one, not all need be finite.
@@ -25,7 +25,7 @@ def compute_value(evaluations: Sequence[float]) -> float:
 
 
 def compute_value_and_spread(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> tuple[float, float | None]:
-    """Compute a trial's value, and the standard deviation over the seeds' values (None for one seed).
+    """Compute a trial's value, and the standard deviation over seeds, which is None for one seed.
 
     Args:
         evaluations: Evaluations of the trial, oldest first; at least one.

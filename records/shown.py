@@ -11,7 +11,7 @@ from unstuck.rl import metrics
 
 
 class ShownMetrics:
-    """Metrics of a sweep's trials as trackers show them: names that people read, and the objective at each evaluation.
+    """Metrics of a sweep's trials as trackers show them: readable names, and the trial's value at each evaluation.
 
     Args:
         header: Facts on the sweep; a sweep of an older format keeps the names of `rl.metrics`.
@@ -23,11 +23,11 @@ class ShownMetrics:
         self._scores: dict[int, Mapping[str, float]] = {}
 
     def start(self, number: int) -> None:
-        """Forget a trial's evaluations and scores, since the trial starts or its records are written again."""
+        """Forget a trial's evaluations, because the trial starts or is written again."""
         self._evaluations[number], self._scores[number] = {}, {}
 
     def translate(self, number: int, records: Sequence[Record]) -> tuple[Sequence[Record], dict[str, str]]:
-        """Convert a trial's new iterations to the names shown, adding the value so far; also return tags."""
+        """Rename the metrics of a trial's new iterations for display, and add the value so far; also return tags."""
         if not self._renames:
             return records, {}
         translated: list[Record] = []
@@ -39,7 +39,7 @@ class ShownMetrics:
         return translated, tags
 
     def translate_summary(self, number: int, summary: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
-        """Convert a trial's final metrics, unless logged with the curves, to the names shown; also return tags."""
+        """Rename a trial's final metrics for display, except those already logged; also return tags."""
         if not self._renames:
             return dict(summary), {}
         final = {to_mlflow(name): value for name, value in summary.items() if is_curve(name)}
@@ -48,7 +48,7 @@ class ShownMetrics:
         return lacking, make_tags(summary)
 
     def _score(self, number: int, record: Record) -> dict[str, float]:
-        """Compute a trial's value so far and the spread over seeds, under the names shown; empty without an evaluation.
+        """Compute a trial's value so far and spread over seeds, under display names; empty without evaluation.
 
         Iterations may come again.
         """

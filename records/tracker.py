@@ -14,7 +14,7 @@ from unstuck.records.outcome import Outcome, Verdict
 
 @dataclass(frozen=True)
 class SweepHeader:
-    """Facts about a sweep that a tracker (e.g. MLflow) needs to show the sweep's trials.
+    """Facts about a sweep that a tracker (e.g. MLflow) needs: name, id, format, metric, searched settings.
 
     Attributes:
         name: Name of the sweep, which other sweeps in the store may have as well.
@@ -34,13 +34,13 @@ class SweepHeader:
 
 
 class Tracker(Protocol):
-    """Protocol of a tracker, which shows a sweep's trials to users, e.g. in MLflow; methods may raise `TrackingError`.
+    """Protocol of a tracker, which shows a sweep's trials to people, e.g. in MLflow.
 
     Every method can be called again.
     """
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open the sweep's own run in the tracker, or reopen the run that has the sweep's id.
+        """Open the sweep's own run in the tracker (e.g. MLflow), or reopen the one with the sweep's id.
 
         Args:
             sweep: Facts on the sweep.
@@ -56,7 +56,7 @@ class Tracker(Protocol):
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open a trial's run in the tracker, or reopen an existing run of the trial; return the run's id.
+        """Open or reopen a trial's run in the tracker (e.g. MLflow), with settings and tags; return the run's id.
 
         Args:
             number: Number of the trial in the ledger.
@@ -70,20 +70,20 @@ class Tracker(Protocol):
         """
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """List the numbers of trials whose run lacks the given outcome, from memory, without reading the store.
+        """List the numbers of trials whose run does not have the given outcome, without reading the database.
 
         Args:
             outcomes: Outcomes by trial number; empty for a trial that runs.
         """
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write all metrics of a started trial's iterations; skip points that were written before."""
+        """Write all metrics of a trial's new iterations; skip points that were written before."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a started trial's run."""
+        """Set tags on a trial's run in the tracker (e.g. MLflow)."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a started trial's outcome and final metrics, and close the trial's run.
+        """Write a trial's outcome and final metrics to the tracker (e.g. MLflow), and close the trial's run.
 
         Args:
             number: Number of the trial.
@@ -93,7 +93,7 @@ class Tracker(Protocol):
         """
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Write the sweep's outcome, and close the sweep's own run.
+        """Write the sweep's outcome to the tracker (e.g. MLflow), and close the sweep's own run.
 
         Args:
             outcome: Outcome of the sweep.
@@ -101,12 +101,12 @@ class Tracker(Protocol):
         """
 
     def find_experiment(self) -> str:
-        """Return the id of the MLflow experiment that holds the open sweep's runs; empty if no tracker writes."""
+        """Return the id of the MLflow experiment with the open sweep's runs; empty for trackers other than MLflow."""
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Attach report files, a note and figures to a run, which may have ended.
+        """Attach report files, a note (Markdown text) and summary numbers to a run, which may have ended.
 
         Args:
             number: Number of the trial; None for the sweep's own run.

@@ -20,7 +20,7 @@ _WORDS = {
 
 
 def name_metric(metric: str) -> str:
-    """Return the words for a metric in a sentence on a milestone.
+    """Return a metric's name in words, for a sentence about a milestone.
 
     Example:
         >>> name_metric("train/value_loss"), name_metric("eval/f1")
@@ -30,7 +30,7 @@ def name_metric(metric: str) -> str:
 
 
 def describe_demand(metric: str, bound: str, limit: float) -> str:
-    """Return the text of what a milestone asks for.
+    """Describe in words what a milestone asks for, such as `value loss < 0.5`.
 
     Example:
         >>> describe_demand("train/value_loss", "below", 0.5)
@@ -41,7 +41,7 @@ def describe_demand(metric: str, bound: str, limit: float) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class MilestoneRecord:
-    """Decision on one milestone of a trial: the bound, the window, and the value at the window's last evaluation.
+    """Result of one milestone (a bound on a metric) of a trial: bound, window of iterations, value, passed or missed.
 
     Attributes:
         number: Place of the milestone among the sweep's milestones, from 1.
@@ -77,11 +77,11 @@ class MilestoneRecord:
 
     @property
     def demand(self) -> str:
-        """Text of what the milestone asks for, such as `value loss < 0.5`."""
+        """Text of what the milestone (a bound on a metric) asks for, such as `value loss < 0.5`."""
         return describe_demand(self.metric, self.bound, self.limit)
 
     def describe(self) -> str:
-        """Describe the decision in words: passed or missed, the value, the bound, the iteration."""
+        """Describe a milestone's result in words: passed or missed, value, bound, iteration."""
         if self.value is not None:
             value, limit = _format_apart(self.value, self.limit)
             sign = _SIGNS[self.bound] if self.passed else f"is not {_SIGNS[self.bound]}"
@@ -93,27 +93,27 @@ class MilestoneRecord:
 
     @property
     def outcome(self) -> str:
-        """`passed` or `missed`."""
+        """Result of the milestone: `passed` or `missed`."""
         return "passed" if self.passed else "missed"
 
     def to_json(self) -> dict[str, Any]:
-        """Convert the record to a dict for the ledger."""
+        """Convert a milestone's result to a dict to store in the Optuna study."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "MilestoneRecord":
-        """Make a record from a dict that `to_json` returned."""
+        """Make a milestone's result from a dict that `to_json` returned."""
         return cls(**kept)
 
 
 def make_milestone_tags(decided: Iterable[MilestoneRecord]) -> dict[str, str]:
-    """Make MLflow's tags from decided milestones: `milestone_1` and so on, each with the decision in words."""
+    """Make MLflow tags from milestones' results: `milestone_1` and so on, each with the result in words."""
     return {f"milestone_{one.number}": one.describe() for one in decided}
 
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """Stage of an unstick, on record before its arms start; or the decision that no further stage starts.
+    """Record of a round of a stuck run's branches, or of the decision that no further round starts.
 
     Attributes:
         stage: Number of the stage, from 1.
@@ -132,21 +132,21 @@ class StageRecord:
 
     @property
     def is_started(self) -> bool:
-        """True for a stage with arms; False for the decision that no further stage starts."""
+        """True for a round with branches; False for the decision that no further round starts."""
         return bool(self.arms)
 
     def to_json(self) -> dict[str, Any]:
-        """Convert the record to a dict for the ledger."""
+        """Convert a round's record to a dict to store in the Optuna study."""
         return {**asdict(self), "arms": list(self.arms)}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "StageRecord":
-        """Make a record from a dict that `to_json` returned."""
+        """Make a round's record from a dict that `to_json` returned."""
         return cls(**{**kept, "arms": tuple(kept["arms"])})
 
 
 def _format_apart(value: float, limit: float) -> tuple[str, str]:
-    """Format a value and a limit with just enough digits to show which one is larger."""
+    """Format a value and a limit as texts with just enough digits to show which is larger."""
     texts = "", ""
     for digits in (_FEW_DIGITS, _WRITTEN_DIGITS, _ALL_DIGITS):
         shown, bound = texts = _format(value, digits), _format_limit(limit, digits)
@@ -156,7 +156,7 @@ def _format_apart(value: float, limit: float) -> tuple[str, str]:
 
 
 def _format_limit(limit: float, digits: int = _FEW_DIGITS) -> str:
-    """Format a limit: with all digits if a user wrote the number, with few if the number was computed."""
+    """Format a limit as text: all digits if a user wrote the number, few if it was computed."""
     written = _format(limit, _WRITTEN_DIGITS)
     return written if _read(written) == limit else _format(limit, digits)
 

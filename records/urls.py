@@ -7,7 +7,7 @@ LEDGER_FILE, MLFLOW_FILE = "optuna.db", "mlflow.db"
 
 
 def find_ledger_url(url: str | None, folder: Path) -> str:
-    """Return the URL of the ledger's database: the given URL, or a sqlite file in the folder of all sweeps.
+    """Return the URL of Optuna's database: the given URL, or a sqlite file in the folder of all sweeps.
 
     Example:
         >>> find_ledger_url(None, Path("/runs"))
@@ -27,7 +27,7 @@ def find_mlflow_url(url: str | None, folder: Path) -> str:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """Return the path of the file that a sqlite URL names; None for any other URL, and for one with options.
+    """Return the path of the file that a sqlite URL names; None for other URLs, and for those with options.
 
     Example:
         >>> sqlite_file("sqlite:////runs/mlflow.db").as_posix()

@@ -45,7 +45,7 @@ def make_wandb_files(reference: SweepReference) -> Tracker:
 
 
 class WandbForm:
-    """Form of W&B's offline runs; see `records.run_files.Form`.
+    """File format of W&B's offline runs: converts a trial's data to bytes and back.
 
     Args:
         project: Name of the W&B project that holds the runs.
@@ -57,14 +57,14 @@ class WandbForm:
         self._project = project
 
     def find_file(self, folder: Path, sweep: SweepHeader, number: int, started_ms: int) -> Path:
-        """Return the path of a trial's file; of a trial without one, a path by time and the run's id, as W&B has it."""
+        """Return the path of a trial's W&B file, or a new path by time and run id for a trial without one."""
         run = _make_id(sweep, number)
         found = sorted(folder.glob(f"offline-run-*-{run}/run-{run}.wandb"))
         started = time.strftime("%Y%m%d_%H%M%S", time.localtime(started_ms / 1000))
         return found[0] if found else folder / f"offline-run-{started}-{run}" / f"run-{run}.wandb"
 
     def split(self, data: bytes) -> list[bytes]:
-        """Split the bytes of a file into serialised records; leave out what is damaged and all behind it."""
+        """Split the bytes of a W&B file into serialised records; leave out everything from the first damaged one on."""
         records, parts = [], []
         for kind, content in _read_chunks(data):
             parts.append(content)
@@ -74,7 +74,7 @@ class WandbForm:
         return records
 
     def frame(self, records: Sequence[bytes], position: int) -> bytes:
-        """Convert serialised records to the bytes of a file from a position on; the head stands at position 0."""
+        """Convert serialised records to the bytes to write at a position of a W&B file; position 0 adds the header."""
         written = bytearray() if position else bytearray(_HEAD)
         for record in records:
             left, is_first = record, True
@@ -90,17 +90,17 @@ class WandbForm:
         return bytes(written)
 
     def read_start(self, records: Sequence[bytes]) -> int:
-        """Return the time of the run's start that the records say, in ms since 1970; now if they do not say a time."""
+        """Return the time of the run's start from the records, in ms since 1970; the present time if they have none."""
         runs = [one.run for one in map(_parse, records) if one.HasField("run")]
         return round(runs[0].start_time.ToNanoseconds() / 1e6) if runs else time.time_ns() // 1_000_000
 
     def read_step(self, record: bytes) -> int | None:
-        """Return the step of a record of metrics; None for other records."""
+        """Return the step of a record that holds metrics; None for other records."""
         parsed = _parse(record)
         return int(parsed.history.step.num) if parsed.HasField("history") else None
 
     def read_outcome(self, records: Sequence[bytes]) -> str:
-        """Return the outcome that the records of a run say before the run's exit; empty for a run without an exit."""
+        """Return the outcome, such as `completed`, from the records before the run's exit; empty without an exit."""
         parsed = [_parse(record) for record in records[-2:]]
         if len(parsed) < 2 or not parsed[1].HasField("exit"):
             return ""
@@ -108,12 +108,12 @@ class WandbForm:
         return str(said[0]) if said else ""
 
     def is_end(self, record: bytes) -> bool:
-        """Return True for a record of the run's exit, and for a summary that says the outcome."""
+        """Return True for a record of the run's exit, and for a summary that holds the outcome."""
         parsed = _parse(record)
         return parsed.HasField("exit") or any(one.key == OUTCOME_TAG for one in parsed.summary.update)
 
     def start(self, facts: RunStart) -> list[bytes]:
-        """Make the record of the version, and that of the run with name, group and settings."""
+        """Make the first records of a trial's W&B file: version, and run with name, group and settings."""
         from wandb import __version__
         from wandb.proto.wandb_internal_pb2 import Record as WandbRecord
 
@@ -129,7 +129,7 @@ class WandbForm:
         return [head.SerializeToString(), record.SerializeToString()]
 
     def measure(self, facts: RunStart, record: Record) -> list[bytes]:
-        """Make the record of one step's metrics, and that of the latest values."""
+        """Make the records with one step's metrics, and with the latest values."""
         from wandb.proto.wandb_internal_pb2 import Record as WandbRecord
 
         seconds = record.timestamp_ms / 1000
@@ -142,7 +142,7 @@ class WandbForm:
         return [history.SerializeToString(), summary.SerializeToString()]
 
     def end(self, facts: RunStart, end: RunEnd) -> list[bytes]:
-        """Make the record of outcome, reason, notes and final metrics, and that of the run's exit."""
+        """Make the last records of a trial's W&B file: outcome, reason, notes, final metrics, and the run's exit."""
         from wandb.proto.wandb_internal_pb2 import Record as WandbRecord
 
         said = {OUTCOME_TAG: str(end.verdict.outcome), REASON_TAG: end.verdict.reason, **end.tags, **end.summary}
@@ -162,7 +162,7 @@ def _make_id(sweep: SweepHeader, number: int) -> str:
 
 
 def _read_chunks(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Read kind and content of each chunk of a file, up to the first that is cut off or damaged."""
+    """Yield kind and content of each chunk of a W&B file, up to the first incomplete or damaged one."""
     place = len(_HEAD)
     while data.startswith(_HEAD) and place < len(data):
         room = _BLOCK - place % _BLOCK
@@ -186,7 +186,7 @@ def _parse(record: bytes) -> "WandbRecord":
 
 
 def _nest(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Nest settings by dotted path one level deep: `{"ppo.lr": 1}` to `{"ppo": {"lr": 1}}`."""
+    """Nest settings by dotted path one level deep: `{"ppo.lr": 1}` becomes `{"ppo": {"lr": 1}}`."""
     nested: dict[str, Any] = {}
     for path, value in settings.items():
         group, dot, name = path.partition(".")

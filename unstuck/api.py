@@ -25,7 +25,7 @@ def load_run(
     names: str | os.PathLike[str] | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> History:
-    """Load a run's curves and settings from a file, a folder, a sweep's trial or MLflow, whoever made the run.
+    """Load a run's curves and settings from a file, a folder, a sweep's trial or MLflow, made by any program.
 
     Args:
         run: A file (a CSV, or an event file of TensorBoard's), a folder with such files, a sweep's trial (`NAME/7`), or
@@ -92,7 +92,7 @@ def compare(
     mlflow_url: str | None = None,
     names: str | os.PathLike[str] | None = None,
 ) -> Comparison:
-    """Compare runs with the first one, the control: scores, verdicts with uncertainty, and settings that differ.
+    """Compare runs with the first one, the control: scores, differences with uncertainty, and settings that differ.
 
     Args:
         runs: Two runs or more, each as `load_run` takes it.

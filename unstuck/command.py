@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, words: Sequence[str]) -> int:
-    """Run the command of the given name with the words of the command line, the name among them; return the exit code.
+    """Run the command of the given name with the command line's words (name included); return the exit code.
 
     Each command imports its own modules: a diagnosis need not wait for Hydra.
     """
@@ -60,7 +60,7 @@ def _run(name: str, words: Sequence[str]) -> int:
 
 
 def describe_commands() -> str:
-    """Describe all commands for `--help`, by group, with examples that work where the user is."""
+    """Describe all commands for `--help`, in groups, with examples that the user can type as they are."""
     program = shlex.join(unstuck_program())
     groups = "\n".join(
         f"{heading}\n" + "".join(f"  {name:<10} {what}\n" for name, what in group.items())

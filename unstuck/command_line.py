@@ -46,20 +46,20 @@ class OneLineParser(argparse.ArgumentParser):
     """Parser whose errors are one line with a remedy."""
 
     def error(self, message: str) -> NoReturn:
-        """Print why the words of a command line are refused, in one line, and end with exit code 2."""
+        """Print why a command line is refused, in one line, and exit with code 2."""
         print(f"{self.prog}: error: {message}; --help shows examples", file=sys.stderr)
         raise SystemExit(REFUSED)
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Add the option that shows tracebacks."""
+    """Add the option `--debug`, which shows tracebacks, to a parser."""
     parser.add_argument(DEBUG, action="store_true", help="show the traceback of an error too")
 
 
 def answer_errors(
     program: str, words: Sequence[str], call: Callable[[], int], stopped: str = "stopped by the user"
 ) -> int:
-    """Call a command's body and return the exit code: the body's own, or one of an error that is printed in one line.
+    """Run a command's function and return its exit code, or that of an error, which is printed in one line.
 
     Args:
         program: Command as the user called it, such as `unstuck list`, which begins the line.
@@ -92,7 +92,7 @@ def answer_errors(
 
 
 def explain_refusal(error: Exception) -> str | None:
-    """Explain in one line an error that the user can mend: rule, value and remedy; None for a fault of ours.
+    """Explain in one line an error that the user can correct: rule, value, remedy; None for a bug of ours.
 
     Example:
         >>> explain_refusal(PermissionError(13, "Permission denied", "runs/optuna.db"))
@@ -112,7 +112,7 @@ def explain_refusal(error: Exception) -> str | None:
 
 
 def explain_fault(error: Exception, text: str, called: Sequence[str]) -> str:
-    """Write the traceback of a fault of ours to a file; return one line with the error, the file and what to do.
+    """Write the traceback of a bug of ours to a file; return one line with the error, the file and what to do.
 
     Args:
         error: The error.

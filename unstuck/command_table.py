@@ -42,12 +42,12 @@ ON_RUNS = ("diagnose", "compare", "report")
 
 
 def list_commands() -> list[str]:
-    """List the names of all commands."""
+    """List the names of all `unstuck` commands."""
     return [name for group in COMMANDS.values() for name in group]
 
 
 def find_parser(command: str) -> ArgumentParser:
-    """Return the parser of a command's words; raise `KeyError` for `sweep`, whose words Hydra parses.
+    """Return the parser of a command's options; raise `KeyError` for `sweep`, whose arguments Hydra parses.
 
     Example:
         >>> find_parser("show").parse_args(["kdd/7", "--json"]).name

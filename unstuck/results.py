@@ -27,7 +27,7 @@ _TOP = 10
 
 @dataclass(frozen=True)
 class SweepResult:
-    """Result of a sweep, as recorded at the time of reading; a notebook shows verdict, trials and figures.
+    """Result of a sweep as recorded when read: trials, figures and main sentence, which a notebook shows.
 
     Attributes:
         name: Name of the sweep.
@@ -49,7 +49,7 @@ class SweepResult:
 
     @cached_property
     def trials(self) -> "pd.DataFrame":
-        """Table of the trials by number: outcome, reason, value, spread over seeds, diagnosis, settings tried."""
+        """Table of the trials by number: outcome, reason, value, spread over seeds, diagnosis, settings."""
         import pandas as pd
 
         rows = [
@@ -70,7 +70,7 @@ class SweepResult:
 
     @cached_property
     def curves(self) -> "pd.DataFrame":
-        """Table of the objective: a row for each evaluation (iteration or environment step), a column a trial."""
+        """Table of the objective: a row for each evaluation (by iteration or step), a column for each trial."""
         import pandas as pd
 
         columns = {entry.number: pd.Series(dict(entry.curve), dtype=float) for entry in self.entries}
@@ -78,24 +78,24 @@ class SweepResult:
 
     @property
     def verdict(self) -> str:
-        """First sentences of the report: the best trial, how sure its lead over the control is, what matters."""
+        """Main result in sentences: the best trial, how certain it beats the control, which settings matter."""
         return self._document.lead
 
     @cached_property
     def figures(self) -> "Mapping[str, Figure]":
-        """The report's figures by name; a notebook shows each, and `figure.whole_svg` is its source."""
+        """Figures of the report by name; a notebook shows each, and `figure.whole_svg` is the SVG source."""
         from unstuck.analysis.document.blocks import Figure
 
         return {block.name: block for block in self._document.blocks if isinstance(block, Figure)}
 
     @property
     def report(self) -> Path | None:
-        """The report as a page for a browser; None if none was written."""
+        """Path of the report's HTML page; None if no report was written."""
         file = self.folder / "report" / "report.html"
         return file if file.is_file() else None
 
     def load_run(self, number: int) -> History:
-        """Load one trial with all metrics of all iterations, for `unstuck.diagnose` and `unstuck.compare`.
+        """Load one trial with all metrics of all iterations, to diagnose or compare.
 
         Args:
             number: Number of the trial.
@@ -117,7 +117,7 @@ class SweepResult:
         return make_sweep_document(gather_findings(self.name, self._stores, self.config.reference.ledger_url))
 
     def __str__(self) -> str:
-        """Return the name, how the sweep ended, and the verdict."""
+        """Return the sweep's name, how it ended, and the main result, as text."""
         return f"{self.name}: {self.ended}\n{self.verdict}"
 
     def _repr_html_(self) -> str:
@@ -142,7 +142,7 @@ def load_sweep(
     optuna_url: str | None = None,
     mlflow_url: str | None = None,
 ) -> SweepResult:
-    """Read what a sweep on record has found so far; the sweep may still run.
+    """Read what a recorded sweep, which may still be running, has found so far.
 
     Args:
         name: Name of the sweep, or its folder.

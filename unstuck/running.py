@@ -32,7 +32,7 @@ _REFUSED, _STOPPED = 2, 130
 
 
 def run_sweep(overrides: Overrides, *, show: bool = True) -> SweepResult:
-    """Run a sweep to its end, as the command `unstuck sweep` does, and return what was found.
+    """Run a sweep to its end, as the command `unstuck sweep` does, and return the result.
 
     Ctrl-C, or the interrupt of a notebook's kernel, ends the sweep as it does on the command line: records are closed,
     a resume goes on, and the result says so. `unstuck stop NAME` does the same from a terminal, `stop_sweep` from
@@ -69,7 +69,7 @@ def run_sweep(overrides: Overrides, *, show: bool = True) -> SweepResult:
 
 
 def stop_sweep(name: str | os.PathLike[str], folder: str | os.PathLike[str] = "runs") -> bool:
-    """Ask a running sweep to end, as Ctrl-C does, wait until its records are closed; return False if it does not run.
+    """Ask a running sweep to end, as Ctrl-C does, and wait until it has; return False if no sweep runs.
 
     Args:
         name: Name of the sweep, or its folder.
@@ -86,7 +86,7 @@ def stop_sweep(name: str | os.PathLike[str], folder: str | os.PathLike[str] = "r
 
 @dataclass(frozen=True)
 class _Ran:
-    """Exit code of a sweep's process, and the last line of its error output without the program's name."""
+    """Exit code of a sweep's process, and the last line of its error output, without the program's name."""
 
     code: int
     error: str
@@ -101,7 +101,7 @@ def _list_words(overrides: Overrides) -> list[str]:
 
 
 def _split_words(line: str) -> str:
-    """Split a command line, as a shell would, into the list of words that Python takes; return the list's text."""
+    """Split a command line as a shell would; return the words as the text of a Python list."""
     try:
         words = shlex.split(line)
     except ValueError:  # a quote that is not closed
@@ -110,7 +110,7 @@ def _split_words(line: str) -> str:
 
 
 def _run_process(words: Sequence[str], told: Path, show: bool) -> _Ran:
-    """Run a sweep's process to its end, and pass on what it prints and a Ctrl-C.
+    """Run a sweep's process to its end; pass its output to the screen, and Ctrl-C to the process.
 
     Args:
         words: Words of the command line.
@@ -153,7 +153,7 @@ def _run_process(words: Sequence[str], told: Path, show: bool) -> _Ran:
 
 
 def _pass_on(process: "subprocess.Popen[str]", show: bool) -> None:
-    """Print the lines of a sweep's process until the process ends."""
+    """Print the lines that a sweep's process prints, until the process ends."""
     for line in process.stdout or ():
         if show:
             print(line, end="", flush=True)
@@ -168,7 +168,7 @@ def _read_errors(pipe: Iterable[str], errors: list[str], show: bool) -> None:
 
 
 def _describe_end(ran: _Ran, result: SweepResult) -> str:
-    """Describe in words how a sweep ended that left records."""
+    """Describe in words how a recorded sweep ended."""
     if ran.code == _STOPPED:
         return "stopped by the user; a resume goes on"
     if ran.code:

@@ -29,7 +29,7 @@ def main(
     beside: Path = CONF.parent,
     announce: Callable[[Path], object] | None = None,
 ) -> int:
-    """Run the sweep that the command line describes; return the exit status: 0, 2 if refused, or the sweep's own.
+    """Run the sweep that the command line describes; return the exit code: 0, 2 if refused, or the sweep's own.
 
     Args:
         program: How the user called this, for messages.
@@ -62,7 +62,7 @@ def main(
 
 
 def _compose(program: str, arguments: Sequence[str], beside: Path) -> Checked | int:
-    """Compose and check the configuration that the command line describes; return the exit code if nothing is to run.
+    """Compose and check the configuration that the command line describes; return an exit code if nothing is to run.
 
     Args:
         program: How the user called this, for messages.
@@ -95,7 +95,7 @@ def _compose(program: str, arguments: Sequence[str], beside: Path) -> Checked | 
 
 
 def _show_choice(program: str, own: Path | None) -> int:
-    """Print what there is to run, since nothing was chosen; return the exit status 2, as nothing has run.
+    """Print the experiments that the user can run, because none was chosen; return the exit code 2.
 
     Args:
         program: How the user called this, for the message.
@@ -123,7 +123,7 @@ def _show_choice(program: str, own: Path | None) -> int:
 
 @contextmanager
 def _hydra_raising() -> Iterator[None]:
-    """Make Hydra raise errors inside the `with` block as exceptions, instead of printing error texts."""
+    """Make Hydra raise its errors as exceptions inside the block, instead of printing them."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

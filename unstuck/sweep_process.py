@@ -20,7 +20,7 @@ _LOOKS_EVERY_S = 0.25
 
 
 def main() -> int:
-    """Run the sweep that the words describe; return the exit code of the command `unstuck sweep`."""
+    """Run the sweep that the process's arguments describe; return the exit code, and also write it to a file."""
     program, file, *overrides = sys.argv[1:]
     threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     told = Path(file)
@@ -31,7 +31,7 @@ def main() -> int:
 
 
 def _end_with_parent(parent: int) -> None:
-    """End the sweep, as a closed terminal does, once the process that called has died, and nobody reads any more."""
+    """End the sweep, as a closed terminal would, when the process that started it has died."""
     while os.getppid() == parent:
         time.sleep(_LOOKS_EVERY_S)
     nowhere = os.open(os.devnull, os.O_WRONLY)

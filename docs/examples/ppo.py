@@ -12,7 +12,7 @@ from torch.distributions import Categorical
 
 
 def read_flags() -> argparse.Namespace:
-    """Read the command line."""
+    """Parse the command-line flags of the script."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--env-id", default="CartPole-v1")
     for name, default in {
@@ -43,7 +43,7 @@ def make_network(inputs: int, outputs: int, gain: float) -> nn.Sequential:
 
 
 def estimate_advantages(args, rewards, values, dones, next_value, next_done):
-    """Compute generalised advantages of a rollout, shape (steps, environments)."""
+    """Compute the generalised advantages (GAE) of a rollout, shape (steps, environments)."""
     advantages, later = torch.zeros_like(rewards), 0.0
     for t in reversed(range(args.num_steps)):
         after, done = (next_value, next_done) if t == args.num_steps - 1 else (values[t + 1], dones[t + 1])
@@ -53,7 +53,7 @@ def estimate_advantages(args, rewards, values, dones, next_value, next_done):
 
 
 def update(args, actor, critic, optimizer, batch):
-    """Train on one rollout; return the losses of the last minibatch, by CleanRL's names."""
+    """Train actor and critic on one rollout; return the losses of the last minibatch, by CleanRL's names."""
     parameters = [*actor.parameters(), *critic.parameters()]
     for _ in range(args.update_epochs):
         for rows in torch.randperm(len(batch[0])).chunk(args.num_minibatches):

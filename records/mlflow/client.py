@@ -26,7 +26,7 @@ _PAGE = 1000
 
 
 def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
-    """Find the MLflow run with the given id; return None if MLflow has no such run."""
+    """Find the MLflow run with the given id; return None if there is no such run."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -38,7 +38,7 @@ def find_run(client: "MlflowClient", run_id: str) -> "Run | None":
 
 
 def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, value: str) -> list["Run"]:
-    """Search experiments for MLflow runs whose tag `tag` equals `value`; oldest first, without deleted runs."""
+    """Find MLflow runs in experiments whose tag `tag` equals `value`; oldest first, without deleted runs."""
     found: list[Run] = []
     token: str | None = None
     while token != "":
@@ -57,7 +57,7 @@ def search_runs(client: "MlflowClient", experiments: Sequence[str], tag: str, va
 def write_report(
     client: "MlflowClient", run: str, files: Sequence[Path], note: str, figures: Mapping[str, float]
 ) -> None:
-    """Upload report files to an MLflow run, and write the run's note and figures; arguments as for `Tracker.attach`."""
+    """Upload report files to an MLflow run, and set the run's note (Markdown text) and summary numbers."""
     for path in files:
         client.log_artifact(run, str(path), REPORT)
     set_tags(client, run, {NOTE_TAG: note})
@@ -68,7 +68,7 @@ def write_report(
 def reopen_run(
     client: "MlflowClient", run: str, tags: Mapping[str, str]
 ) -> tuple[Mapping[str, str], set[tuple[str, int]]]:
-    """Set an ended MLflow run back to RUNNING, and delete the tags that say how the run ended.
+    """Set an ended MLflow run back to RUNNING; return its parameters and the (metric, step) pairs it has.
 
     Returns:
         Parameters of the run, and its (metric, step) pairs: a worker that starts anew repeats these points later, and
@@ -96,7 +96,7 @@ def log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> N
 def log_metrics(
     client: "MlflowClient", run: str, records: Sequence[Record], already_logged: Container[tuple[str, int]] = ()
 ) -> None:
-    """Write the metrics of records to an MLflow run, except (metric, step) pairs that are in `already_logged`."""
+    """Write the metrics of records to an MLflow run, except those (metric, step) pairs in `already_logged`."""
     from mlflow.entities import Metric
 
     rows = [
@@ -111,14 +111,14 @@ def log_metrics(
 
 
 def set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
-    """Write tags to an MLflow run, as text that MLflow can store; see `make_tag_texts`."""
+    """Write tags to an MLflow run, with values converted to text that MLflow can store."""
     from mlflow.entities import RunTag
 
     client.log_batch(run, tags=[RunTag(key, value) for key, value in make_tag_texts(tags).items()])
 
 
 def make_tag_texts(tags: Mapping[str, str]) -> dict[str, str]:
-    """Convert the values of tags to text that MLflow can store; see `make_storable`."""
+    """Convert tags' values to text that MLflow can store: secrets masked, and cut to MLflow's limit."""
     return {key: make_storable(value, TAG_LENGTH) for key, value in tags.items()}
 
 

@@ -25,7 +25,7 @@ _NO_ARTIFACTS = "/nonexistent"
 
 
 def connect(url: str) -> "MlflowClient":
-    """Connect to the MLflow database or server at `url`; make the tables of a sqlite file that is missing.
+    """Connect to the MLflow database or server at `url`; create the tables of a missing sqlite file.
 
     Errors are raised, nothing is printed.
     """
@@ -48,7 +48,7 @@ def connect(url: str) -> "MlflowClient":
 
 
 def list_store_errors() -> tuple[type[Exception], ...]:
-    """List the types of errors that calls to MLflow can raise: of MLflow, the database, the disk, or a wrong URL."""
+    """List the types of errors that calls to MLflow can raise: of MLflow, the database, the disk or a wrong URL."""
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -56,7 +56,7 @@ def list_store_errors() -> tuple[type[Exception], ...]:
 
 
 def renew(url: str) -> None:
-    """Close MLflow's connections to the sqlite file at a URL, and make the tables that the file lacks.
+    """Close MLflow's connections to the sqlite file at `url`, and create the tables that the file lacks.
 
     MLflow keeps connections for as long as the process lives (mlflow#4663), even to a file that was deleted or
     replaced (mlflow#4808).
@@ -69,7 +69,7 @@ def renew(url: str) -> None:
 
 
 def _make_tables(file: Path) -> None:
-    """Make MLflow's database under a temporary name, then rename the file: MLflow cannot open a half-made database."""
+    """Create MLflow's database under a temporary name, then rename the file, so that no half-made one is opened."""
     temporary = file.with_name(f"{file.name}.tmp")
     temporary.unlink(missing_ok=True)
     renew(f"sqlite:///{temporary}")
@@ -78,7 +78,7 @@ def _make_tables(file: Path) -> None:
 
 @contextmanager
 def translate_errors(action: str, url: str = "") -> Iterator[None]:
-    """Turn any error inside the block into a `TrackingError` with a message of one line.
+    """Convert any error inside the block to a `TrackingError` with a message of one line.
 
     Args:
         action: Action under way, for the message.

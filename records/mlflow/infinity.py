@@ -26,7 +26,7 @@ def to_stored(value: object) -> object:
 
 
 def from_stored(stored: float) -> float:
-    """Convert a number that MLflow stores to the logged number: the largest float becomes infinity, NaN stays NaN.
+    """Convert a number from MLflow to the logged number: the largest float becomes infinity, NaN stays NaN.
 
     Example:
         >>> from_stored(1.7976931348623157e308), from_stored(0.5)

@@ -15,7 +15,7 @@ _TRAINING = {"workflowType": "machine_learning"}
 
 
 def find_server(mlflow_url: str) -> str:
-    """Return the address of MLflow's web pages: the server without a password, or `LOCAL_SERVER` for a database.
+    """Return the address of MLflow's web pages: the server's without password, or `LOCAL_SERVER` for a database.
 
     Example:
         >>> find_server("http://me:secret@host:5000/")
@@ -30,7 +30,7 @@ def find_server(mlflow_url: str) -> str:
 
 
 def make_view_key(sweep_id: str, view: str) -> str:
-    """Return the key under which MLflow stores a prepared view of a sweep, as the tag `mlflow.sharedViewState.KEY`.
+    """Return the key of a sweep's prepared MLflow page, stored in the tag `mlflow.sharedViewState.KEY`.
 
     Args:
         sweep_id: Id of the sweep.
@@ -77,7 +77,7 @@ def make_run_link(server: str, experiment: str, run_id: str) -> str:
 
 
 def add_links(note: str, experiment: str, sweep_id: str) -> str:
-    """Add links to the sweep's two MLflow views to a sweep's note; the links work on any server.
+    """Add links to the sweep's two prepared MLflow pages to a sweep's note; the links work on any server.
 
     Args:
         note: Note in Markdown.

@@ -53,19 +53,19 @@ ALWAYS_ZERO = metrics.F1_FLAG_NONE
 
 
 def select_written(summary: Mapping[str, float], format: int) -> dict[str, float]:
-    """Select the final metrics of a trial that MLflow stores; only old sweep formats store each seed's own value."""
+    """Select the final metrics of a trial that MLflow stores; only old sweep formats include each seed's value."""
     if format < RENAMED:
         return dict(summary)
     return {name: value for name, value in summary.items() if is_curve(name)} | read_tags(make_tags(summary))
 
 
 def is_curve(name: str) -> bool:
-    """Return True if MLflow stores a metric as a metric; False if as a tag, or not at all."""
+    """Return True if MLflow stores a metric as a curve; False if as a tag, or not at all."""
     return name not in (ALWAYS_ZERO, *_TAGS) and not name.startswith((metrics.EFFECTIVE_PREFIX, _MEMBERS))
 
 
 def to_mlflow(name: str) -> str:
-    """Return the name that MLflow has for a metric of an iteration.
+    """Return MLflow's name of a metric, as shown to people.
 
     Example:
         >>> to_mlflow("eval/f1"), to_mlflow("train/action/block"), to_mlflow("eval/f1/seed_0")
@@ -91,7 +91,7 @@ def from_mlflow(name: str) -> str:
 
 
 def make_tags(measured: Mapping[str, float]) -> dict[str, str]:
-    """Make MLflow tags from the metrics that MLflow keeps as tags: settings in force, and the length of a trial.
+    """Convert metrics that MLflow keeps as tags to tags: settings read back from the learner, and training length.
 
     Example:
         >>> make_tags({"effective/lr": 0.001, "final/iterations": 200.0, "eval/f1": 0.5})
@@ -103,7 +103,7 @@ def make_tags(measured: Mapping[str, float]) -> dict[str, str]:
 
 
 def read_tags(tags: Mapping[str, str]) -> dict[str, float]:
-    """Read the length of a trial from the tags that `make_tags` made; return metrics under names in `rl.metrics`."""
+    """Read the training length of a trial from MLflow tags; return metrics under the names in `rl.metrics`."""
     return {name: float(tags[tag]) for name, tag in _TAGS.items() if tag in tags}
 
 

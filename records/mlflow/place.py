@@ -11,7 +11,7 @@ from unstuck.records.urls import sqlite_file
 
 
 def settle_artifacts(url: str, artifacts: Path) -> None:
-    """Correct the artifact paths in an MLflow database file that was moved; leave right paths and servers alone.
+    """Correct the artifact paths in an MLflow database file that was moved; change no correct ones, and no server.
 
     Args:
         url: URL of MLflow's database, with tables if the file exists; or a server.
@@ -43,5 +43,5 @@ def settle_artifacts(url: str, artifacts: Path) -> None:
 
 
 def _is_of(location: str | None, artifacts: Path) -> bool:
-    """Return True if a location is a file path that ends in the name of the artifacts folder."""
+    """Return True if a location is a file path that ends in the artifacts folder's name."""
     return str(location).startswith("file://") and str(location).endswith(f"/{artifacts.name}")

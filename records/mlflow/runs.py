@@ -34,7 +34,7 @@ class Point(NamedTuple):
 
 @dataclass(frozen=True)
 class TrackedRun:
-    """MLflow run of a sweep or of one trial, as read: tags, parameters and curves, with metric names of `rl.metrics`.
+    """MLflow run of a sweep or one trial, as read: tags, parameters, and curves under the names in `rl.metrics`.
 
     Attributes:
         id: Id of the run in MLflow.
@@ -57,7 +57,7 @@ class TrackedRun:
 
 
 def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRun]:
-    """Read all MLflow runs of a sweep, oldest first, without deleted ones; empty if the experiment does not exist.
+    """Read all MLflow runs of a sweep, oldest first, without deleted ones; empty if there is no experiment.
 
     Args:
         sweep: Reference to the sweep.
@@ -74,7 +74,7 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
 
 
 def list_run_ids(sweep: SweepReference, run_ids: Collection[str]) -> list[str]:
-    """List the ids of a sweep's MLflow runs, oldest first, without reading the runs; arguments as for `read_runs`.
+    """List the ids of a sweep's MLflow runs, oldest first, without reading the runs.
 
     Raises:
         TrackingError: The store cannot be read.
@@ -84,7 +84,7 @@ def list_run_ids(sweep: SweepReference, run_ids: Collection[str]) -> list[str]:
 
 
 def read_run_tags(sweep: SweepReference, run_id: str) -> dict[str, str]:
-    """Read the tags of one MLflow run, by id; empty if the store has no such run.
+    """Read the tags of one MLflow run, by id; empty if there is no such run.
 
     Args:
         sweep: Reference to a sweep in the same store.
@@ -107,7 +107,7 @@ def read_run_tags(sweep: SweepReference, run_id: str) -> dict[str, str]:
 
 
 def find_experiment(sweep: SweepReference) -> str | None:
-    """Return the id of the MLflow experiment that holds a sweep's runs; None if the experiment does not exist.
+    """Return the id of the MLflow experiment that holds a sweep's runs; None if there is no experiment.
 
     Args:
         sweep: Reference to the sweep.
@@ -120,7 +120,7 @@ def find_experiment(sweep: SweepReference) -> str | None:
 
 
 def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
-    """Tag the MLflow runs of an old sweep, made before sweeps had ids, with the sweep's id; skip runs that have an id.
+    """Tag the MLflow runs of a sweep from before sweeps had ids with the sweep's id; skip runs with an id.
 
     Args:
         sweep: Reference to the sweep, with its id.
@@ -146,7 +146,7 @@ def attach_report(
     note: str,
     figures: Mapping[str, float] | None = None,
 ) -> None:
-    """Upload report files, a note and figures to a sweep's own MLflow run; do nothing if the run does not exist.
+    """Upload report files, note and summary numbers to a sweep's own MLflow run; do nothing if it has none.
 
     Args:
         sweep: Reference to the sweep.
@@ -169,7 +169,7 @@ def attach_report(
 
 
 def settle_runs(sweep: SweepReference) -> None:
-    """Correct the artifact paths in MLflow's database after the sweeps' folder was moved; see `settle_artifacts`.
+    """Correct the artifact paths in MLflow's database file if the sweeps' folder was moved.
 
     Raises:
         TrackingError: The store cannot be written.
@@ -180,7 +180,7 @@ def settle_runs(sweep: SweepReference) -> None:
 
 
 def delete_runs(sweep: SweepReference, ids: Sequence[str]) -> None:
-    """Mark runs as deleted in MLflow; `mlflow runs restore` brings a run back, `mlflow gc` removes runs for good.
+    """Mark MLflow runs as deleted (`mlflow runs restore` undoes that, `mlflow gc` removes the runs for good).
 
     Raises:
         TrackingError: The store cannot be written.
@@ -193,7 +193,7 @@ def delete_runs(sweep: SweepReference, ids: Sequence[str]) -> None:
 
 @contextmanager
 def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, str] | None]":
-    """Yield a client for a sweep's MLflow and the id of the sweep's experiment; None if one of the two is absent."""
+    """Yield a client for a sweep's MLflow and the id of its experiment; None if one of the two is missing."""
     url = sweep.mlflow_url
     file = sqlite_file(url)
     if file is not None and not file.exists():  # sqlite would make the file
@@ -206,7 +206,7 @@ def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, 
 
 
 def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]) -> "list[Run]":
-    """Return a sweep's MLflow runs: all with the sweep's id; for an old sweep also runs without an id."""
+    """Return a sweep's MLflow runs: all with the sweep's id; for an old sweep also those without an id."""
     if sweep.id is not None and sweep.format > 1:
         return search_runs(client, [experiment], ID_TAG, sweep.id)
     found = search_runs(client, [experiment], SWEEP_TAG, sweep.name)

@@ -57,7 +57,7 @@ _MAIN_METRIC = {"mlflow.experiment.primaryMetric.name": OBJECTIVE}
 
 @dataclass
 class _OpenSweep:
-    """State of a sweep that is being written to MLflow: client, ids of runs, and what was written so far.
+    """State of a sweep that is written to MLflow: client, ids of runs, and what is already written.
 
     Attributes:
         client: Client for the store.
@@ -96,16 +96,16 @@ class _OpenSweep:
 
     @property
     def renames(self) -> bool:
-        """True if the sweep's metrics have other names in MLflow than in `rl.metrics`, as in newer formats."""
+        """True if metrics' names in MLflow differ from those in `rl.metrics`, as in newer sweep formats."""
         return self.header.format >= RENAMED
 
     def make_run_name(self, number: int, is_control: bool) -> str:
-        """Make the name of a trial's MLflow run; the name of the control's run says `control`."""
+        """Make the name of a trial's MLflow run, which says `control` if the trial is the unchanged configuration."""
         return f"{self.name}/{trial_name(number)}" + (" control" if is_control and self.renames else "")
 
 
 class MlflowTracker:
-    """Tracker that writes to MLflow: one parent run for a sweep, and one child run for each trial; see `Tracker`.
+    """Tracker that writes to MLflow: a parent run for the sweep, and a child run for each trial.
 
     Args:
         url: URL of a database or of a tracking server.
@@ -123,7 +123,7 @@ class MlflowTracker:
         raise TypeError("a tracker must not be pickled, since its URL may hold a password; keep it in the driver")
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Open the sweep's MLflow run, or reopen an existing one; make missing database tables first (2 s).
+        """Open the sweep's MLflow run, or reopen an existing one; first create missing tables (takes 2 s).
 
         A second call connects anew, since MLflow would go on writing to a database that was deleted or replaced.
         """
@@ -161,7 +161,7 @@ class MlflowTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Open a trial's MLflow run, or reopen an existing one, and return the run's id; see `Tracker.start_trial`.
+        """Open a trial's MLflow run, or reopen an existing one, with settings and tags; return the run's id.
 
         A reopened run must have the same searched parameters as before, and keeps the other parameters.
         """
@@ -184,7 +184,7 @@ class MlflowTracker:
         return sweep.runs[number]
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """List the numbers of trials whose MLflow run lacks the given outcome; see `Tracker.find_incomplete`.
+        """List the numbers of trials whose MLflow run does not have the given outcome.
 
         The outcome is written last.
         """
@@ -192,7 +192,7 @@ class MlflowTracker:
         return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Write the metrics of a trial's iterations to MLflow; see `Tracker.log`.
+        """Write the metrics of a trial's new iterations to MLflow.
 
         MLflow shows NaN as NaN, and infinity as 1.8e308.
         """
@@ -207,13 +207,13 @@ class MlflowTracker:
             sweep.last[number] = max(sweep.last.get(number, reached), reached)
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Set tags of a trial's MLflow run; see `Tracker.tag_trial`."""
+        """Set tags on a trial's MLflow run."""
         sweep, run = self._opened(), self._run_of(number)
         with translate_errors(f"tag trial {number}"):
             set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Write a trial's final metrics and outcome to MLflow, and close the run; see `Tracker.end_trial`."""
+        """Write a trial's final metrics and outcome to MLflow, and close the trial's run."""
         sweep, run = self._opened(), self._run_of(number)
         # The last step and its time, instead of now: ending a trial again then adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
@@ -229,7 +229,7 @@ class MlflowTracker:
         sweep.outcomes[number] = verdict.outcome
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Write the sweep's outcome to MLflow, and close the sweep's run; see `Tracker.end_sweep`."""
+        """Write the sweep's outcome to MLflow, and close the sweep's run."""
         sweep = self._opened()
         with translate_errors(f"end sweep {sweep.name}"):
             set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
@@ -237,13 +237,13 @@ class MlflowTracker:
             _write_views(sweep, search_runs(sweep.client, [sweep.experiment], ID_TAG, sweep.header.id))
 
     def find_experiment(self) -> str:
-        """Return the id of the MLflow experiment that holds the open sweep's runs; see `Tracker.find_experiment`."""
+        """Return the id of the MLflow experiment that holds the open sweep's runs."""
         return self._opened().experiment
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Upload report files, a note and figures to an MLflow run; see `Tracker.attach`."""
+        """Upload report files, a note (Markdown text) and summary numbers to an MLflow run."""
         sweep = self._opened()
         run = sweep.parent if number is None else self._run_of(number)
         if number is None:
@@ -252,7 +252,7 @@ class MlflowTracker:
             write_report(sweep.client, run, files, note, figures or {})
 
     def _find_experiment(self, client: "MlflowClient") -> str:
-        """Return the id of the MLflow experiment by name; create a missing experiment."""
+        """Return the id of the MLflow experiment with the configured name; create the experiment if missing."""
         experiment = client.get_experiment_by_name(self._experiment)
         if experiment is None:
             location = self._artifacts.as_uri() if self._url.startswith(DATABASES) else None
@@ -282,7 +282,7 @@ class MlflowTracker:
 
 
 def _write_views(sweep: _OpenSweep, runs: Sequence["Run"]) -> None:
-    """Write the sweep's prepared MLflow views anew, which the links of `records.mlflow.links` open.
+    """Write the settings of the sweep's two prepared MLflow pages (table, comparison) to tags, again.
 
     Args:
         sweep: The open sweep.

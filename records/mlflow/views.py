@@ -49,7 +49,7 @@ _PLAIN_LINE = {
 
 @dataclass(frozen=True)
 class ShownSweep:
-    """Facts about a sweep from which MLflow views (tables and charts) of the sweep are made.
+    """Facts about a sweep from which its prepared MLflow pages (tables and charts) are made.
 
     Attributes:
         header: Facts on the sweep.
@@ -65,13 +65,13 @@ class ShownSweep:
 
     @property
     def objective(self) -> tuple[str, str]:
-        """Names that MLflow has for the trials' value and for the value's spread over seeds."""
+        """MLflow's names of the trials' value and of the value's spread over seeds."""
         is_renamed = self.header.format >= RENAMED
         return (OBJECTIVE, OBJECTIVE_SPREAD) if is_renamed else (metrics.FINAL_VALUE, metrics.FINAL_SPREAD)
 
     @property
     def columns(self) -> dict[str, int]:
-        """Width in pixels of each column of MLflow's table, from left to right, wide enough for the column's title.
+        """Widths in pixels of the columns of MLflow's table, from left to right, to fit the titles.
 
         The diagnosis stands last, but before the settings of a sweep that has many, as an unstick's arms have.
         """
@@ -85,7 +85,7 @@ class ShownSweep:
 
 
 def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:
-    """Choose the runs to compare: the `COMPARED` best completed trials and the control; return the runs' ids.
+    """Choose the runs to compare, the `COMPARED` best completed trials and the control; return their ids.
 
     Args:
         header: Facts on the sweep.
@@ -100,7 +100,7 @@ def choose_compared(header: SweepHeader, trials: "Sequence[Run]") -> list[str]:
 
 
 def make_table(sweep: ShownSweep) -> str:
-    """Make the MLflow view of all trials: a table with the best first, and charts that begin with the objective."""
+    """Make the settings of MLflow's page on all trials: a table, best first, and charts, objective first."""
     objective, _ = sweep.objective
     group = objective.partition("/")[0]
     folded = _section(RULES.rstrip("/")) | {"display": False}
@@ -111,7 +111,7 @@ def make_table(sweep: ShownSweep) -> str:
 
 
 def make_comparison(sweep: ShownSweep) -> str:
-    """Make the MLflow view that compares the best trials and the control in one chart; all trials if none completed.
+    """Make the settings of MLflow's page that compares best trials and control in a chart; all if none completed.
 
     The chart has an axis for each searched setting and one for the objective. Charts of other metrics, which MLflow
     would add, are listed as taken away.
@@ -141,12 +141,12 @@ def _base(sweep: ShownSweep, chosen: str) -> dict[str, Any]:
 
 
 def _section(name: str) -> dict[str, Any]:
-    """Make a section of charts; MLflow puts charts of metrics `NAME/...` into the section called NAME."""
+    """Make a section of charts on an MLflow page, for metrics whose names begin with `NAME/`."""
     return {"uuid": name, "name": name, "display": True, "isReordered": True}
 
 
 def _parallel(sweep: ShownSweep, section: str) -> dict[str, Any]:
-    """Make a chart with an axis for each searched setting and for the objective, and a line for each trial."""
+    """Make a parallel-coordinates chart: an axis for each searched setting and the objective, a line a trial."""
     return {
         "type": "PARALLEL",
         "uuid": "searched",
@@ -158,7 +158,7 @@ def _parallel(sweep: ShownSweep, section: str) -> dict[str, Any]:
 
 
 def _pack(state: dict[str, Any]) -> str:
-    """Convert a view to text for an MLflow tag, compressed in MLflow's own way if too long otherwise."""
+    """Convert the settings of an MLflow page to text for a tag; compress long ones in MLflow's way."""
     text = json.dumps(state)
     if len(text) <= VIEW_LENGTH:
         return text

@@ -57,7 +57,7 @@ _HYDRA_OPTIONS = ("--help", "--cfg", "--config-dir", "--info", "--package", "--r
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck completion`."""
     parser = make_parser(
         "completion",
         "Prints the lines that let a shell complete commands, options, settings, experiments and names of sweeps.\n"
@@ -70,7 +70,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print a shell's lines, or the words that may end a line; return the exit code: 0, or 2 for no shell."""
+    """Print a shell's completion script, or completions of a command line; return exit code 0, or 2 without a shell."""
     parser = build_parser()
     options = parser.parse_args(words)
     if options.words is not None:
@@ -83,7 +83,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def complete_line(line: str) -> list[str]:
-    """List the words that the last word of a command line may become, the last word itself being perhaps empty.
+    """List the words by which the last word of a command line can be completed.
 
     Example:
         >>> complete_line("unstuck dia")
@@ -112,7 +112,7 @@ def _list_words(before: Sequence[str], begun: str) -> Iterable[str]:
 
 
 def _list_sweep_words(before: Sequence[str], begun: str) -> Iterator[str]:
-    """Yield words of `unstuck sweep`: options, groups with their options, settings, and names of sweeps to resume."""
+    """Yield completions for `unstuck sweep`: options, groups with options, settings, and names of sweeps to resume."""
     from unstuck.sweeps.config.keys import CONF, EXPERIMENT, SPACE, list_groups, settings
     from unstuck.sweeps.config.kinds import KIND_NAMES
 
@@ -146,14 +146,14 @@ def _list_sweep_words(before: Sequence[str], begun: str) -> Iterator[str]:
 
 
 def _find_folder(before: Sequence[str]) -> Path:
-    """Return the folder of the sweeps that a line names, or the default."""
+    """Return the folder of sweeps that a command line names, or else the default one."""
     named = [word for last, word in pairwise(before) if last == "--folder"]
     named += [word.partition("=")[2] for word in before if word.startswith(("--folder=", "sweep.folder="))]
     return Path(named[-1] if named else "runs").expanduser()
 
 
 def _list_records(folder: Path, begun: str, with_names: bool, with_trials: bool) -> Iterator[str]:
-    """Yield names of sweeps in a folder, and `NAME/7` for each trial of the sweep whose name has been written."""
+    """Yield names of sweeps in a folder, and `NAME/7` for each trial of the sweep whose name is already typed."""
     for file in sorted(folder.glob("*/config.yaml")):
         name = file.parent.name
         if with_names:

@@ -10,7 +10,7 @@ from unstuck.records.errors import SweepError
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck delete`."""
     parser = make_parser(
         "delete",
         "Deletes one sweep: its folder, its study in Optuna's database, and its runs in MLflow, which keeps deleted\n"
@@ -24,7 +24,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Delete one sweep after a confirmation; return the exit code: 0, 1 if the user said no, 2 for a refusal."""
+    """Delete one sweep after asking; return the exit code: 0, 1 if the user said no, 2 if refused."""
     options = build_parser().parse_args(words)
 
     def delete() -> int:
@@ -48,7 +48,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def _confirm() -> bool:
-    """Ask the user for a confirmation; return True for a yes.
+    """Ask the user to confirm; return True for a yes.
 
     Raises:
         SweepError: Nobody is there to be asked.

@@ -34,7 +34,7 @@ _SQLITE = (3, 24)
 
 
 class State(StrEnum):
-    """Results of a check.
+    """Results of a check: fine, a note (something optional is missing), or a lack that stops sweeps.
 
     Attributes:
         FINE: The machine has what is needed.
@@ -49,7 +49,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """Result of one check of the machine.
+    """Result of one check of the machine, with a text and a remedy.
 
     Attributes:
         name: What was checked.
@@ -65,7 +65,7 @@ class Check:
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck doctor`."""
     parser = make_parser(
         "doctor",
         "Says what this machine lacks: versions, extras, compiler, cores, memory, disk, database,\n"
@@ -79,7 +79,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print what this machine lacks; return the exit code: 0, or 1 if a sweep cannot run."""
+    """Check this machine and print what is missing; return the exit code: 0, or 1 if a sweep cannot run."""
     options = build_parser().parse_args(words)
 
     def examine() -> int:
@@ -101,7 +101,7 @@ def main(words: Sequence[str]) -> int:
 
 
 def check_machine(folder: Path) -> list[Check]:
-    """Check all that a sweep needs of a machine.
+    """Run all checks of what a sweep needs from the machine.
 
     Args:
         folder: Folder of all sweeps, absolute; need not exist.
@@ -143,7 +143,7 @@ _ENOUGH_SHARED = 0.3
 
 
 def check_extras(extras: Mapping[str, str]) -> Check:
-    """Check which extras are installed.
+    """Check which optional dependencies (extras) of the package are installed.
 
     Args:
         extras: Module of each extra, by the extra's name.
@@ -156,7 +156,7 @@ def check_extras(extras: Mapping[str, str]) -> Check:
 
 
 def check_browser() -> Check:
-    """Check whether a Chromium is there, by which the tests of pages look at them; no sweep needs one."""
+    """Check whether Chromium is installed, which only the tests of web pages need."""
     found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     kept = sorted(Path.home().glob(".cache/ms-playwright/chromium*")) if os.environ.get("HOME") else []
     if found or kept:
@@ -167,7 +167,7 @@ def check_browser() -> Check:
 
 
 def check_temporary(folder: str) -> Check:
-    """Check that temporary files can be written, below a path that is short enough for Ray's sockets.
+    """Check that temporary files can be written, in a folder whose path is short enough for Ray's sockets.
 
     Args:
         folder: Folder of temporary files.
@@ -183,7 +183,7 @@ def check_temporary(folder: str) -> Check:
 
 
 def check_shared_memory(folder: Path) -> Iterator[Check]:
-    """Check how much room Ray's object store has in shared memory; nothing where there is no such folder."""
+    """Check how much shared memory Ray's object store has; yield nothing on systems without such a folder."""
     if folder.is_dir():
         free = shutil.disk_usage(folder).free / 1e9
         slow = "Ray uses the disk, slower; in a container raise it: docker run --shm-size=1g"
@@ -192,7 +192,7 @@ def check_shared_memory(folder: Path) -> Iterator[Check]:
 
 
 def check_home(home: str) -> Check:
-    """Check that the user has a home that can be written, where libraries keep their settings; a sweep runs without."""
+    """Check that the user's home folder can be written, where libraries keep settings; sweeps run without."""
     if home and os.access(home, os.W_OK):
         return Check("home", State.FINE, home)
     found = f"{home} cannot be written" if home else "HOME is not set"
@@ -200,7 +200,7 @@ def check_home(home: str) -> Check:
 
 
 def check_port(port: int, what: str) -> Check:
-    """Check that a port of this machine is free for a program, which links in reports name.
+    """Check that a port of this machine, which links in reports name, is free for a program.
 
     Args:
         port: The port.
@@ -215,7 +215,7 @@ def check_port(port: int, what: str) -> Check:
 
 
 def read_requirements(root: Path = ROOT) -> tuple[str, list[str]]:
-    """Read which Python and which packages this version asks for: of a checkout's file, else of the installed package.
+    """Read which Python and packages this version requires, from a checkout's file or the installed package.
 
     Args:
         root: The checkout, or where the packages are installed.
@@ -236,7 +236,7 @@ def read_requirements(root: Path = ROOT) -> tuple[str, list[str]]:
 
 
 def check_packages(python: str, requirements: Sequence[str]) -> Iterator[Check]:
-    """Check the versions of Python and of packages; yield a check for each that does not fit, and one for all others.
+    """Check the versions of Python and packages; yield a check for each wrong one, and one for all others.
 
     Args:
         python: Range of Python's versions.
@@ -263,7 +263,7 @@ def check_packages(python: str, requirements: Sequence[str]) -> Iterator[Check]:
 
 
 def check_sqlite(version: str) -> Check:
-    """Check the version of SQLite, such as `3.40.1`, in which ledger and MLflow are kept by default."""
+    """Check that the version of SQLite, such as `3.40.1`, suits the databases of Optuna and MLflow."""
     parts = tuple(int(part) for part in version.split(".")[:2])
     least = ".".join(map(str, _SQLITE))
     if parts >= _SQLITE:
@@ -272,7 +272,7 @@ def check_sqlite(version: str) -> Check:
 
 
 def check_compiler_and_gpu() -> Iterator[Check]:
-    """Check that torch can be loaded, whether it has a GPU, and whether `ppo.compile` has its C++ compiler."""
+    """Check that torch can be loaded, if it has a GPU, and if there is the C++ compiler that `ppo.compile` needs."""
     try:
         from unstuck.rl.config import PPOConfig
         from unstuck.rl.machine import require_machine
@@ -288,7 +288,7 @@ def check_compiler_and_gpu() -> Iterator[Check]:
 
 
 def check_amount(name: str, found: float, enough: float, least: float, remedy: str) -> Check:
-    """Check an amount in gigabytes against what a small sweep takes in comfort, and what it takes at least."""
+    """Check an amount in gigabytes against what a small sweep needs comfortably, and what it needs at least."""
     text = f"{found:,.1f} GB free"
     if found >= enough:
         return Check(name, State.FINE, text)
@@ -297,7 +297,7 @@ def check_amount(name: str, found: float, enough: float, least: float, remedy: s
 
 
 def check_folder(folder: Path) -> Iterator[Check]:
-    """Check that a folder of sweeps can be written, locked and used by SQLite, and how much room its disk has.
+    """Check that a folder of sweeps can be written, locked and used by SQLite, and how much disk space is left.
 
     Args:
         folder: Folder of all sweeps, absolute; if it does not exist, the folder above is looked at.
@@ -327,7 +327,7 @@ def _use_database(file: Path) -> None:
 
 
 def check_loopback() -> Check:
-    """Check that processes of this machine can talk to each other over loopback, as Ray's do."""
+    """Check that processes of this machine can connect to each other over loopback, as Ray's do."""
     try:
         with socket.create_server(("127.0.0.1", 0)) as server:
             socket.create_connection(server.getsockname(), timeout=5).close()

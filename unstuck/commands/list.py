@@ -18,7 +18,7 @@ _WIDTH = 200
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck list`."""
     parser = make_parser(
         "list",
         "Lists the sweeps of a folder, the newest first: how its trials ended, the best one, and whether it runs.",
@@ -30,7 +30,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print the sweeps of a folder, the newest first; return the exit code: 0, or 2 for no such folder."""
+    """Print the sweeps of a folder, the newest first; return the exit code: 0, or 2 if there is no such folder."""
     parser = build_parser()
     options = parser.parse_args(words)
 

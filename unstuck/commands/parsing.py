@@ -11,7 +11,7 @@ from unstuck.records.as_json import SCHEMA
 
 
 def make_parser(name: str, summary: str, examples: Sequence[str]) -> argparse.ArgumentParser:
-    """Make the parser of a command, whose help ends with examples that work where the user is.
+    """Make the parser of a command, whose help ends with examples that the user can type as they are.
 
     Args:
         name: Name of the command, such as `list`.
@@ -31,30 +31,30 @@ def make_parser(name: str, summary: str, examples: Sequence[str]) -> argparse.Ar
 
 
 def add_folder(parser: argparse.ArgumentParser) -> None:
-    """Add the option that names the folder of all sweeps."""
+    """Add the option `--folder`, which names the folder of all sweeps, to a parser."""
     parser.add_argument("--folder", type=Path, default=Path("runs"), help="folder of the sweeps (default: runs)")
 
 
 def add_sweep(
     parser: argparse.ArgumentParser, what: str = "the sweep's name, or its folder, such as runs/NAME"
 ) -> None:
-    """Add the argument and the options that name a sweep on record."""
+    """Add the argument and options that name a recorded sweep to a parser."""
     parser.add_argument("name", metavar="NAME", help=what)
     add_folder(parser)
     add_urls(parser)
 
 
 def add_urls(parser: argparse.ArgumentParser) -> None:
-    """Add the options for databases whose URLs hold a password, which a sweep's folder does not keep."""
+    """Add the options for database URLs with a password, which a sweep's folder does not store, to a parser."""
     parser.add_argument("--optuna-url", help="the ledger, if its URL holds a password")
     parser.add_argument("--mlflow-url", help="MLflow, if its URL holds a password")
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """Add the option for programs that read what a command prints."""
+    """Add the option `--json`, by which a command prints for programs, to a parser."""
     parser.add_argument("--json", action="store_true", help=f"print JSON for programs (schema {SCHEMA})")
 
 
 def run_refusing(name: str, words: Sequence[str], call: Callable[[], int]) -> int:
-    """Call the body of the command `unstuck NAME`; return the exit code (see `unstuck.command_line.answer_errors`)."""
+    """Run the function of the command `unstuck NAME`; return the exit code, 2 for an error the user can correct."""
     return answer_errors(f"unstuck {name}", words, call)

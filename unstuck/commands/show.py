@@ -24,7 +24,7 @@ _WIDTH = 140
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck show`."""
     parser = make_parser(
         "show",
         "Shows one sweep, or one trial of it: settings, values, outcome and its reason, and where its files are.",
@@ -36,7 +36,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Print what is on record of a sweep, or of one trial; return the exit code: 0, or 2 if there is none."""
+    """Print what is recorded of a sweep or a trial; return the exit code: 0, or 2 if there is none."""
     options = build_parser().parse_args(words)
 
     def show() -> int:

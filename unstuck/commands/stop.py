@@ -11,7 +11,7 @@ from unstuck.records.as_json import format_json
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck stop`."""
     parser = make_parser(
         "stop",
         "Ends a running sweep as Ctrl-C in its terminal does, and waits until its records are closed. A resume\n"
@@ -24,7 +24,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """End a running sweep as Ctrl-C does, and wait for the end; return the exit code: 0, or 2 if refused."""
+    """Ask a running sweep to end, as Ctrl-C does, and wait; return the exit code: 0, or 2 if refused."""
     options = build_parser().parse_args(words)
 
     def stop() -> int:

@@ -16,7 +16,7 @@ from unstuck.sweeps.config.find import find_sweep
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck ui`."""
     parser = make_parser(
         "ui",
         "Opens MLflow, on model training, and Optuna's dashboard: on one sweep, or on all of a folder. Both listen on\n"
@@ -31,7 +31,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Serve MLflow and Optuna's dashboard until Ctrl-C; return the exit code: 0, or 2 for an error."""
+    """Run the servers of MLflow and Optuna's dashboard until Ctrl-C; return the exit code: 0, or 2 for an error."""
     options = build_parser().parse_args(words)
 
     def serve() -> int:
@@ -55,14 +55,14 @@ def main(words: Sequence[str]) -> int:
 
 
 def _has_screen() -> bool:
-    """Return True if a browser would open on a screen, and not in the terminal."""
+    """Return True if a browser would open in a window, and not as text in the terminal."""
     shown = any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
     return shown or sys.platform in ("darwin", "win32")
 
 
 @contextmanager
 def _signals_as_interrupt() -> Iterator[None]:
-    """Treat SIGTERM and a closed terminal inside the block as Ctrl-C, so that no server outlives the command."""
+    """Convert SIGTERM and a closed terminal inside the block to Ctrl-C, so that servers end with the command."""
 
     def interrupt(number: int, frame: FrameType | None) -> NoReturn:
         raise KeyboardInterrupt

@@ -15,7 +15,7 @@ _EXAMPLES = (
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of the command's words."""
+    """Build the parser of `unstuck unstick`."""
     parser = make_parser(
         "unstick",
         "Branches a recorded run from its checkpoint into candidate fixes beside an untouched control, trains all of\n"
@@ -28,7 +28,7 @@ def build_parser() -> ArgumentParser:
 
 
 def main(words: Sequence[str]) -> int:
-    """Branch a recorded run into candidate fixes beside an untouched control; return the exit code of the sweep."""
+    """Branch a recorded stuck run into possible fixes beside an unchanged control; return the sweep's exit code."""
     if not words or words[0].startswith("-"):
         build_parser().parse_args(words)
     run, *others = words

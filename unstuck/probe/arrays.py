@@ -14,7 +14,7 @@ Observations = Tensor | Mapping[str, Tensor]
 
 
 class RolloutArrays(TypedDict, total=False):
-    """Arrays of one rollout, torch or numpy, `[steps, lanes]` (or `[steps]` of a single lane); each may be left out.
+    """Arrays of one rollout, torch or numpy, `[steps, environments]` (or `[steps]` for one); all are optional.
 
     Attributes:
         obs: Observations that the policy acted on, as the networks take them, `[steps, lanes, ...]`; or a dict of such.
@@ -47,7 +47,7 @@ _PER_STEP = ("logprobs", "rewards", "values", "advantages", "returns", "dones")
 
 @dataclass(frozen=True)
 class Rollout:
-    """A rollout of T steps in N lanes; None for what was not handed over.
+    """Rollout of T steps in N environments as tensors; None for arrays that the caller did not give.
 
     Attributes:
         steps: T.
@@ -77,24 +77,24 @@ class Rollout:
 
     @property
     def samples(self) -> int:
-        """Number of samples, steps times lanes."""
+        """Number of samples: steps times environments."""
         return self.steps * self.lanes
 
     @property
     def unscaled(self) -> "Rollout":
-        """Rollout with observations as the environment gave them, whose equal values are equal."""
+        """Copy of the rollout with observations as the environment gave them, before any normalisation."""
         return self if self.raw is None else replace(self, observations=self.raw)
 
     @property
     def num_columns(self) -> int:
-        """Numbers in an observation; 0 without observations."""
+        """Number of values in an observation; 0 without observations."""
         if self.observations is None:
             return 0
         parts = [self.observations] if isinstance(self.observations, Tensor) else self.observations.values()
         return sum(part[0].numel() for part in parts)
 
     def flat_observations(self, rows: Tensor | None = None) -> Tensor | None:
-        """Return observations as one row of numbers a sample, float32 `[B, F]`; None without observations.
+        """Return observations with one row for each sample, float32 `[B, F]`; None without observations.
 
         Args:
             rows: Samples to return; None for all.
@@ -107,7 +107,7 @@ class Rollout:
 
 
 def read_rollout(given: RolloutArrays, num_lanes: int | None = None) -> Rollout:
-    """Check the arrays of a rollout, and return them as tensors of one shape.
+    """Check the arrays of a rollout, and convert all to tensors of one shape.
 
     Args:
         given: The arrays.
@@ -158,14 +158,14 @@ def read_rollout(given: RolloutArrays, num_lanes: int | None = None) -> Rollout:
 
 
 def select_rows(observations: Observations, rows: Tensor) -> Observations:
-    """Return the observations of some samples, by position."""
+    """Return the observations of the samples with the given indices."""
     if isinstance(observations, Tensor):
         return observations[rows]
     return {name: part[rows] for name, part in observations.items()}
 
 
 def _convert(name: str, array: Any) -> Tensor:
-    """Return an array as a tensor without a gradient; a number for each step as float32."""
+    """Convert an array to a tensor without gradient; to float32 if it has one number for each step."""
     try:
         # A tensor stays on its device; what is none goes to the CPU, whatever default a script has set.
         tensor = array.detach() if isinstance(array, Tensor) else torch.as_tensor(array, device="cpu")
@@ -178,7 +178,7 @@ def _convert(name: str, array: Any) -> Tensor:
 
 
 def _flatten(name: str, tensor: Tensor, shape: torch.Size) -> Tensor:
-    """Return an array `[steps, lanes, ...]` as `[B, ...]`."""
+    """Reshape an array `[steps, environments, ...]` to `[B, ...]`."""
     if tensor.shape[: len(shape)] != shape:
         raise ValueError(f"{name} must begin with {list(shape)}, the steps and lanes, got {list(tensor.shape)}")
     return tensor.flatten(0, 1) if len(shape) == 2 else tensor
@@ -193,7 +193,7 @@ def _observations(array: str, given: Any, shape: torch.Size) -> Observations | N
 
 
 def _ends(dones: Tensor, next_done: Any) -> Tensor:
-    """Return after which actions an episode ended, bool `[T, N]`."""
+    """Return after which actions an episode ended, bool `[T, N]`, from the loop's `dones` and `next_done`."""
     if next_done is None:
         return dones > 0
     last = _convert("next_done", next_done).reshape(1, -1)

@@ -45,7 +45,7 @@ SHOWN = 0.02
 
 @dataclass(frozen=True)
 class Bounds:
-    """Kind of the actions, and the bounds of continuous ones.
+    """Kind of the actions (discrete or continuous), and the bounds of continuous ones.
 
     Attributes:
         choices: Number of options of each choice of discrete actions; empty for continuous ones.
@@ -60,7 +60,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Steps:
-    """A rollout's steps as arrays of T steps in N lanes: observations `[T, N, F]`, actions `[T, N, A]` and the rest."""
+    """Arrays of T steps in N environments: observations `[T, N, F]`, actions `[T, N, A]`, rewards, episode ends."""
 
     observations: Array
     actions: Array
@@ -69,7 +69,7 @@ class Steps:
 
     @property
     def halves(self) -> npt.NDArray[np.bool_]:
-        """Whether a step belongs to the first half of the lanes, `[T, N]`; of the time, if there is one lane."""
+        """True for steps in the first half of the environments, `[T, N]`; for one environment, of the time."""
         steps, lanes = self.ends.shape
         first = np.zeros((steps, lanes), bool)
         if lanes > 1:
@@ -79,7 +79,7 @@ class Steps:
         return first
 
     def last_without_end(self, back: int) -> npt.NDArray[np.bool_]:
-        """Whether a step, and so many steps before the step, belong to one episode, `[T, N]`."""
+        """True for steps whose `back` steps before belong to the same episode, `[T, N]`."""
         steps = len(self.ends)
         whole = np.ones(self.ends.shape, bool)
         whole[: min(back, steps)] = False
@@ -89,7 +89,7 @@ class Steps:
 
 
 def read_steps(rollout: Rollout, bounds: Bounds | None) -> Steps | None:
-    """Return the arrays of a rollout that are measured; None where one of them was not handed over, or is too wide."""
+    """Convert a rollout to the arrays to measure; None if one is missing, or observations have too many columns."""
     if bounds is None or rollout.ends is None or rollout.actions is None or not 0 < rollout.num_columns <= WIDEST:
         return None
     lanes = max(1, min(rollout.lanes, SAMPLES // max(rollout.steps, 1)))
@@ -108,7 +108,7 @@ def read_steps(rollout: Rollout, bounds: Bounds | None) -> Steps | None:
 
 
 def _read_actions(actions: Array, bounds: Bounds) -> Array:
-    """Return actions as numbers to regress on: within their bounds, or 0 and 1 for each option but the first."""
+    """Convert actions to numbers for a regression: clipped to bounds, or 0 and 1 for each option but the first."""
     if bounds.choices:
         options = [
             actions[..., choice, None] == np.arange(1, count)
@@ -121,7 +121,7 @@ def _read_actions(actions: Array, bounds: Bounds) -> Array:
 
 
 def measure_dynamics(rollout: Rollout, bounds: Bounds | None) -> dict[str, float]:
-    """Measure how actions show in observations and rewards, and what the step before adds to a forecast.
+    """Measure how actions change observations and rewards, and if the previous step helps to predict them.
 
     Args:
         rollout: The rollout.
@@ -147,14 +147,14 @@ def measure_dynamics(rollout: Rollout, bounds: Bounds | None) -> dict[str, float
 
 
 def _varies(columns: Array) -> npt.NDArray[np.bool_]:
-    """Return which columns of `[..., F]` vary by more than rounding."""
+    """Return which columns of `[..., F]` vary by more than rounding, as booleans `[F]`."""
     flat = columns.reshape(-1, columns.shape[-1])
     varies: npt.NDArray[np.bool_] = flat.std(0) > STILL * np.maximum(np.abs(flat).max(0), STILL)
     return varies
 
 
 def _measure_rewards(steps: Steps) -> dict[str, float]:
-    """Measure which share of the rewards' variance is foreseen from the present step, and with the step before."""
+    """Measure which share of the rewards' variance the present step predicts, and that with the previous step."""
     rewards, rows = steps.rewards, steps.last_without_end(1)
     if rewards is None or rows.sum() < FEWEST or not _varies(rewards[..., None])[0]:
         return {}
@@ -173,7 +173,7 @@ def _measure_rewards(steps: Steps) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class _Changes:
-    """What follows each step within an episode.
+    """Changes of the observations from each step to the next within an episode, as arrays.
 
     Attributes:
         rows: Whether the next observation belongs to the same episode, `[T, N]`.
@@ -189,7 +189,7 @@ class _Changes:
 
 
 def _find_changes(steps: Steps) -> _Changes | None:
-    """Return the changes from step to step; None where too few steps follow one another, or nothing varies."""
+    """Compute the observations' changes from step to step; None if too few steps follow, or nothing varies."""
     rows, varies = ~steps.ends, _varies(steps.observations)
     rows[-1] = False
     if rows.sum() < FEWEST or not varies.any():
@@ -203,7 +203,7 @@ def _find_changes(steps: Steps) -> _Changes | None:
 
 
 def _measure_next(steps: Steps, changes: _Changes) -> dict[str, float]:
-    """Measure which share of the change to the next observation is foreseen, without and with the step before."""
+    """Measure which share of the observations' changes is predictable, without and with the previous step."""
     rows = changes.rows & steps.last_without_end(1)
     if rows.sum() < FEWEST:
         return {}
@@ -217,7 +217,7 @@ def _measure_next(steps: Steps, changes: _Changes) -> dict[str, float]:
 
 
 def _measure_effects(steps: Steps, changes: _Changes) -> dict[str, float]:
-    """Measure how far actions move the next observation, and how many steps late the actions show most."""
+    """Measure how far actions change the next observation, and after how many steps the change is largest."""
     shares, sizes = [], []
     least = STILL * np.maximum(changes.made[changes.rows].var(0), STILL**2)  # less is rounding, and the ridge's bias
     for lag in range(LAGS):
@@ -241,7 +241,7 @@ def _measure_effects(steps: Steps, changes: _Changes) -> dict[str, float]:
 
 
 def _measure_halves(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str, float]:
-    """Measure how much less one half of an action's range does than the other half: 1 as much, 0 nothing.
+    """Compare the effects of the two halves of an action's range: 1 if they are equal, 0 if one has none.
 
     Of each action counts the column that answers best; of several actions, the one whose halves are most alike.
     """
@@ -263,14 +263,14 @@ def _measure_halves(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str
 
 
 def _shift(columns: Array, lag: int) -> Array:
-    """Return `[T, N, K]` so many steps later, with zeros before the first."""
+    """Delay an array `[T, N, K]` by `lag` steps, with zeros at the start."""
     moved = np.zeros_like(columns)
     moved[lag:] = columns[: len(columns) - lag]
     return moved
 
 
 def _cross(actions: Array, columns: Array) -> Array:
-    """Return actions, and where there are few their products with the columns of observations, `[..., K]`."""
+    """Return actions, and if these are few also their products with observation columns, `[..., K]`."""
     if actions.shape[-1] * columns.shape[-1] > MOST_CROSSED:
         return actions
     actions = actions - actions.mean((0, 1))  # so that a product says nothing of the column alone
@@ -279,7 +279,7 @@ def _cross(actions: Array, columns: Array) -> Array:
 
 
 def _expand(columns: Array) -> Array:
-    """Return standardised columns and random features of them, each of mean 0, `[n, W]`."""
+    """Return standardised columns and random nonlinear features of them, each of mean 0, `[n, W]`."""
     centred = columns - columns.mean(0)
     spread = centred.std(0)
     linear = np.clip(centred / np.where(spread > 0, spread, 1), -FAR, FAR)
@@ -290,7 +290,7 @@ def _expand(columns: Array) -> Array:
 
 
 def _solve(inputs: Array, targets: Array, strengths: Sequence[float]) -> Array:
-    """Return the weights of ridge regressions of some strengths, `[strengths, W, K]`."""
+    """Compute the weights of ridge regressions for several strengths, `[strengths, W, K]`."""
     products, cross = inputs.T @ inputs, inputs.T @ targets
     scale = max(float(np.trace(products)) / len(products), STILL**2)
     weights = [np.linalg.solve(products + one * scale * np.eye(len(products)), cross) for one in strengths]
@@ -298,7 +298,7 @@ def _solve(inputs: Array, targets: Array, strengths: Sequence[float]) -> Array:
 
 
 def _foresee(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Return the share of each target's variance that a regression foresees on held-out lanes, `[K]`, at least 0."""
+    """Compute the share of each target's variance that a regression predicts on held-out data, `[K]`, at least 0."""
     centred = targets - targets.mean(0)
     variance = np.maximum(centred.var(0), STILL**4)
     best = np.maximum(_reduce(_expand(columns), centred, first), _reduce_by_neighbours(columns, centred, first))
@@ -307,7 +307,7 @@ def _foresee(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Ar
 
 
 def _reduce_by_neighbours(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Return by how much the mean over the nearest samples of the other half lowers each mean square, `[K]`."""
+    """Compute how much the mean of the nearest samples in the other half lowers each mean square, `[K]`."""
     spread = columns.std(0)
     scaled = (columns - columns.mean(0))[:, spread > 0] / spread[spread > 0]
     lowered: Array = np.zeros(targets.shape[1])
@@ -327,7 +327,7 @@ def _reduce_by_neighbours(columns: Array, targets: Array, first: npt.NDArray[np.
 
 
 def _reduce(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Return by how much the best ridge lowers each target's mean square on held-out lanes, `[K]`."""
+    """Compute how much the best ridge regression lowers each target's mean square on held-out data, `[K]`."""
     lowered: Array = np.zeros((len(STRENGTHS), targets.shape[1]))
     for fitted in _list_halves(first):
         asked = targets[~fitted]
@@ -338,7 +338,7 @@ def _reduce(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Arra
 
 
 def _predict_across(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Return the forecast of each target by a ridge that was fitted on the other half, `[n, K]`."""
+    """Predict each target by a ridge regression that was fitted on the other half of the data, `[n, K]`."""
     guess: Array = np.zeros_like(targets) + targets.mean(0)
     for fitted in _list_halves(first):
         centre = targets[fitted].mean(0)
@@ -348,5 +348,5 @@ def _predict_across(inputs: Array, targets: Array, first: npt.NDArray[np.bool_])
 
 
 def _list_halves(first: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
-    """Return the two halves to fit on; none where all samples lie in one of them."""
+    """Return the two halves of the data to fit on; none if all samples are in one half."""
     return [] if first.all() or not first.any() else [first, ~first]

@@ -14,7 +14,7 @@ from unstuck.rl import metrics
 
 
 class EpisodeReturns:
-    """Returns and lengths of the episodes that ended, from what the loop hands over, or summed from its rewards.
+    """Returns and lengths of ended episodes, as given by the training loop, or summed from rewards.
 
     Attributes:
         last: Means of the last rollout in which an episode ended, by metric.
@@ -28,7 +28,7 @@ class EpisodeReturns:
         self._ended: list[float] = []
 
     def add(self, rollout: Rollout) -> None:
-        """Sum the rewards of a rollout, unless they are scaled, so that their sum is no return."""
+        """Add a rollout's rewards to the running returns; skip scaled rewards, whose sum is not a return."""
         if rollout.rewards is None or rollout.ends is None or self._scaled:
             return
         rewards, ends = rollout.rewards.double().cpu().numpy(), rollout.ends.cpu().numpy()
@@ -42,7 +42,7 @@ class EpisodeReturns:
         self.running = totals[-1] - np.array(gone)
 
     def finish(self, returns: Iterable[float] | None, lengths: Iterable[float] | None) -> dict[str, float]:
-        """Return the means by metric, carried over from the last rollout in which an episode ended."""
+        """Return mean return and length of the episodes that ended, by metric; the previous means if none ended."""
         ended = self._ended if returns is None else [float(one) for one in returns]
         long = [float(one) for one in lengths or ()]
         for name, values in ((metrics.TRAIN_RETURN, ended), (EPISODE_LENGTH, long)):
@@ -57,7 +57,7 @@ MOST_STARTS = 256
 
 
 class EpisodeStarts:
-    """First observations of a run's episodes: how many of them are the same, up to `MOST_STARTS`.
+    """First observations of a run's episodes, up to `MOST_STARTS`, to find out how many are equal.
 
     Attributes:
         marks: Checksum of each first observation, in the order of the episodes.
@@ -68,7 +68,7 @@ class EpisodeStarts:
         self._begins: npt.NDArray[np.bool_] | None = None
 
     def add(self, rollout: Rollout) -> dict[str, float]:
-        """Add the episodes that begin in a rollout; return the share of episodes that began as another one did."""
+        """Add the episodes that start in a rollout; return the share that started like an earlier one, as a metric."""
         if rollout.ends is None or rollout.observations is None:
             return {}
         ends = rollout.ends.cpu().numpy()

@@ -20,7 +20,7 @@ NAMES = (
 
 
 class ProbeLog:
-    """Log of one run in a folder; each row is on the disk when `write` returns, so that a killed run keeps its rows.
+    """Log of a run's metrics in a folder, a row for each iteration, written to disk at once.
 
     Args:
         folder: Folder of the run; made where there is none.
@@ -38,7 +38,7 @@ class ProbeLog:
             self._go_on(done)
 
     def _go_on(self, done: int | None) -> None:
-        """Keep the rows of the iterations done; drop later ones, which the run does once more, and a row cut short."""
+        """Keep the first `done` rows of an existing log; drop later or incomplete ones, which the run writes again."""
         header, *rows = self._file.read_text(encoding="utf-8").splitlines(keepends=True) or [""]
         whole = [row for row in rows if row.endswith("\n") and row.partition(",")[0].isdigit()]
         last = max((int(row.partition(",")[0]) for row in whole), default=0)
@@ -53,14 +53,14 @@ class ProbeLog:
             temporary.write_text("".join([header, *kept] if self._columns else []), encoding="utf-8")
 
     def describe(self, program: str, settings: Mapping[str, Any]) -> None:
-        """Write the run's settings, by our paths, and the program whose names its settings have."""
+        """Write the run's settings, by dotted path, and the name of the program whose terms the settings have."""
         with replace_file(self._settings) as temporary:
             temporary.write_text(
                 json.dumps({PROGRAM: program, **settings}, indent=1, default=str) + "\n", encoding="utf-8"
             )
 
     def write(self, iteration: int, row: Mapping[str, float], names: Iterable[str]) -> None:
-        """Append one iteration's metrics.
+        """Append one iteration's metrics to the log, on disk when the call returns.
 
         Args:
             iteration: Number of the iteration, from 1.

@@ -45,7 +45,7 @@ _GAUSSIAN = 0.5 * math.log(2 * math.pi * math.e)
 
 
 class Probe:
-    """Probe that logs what the rules of the diagnosis read in a PPO loop, and changes nothing in the loop.
+    """Probe: logger that measures a user's own PPO loop for the diagnosis, and changes nothing in the loop.
 
     Call `rollout` once the advantages are there, `minibatch` at each minibatch and `end_iteration` after the update.
 
@@ -104,29 +104,29 @@ class Probe:
 
     @property
     def looks(self) -> bool:
-        """True if networks and critic are measured in the iteration at hand."""
+        """True if networks and critic are measured in the present iteration."""
         every = self._every or self._choose_pace()
         return self.iteration == 0 or (self.iteration + 1) % every == 0
 
     @property
     def _measures_dynamics(self) -> bool:
-        """True at the first look, and at every fourth of the others: the environment stays, and regressions cost."""
+        """True if regressions on the environment's dynamics are due, which is at every fourth measurement only."""
         every = self._every or self._choose_pace()
         number, rest = divmod(self.iteration + 1, every)
         return self.iteration == 0 or (rest == 0 and number % LOOKS_A_REGRESSION == 1)
 
     @property
     def wants_minibatch(self) -> bool:
-        """True if the next call of `minibatch` is measured, rather than passed over to save time."""
+        """True if the next call of `minibatch` is measured, and not skipped to save time."""
         return self._update.wants
 
     @property
     def wants_gradient(self) -> bool:
-        """True if the next call of `minibatch` reads `grad_norm`."""
+        """True if the next call of `minibatch` uses the argument `grad_norm`."""
         return self._update.is_middle
 
     def rollout(self, **arrays: Unpack[RolloutArrays]) -> None:
-        """Measure a rollout, and the agent that acted: once an iteration, before the first step of the optimiser.
+        """Measure a rollout and the agent that acted; call once an iteration, before the optimiser's first step.
 
         Args:
             arrays: See `RolloutArrays`.
@@ -168,7 +168,7 @@ class Probe:
         returns: Tensor | None = None,
         grad_norm: Tensor | float | None = None,
     ) -> None:
-        """Measure a minibatch, with the numbers that its loss was made of: before the optimiser's step or after.
+        """Measure a minibatch by the numbers in its loss; call before or after the optimiser's step.
 
         Args:
             logratio: New minus old log-probability of each sample's action.
@@ -202,7 +202,7 @@ class Probe:
         eval_return: float | None = None,
         measured: Mapping[str, float] | None = None,
     ) -> dict[str, float]:
-        """Measure what the update did, write the iteration's row, and return it by metric name.
+        """Measure the effect of the update, and write the iteration's metrics to the log; return them by name.
 
         Args:
             env_steps: Environment steps done so far, in all lanes; counted by the rollouts, if left out.
@@ -245,7 +245,7 @@ class Probe:
         return found
 
     def state(self) -> dict[str, Any]:
-        """Return what the probe carries from one iteration to the next, fit for JSON: for a checkpoint of the loop."""
+        """Return the probe's state between two iterations as a dict for JSON, to store in the loop's checkpoint."""
         floor = self._critic.floor if self._critic else None
         return {
             "iteration": self.iteration,
@@ -259,7 +259,7 @@ class Probe:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that `state` returned."""
+        """Restore a state that `state` returned, so that the probe continues from there."""
         self.iteration, self.env_steps = int(state["iteration"]), int(state["env_steps"])
         if self._critic and state["unforeseen"] is not None:
             self._critic.floor.unforeseen = torch.tensor(state["unforeseen"], dtype=torch.float64, device="cpu")
@@ -276,7 +276,7 @@ class Probe:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
     def _plan_minibatches(self) -> int:
-        """Compute the number of minibatches of an update from the settings; 0 if they do not tell."""
+        """Compute how many minibatches an update has from the settings; 0 if these do not tell."""
         names = ("num_epochs", "num_steps", "num_envs", "minibatch_size")
         epochs, steps, lanes, size = (self._number(f"ppo.{name}") for name in names)
         if epochs is None or steps is None or lanes is None or size is None:
@@ -314,7 +314,7 @@ class Probe:
         return seen.measured
 
     def _measure_spread(self, entropy: float | None) -> dict[str, float]:
-        """Compute the spread of continuous actions from their entropy, as of independent normal numbers."""
+        """Compute the spread of continuous actions from their entropy, as for independent normal distributions."""
         actions = self._rollout.actions if self._rollout is not None else None
         if (
             entropy is None

@@ -36,7 +36,7 @@ WIDEST = 1_024
 
 
 class Shared(NamedTuple):
-    """Whether policy and critic share parameters, and the metrics from which that was seen."""
+    """Answer to whether policy and critic share parameters, with the metrics that show the answer."""
 
     is_shared: bool
     measured: dict[str, float]
@@ -44,7 +44,7 @@ class Shared(NamedTuple):
 
 @dataclass(frozen=True)
 class Agent:
-    """An agent under measurement.
+    """Agent to measure: its networks, and the function that evaluates actions.
 
     Attributes:
         modules: The networks.
@@ -55,7 +55,7 @@ class Agent:
     evaluate: Evaluate
 
     def measure_before_update(self, rollout: Rollout, size: int, weights: Weights | None) -> Shared | None:
-        """Measure gradients by origin, ratios, units and inputs on the rollout's first samples, before the update.
+        """Measure gradients of each loss, ratios, units and inputs on a rollout's first samples, before the update.
 
         Args:
             rollout: The rollout.
@@ -88,7 +88,7 @@ class Agent:
         return Shared(any(both), found | norms)
 
     def measure_after_update(self, rollout: Rollout) -> dict[str, float]:
-        """Measure whether the update made good actions more probable; empty where arrays are missing."""
+        """Measure if the update made actions with positive advantage more likely; empty if arrays are missing."""
         if rollout.observations is None or rollout.actions is None:
             return {}
         if rollout.log_probs is None or rollout.advantages is None:
@@ -121,7 +121,7 @@ class Agent:
 
 
 def measure_rollout(rollout: Rollout) -> dict[str, float]:
-    """Measure what a rollout says without its networks: scale of returns and advantages, explained variance."""
+    """Measure returns, advantages and explained variance of a rollout, without its networks; return metrics by name."""
     found: dict[str, Tensor] = {}
     if rollout.advantages is not None and rollout.returns is not None:
         found |= describe_rollout(rollout.advantages.flatten()[None], rollout.returns.flatten()[None])
@@ -132,7 +132,7 @@ def measure_rollout(rollout: Rollout) -> dict[str, float]:
 
 
 def measure_observations(rollout: Rollout) -> dict[str, float]:
-    """Measure which share of the observations repeats; empty without observations."""
+    """Measure which share of the observations repeats, as a metric; empty without observations."""
     flat = rollout.unscaled.flat_observations(torch.from_numpy(draw_rows(rollout.samples, COUNTED)))
     if flat is None:
         return {}
@@ -140,7 +140,7 @@ def measure_observations(rollout: Rollout) -> dict[str, float]:
 
 
 def read_shape(modules: nn.Module) -> tuple[int, ...]:
-    """Return the numbers of units of the hidden layers of the first chain of layers in an agent; empty without one."""
+    """Return the sizes of the hidden layers in the first chain of layers in an agent; empty without one."""
     for chain in modules.modules():
         if isinstance(chain, nn.Sequential):
             units = [layer.out_features if isinstance(layer, nn.Linear) else None for layer in chain]
@@ -151,7 +151,7 @@ def read_shape(modules: nn.Module) -> tuple[int, ...]:
 
 
 class Critic:
-    """How well the critic foresees returns, and how well a regression does, as in `rl.value_probe`.
+    """Measurement of how well the critic predicts returns, and how well a regression does.
 
     Args:
         gamma: Discount of the run.
@@ -163,7 +163,7 @@ class Critic:
             self.floor = ValueFloor(1)
 
     def measure(self, iteration: int, rollout: Rollout) -> dict[str, float]:
-        """Measure value floor and Monte Carlo returns; empty where an array that they need was not handed over."""
+        """Measure value floor and Monte Carlo returns, as metrics by name; empty if a needed array is missing."""
         flat = rollout.flat_observations() if rollout.num_columns <= WIDEST else None
         values, returns, rewards, ends = rollout.values, rollout.returns, rollout.rewards, rollout.ends
         if flat is None or values is None or returns is None or rewards is None or ends is None:
@@ -179,7 +179,7 @@ class Critic:
         return {name: value.item() for name, value in found.items()}
 
     def _monte_carlo(self, returns: Tensor, rewards: Tensor, ends: Tensor) -> Tensor:
-        """Compute discounted rewards up to the end of the episode, or of the rollout and then the value, `[T, N]`.
+        """Compute discounted returns to the end of the episode, or of the rollout plus the value there, `[T, N]`.
 
         Where an episode or the rollout ends, the loop's own return holds one reward and the value that the loop took
         for what follows: none at a termination.
@@ -192,20 +192,20 @@ class Critic:
 
 
 def _compute_gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
-    """Return a loss's gradient by parameter; None for each where every layer behind the loss is frozen."""
+    """Compute a loss's gradient by parameter; None for each if all layers behind the loss are frozen."""
     if not loss.requires_grad:
         return [None] * len(parameters)
     return torch.autograd.grad(loss, parameters, retain_graph=True, allow_unused=True)
 
 
 def compute_norm(parts: Sequence[Tensor | None]) -> float:
-    """Compute the L2 norm of all parts together; None counts as zeros."""
+    """Compute the L2 norm of all tensors together; None counts as zeros."""
     return get_total_norm([part.detach() for part in parts if part is not None]).item()
 
 
 @contextmanager
 def leave_as_is(modules: nn.Module) -> Iterator[None]:
-    """Set modules to evaluation mode; on leaving the block, restore modes, buffers and torch's random generators."""
+    """Set modules to evaluation mode inside the block; then restore modes, buffers and torch's random state."""
     modes = [(module, module.training) for module in modules.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in modules.buffers()]
     devices = sorted({one.device.index or 0 for one in modules.parameters() if one.device.type == "cuda"})
@@ -227,7 +227,7 @@ _WEIGHING = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class _Units(ExitStack):
-    """Look at activations while modules are evaluated: how many units are saturated or dead, and the first input."""
+    """Observer of activations during an evaluation: share of saturated or dead units, and the first input's size."""
 
     def __init__(self, modules: nn.Module) -> None:
         super().__init__()
@@ -241,7 +241,7 @@ class _Units(ExitStack):
                 self.callback(module.register_forward_hook(self._leave).remove)
 
     def measure(self, observations: Observations) -> dict[str, float]:
-        """Return the share of saturated or dead units, and the scale of the inputs of the first layer."""
+        """Return the share of saturated or dead units, and the size of the first layer's inputs, as metrics by name."""
         found = {}
         if self._units:
             found[metrics.SATURATED_SHARE] = float(sum(part.item() for part in self._stuck)) / self._units

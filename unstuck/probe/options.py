@@ -23,7 +23,7 @@ from unstuck.rl.wording import find_nearest
 
 
 class Options(TypedDict, total=False):
-    """Options of a probe beside folder, agent and settings.
+    """Options of a probe (logger for a user's PPO loop), other than folder, agent and settings.
 
     Attributes:
         optimizer: Optimiser of the agent; the learning rate in force is read there.
@@ -44,7 +44,7 @@ class Options(TypedDict, total=False):
 
 
 def check_options(options: Options) -> None:
-    """Check the options of a probe by name and value.
+    """Check the names and values of a probe's options; raise an error for a wrong one.
 
     Raises:
         TypeError: An option's name is not known.
@@ -66,7 +66,7 @@ def check_options(options: Options) -> None:
 
 
 def read_settings(settings: Mapping[str, Any], program: str) -> dict[str, Any]:
-    """Rename a run's settings to our dotted paths; leave out all but numbers, texts and lists.
+    """Rename a run's settings to our dotted paths; keep only numbers, texts and lists.
 
     Raises:
         ValueError: A setting that the diagnosis reads cannot have such a value.
@@ -81,14 +81,14 @@ def read_settings(settings: Mapping[str, Any], program: str) -> dict[str, Any]:
 
 
 def join_modules(agent: nn.Module | Sequence[nn.Module] | None) -> nn.Module | None:
-    """Join the networks of an agent into one module; return a single module, or None, as it is."""
+    """Join the networks of an agent to one module; return a single module, or None, unchanged."""
     if agent is None or isinstance(agent, nn.Module):
         return agent
     return nn.ModuleList(agent)
 
 
 def find_agent(agent: nn.Module | Sequence[nn.Module] | None, evaluate: Evaluate | None) -> Agent | None:
-    """Return the agent with the function that evaluates actions; None if there is no such function.
+    """Return the agent together with the function that evaluates actions; None if there is no such function.
 
     Raises:
         ValueError: There is a function that evaluates actions, but no network.
@@ -115,7 +115,7 @@ _HARMLESS = ("deterministic", "greedy")
 
 
 def list_other_arguments(ask: Callable[..., Any]) -> list[str]:
-    """List the arguments of an agent's method beyond observations and actions, such as a mask or a recurrent state."""
+    """List the arguments of an agent's method other than observations and actions, such as a mask."""
     single = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
     named = [one.name for one in signature(ask).parameters.values() if one.kind in single][1:]
     actions = next((name for name in named if name in ("action", "actions")), named[0] if named else "")
@@ -123,7 +123,7 @@ def list_other_arguments(ask: Callable[..., Any]) -> list[str]:
 
 
 def warn_not_asked(method: str, others: Sequence[str]) -> None:
-    """Warn that the probe leaves out what an agent alone can tell, and say what to do."""
+    """Warn that the probe leaves out measurements for which it must call the agent, and say what to do."""
     warnings.warn(
         f"the agent's {method} takes {' and '.join(others)} beside observations and actions, so the probe does not ask "
         "the agent: gradients by head, saturated units and advantages followed are left out; to have them, hand over "
@@ -133,7 +133,7 @@ def warn_not_asked(method: str, others: Sequence[str]) -> None:
 
 
 def find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Distribution, tuple[str, ...]] | None:
-    """Return the distribution that counts how often each action is taken, and the names; None if not discrete."""
+    """Return the distribution that counts discrete actions, and the actions' names; None if not discrete."""
     if actions is None:
         return None
     if isinstance(actions, Space):
@@ -149,7 +149,7 @@ def find_choices(actions: "int | Sequence[str] | Space[Any] | None") -> tuple[Di
 def find_bounds(
     actions: "int | Sequence[str] | Space[Any] | None", choices: tuple[Distribution, tuple[str, ...]] | None
 ) -> Bounds | None:
-    """Return the kind and the bounds of the actions; None where they are not known."""
+    """Return the kind (discrete or continuous) and the bounds of the actions; None if unknown."""
     if isinstance(actions, MultiDiscrete):
         return Bounds(tuple(actions.nvec.flatten().tolist()))
     if isinstance(actions, Box):
@@ -160,7 +160,7 @@ def find_bounds(
 def read_networks(
     modules: nn.Module | None, optimizer: torch.optim.Optimizer | None, settings: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what networks and optimiser tell of the settings, unless that is among them."""
+    """Return settings that networks and optimiser show, such as layer sizes, except those already given."""
     found: dict[str, Any] = {}
     if modules is not None and "ppo.hidden_sizes" not in settings and (sizes := read_shape(modules)):
         found["ppo.hidden_sizes"] = list(sizes)
@@ -173,7 +173,7 @@ def read_networks(
 
 
 def check_measured(measured: Mapping[str, float]) -> dict[str, float]:
-    """Check that metrics measured elsewhere have known names, and return the metrics as floats.
+    """Check that metrics measured by the user have known names, and return them as floats.
 
     Raises:
         ValueError: A metric's name is not known.

@@ -47,7 +47,7 @@ _EVALUATED = "eval/mean_reward"
 
 
 class SB3Probe(BaseCallback):
-    """Callback that logs what the rules of the diagnosis read in Stable-Baselines3's PPO; see `Probe`.
+    """Callback for Stable-Baselines3's PPO that logs metrics for the diagnosis.
 
     Args:
         folder: Folder of the run, which `unstuck diagnose FOLDER` reads; None to log nothing.
@@ -155,7 +155,7 @@ class SB3Probe(BaseCallback):
                 self.logger.output_formats.remove(self._evaluations)
 
     def end_iteration(self) -> None:
-        """End the iteration whose update is done, once: what `train` logged is in the logger until the next dump."""
+        """Finish the iteration whose update is done: write its metrics, also those in Stable-Baselines3's logger."""
         if not self._updates:
             return
         self._updates = False
@@ -186,7 +186,7 @@ class SB3Probe(BaseCallback):
 
 
 class _Evaluations(KVWriter):
-    """Output of a logger that keeps the evaluation logged last: `EvalCallback` empties the logger at once.
+    """Logger output that keeps the last evaluation, since `EvalCallback` empties the logger at once.
 
     Attributes:
         last: Mean return of the last evaluation; None if there was none since the last iteration ended.
@@ -196,16 +196,16 @@ class _Evaluations(KVWriter):
         self.last: float | None = None
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Keep an evaluation among the values that are dumped."""
+        """Store an evaluation, if the logged values hold one."""
         if _EVALUATED in key_values:
             self.last = float(key_values[_EVALUATED])
 
     def close(self) -> None:
-        """Close nothing."""
+        """Do nothing: there is no file to close."""
 
 
 class _Episodes:
-    """Episodes that ended in a rollout, and rewards to which Stable-Baselines3 adds a value, since time ran out.
+    """Episodes that ended in a rollout, and rewards that Stable-Baselines3 changed because a time limit ended them.
 
     Attributes:
         returns: Undiscounted returns of raw rewards; None where nothing but the rollout's rewards tells them.
@@ -221,17 +221,17 @@ class _Episodes:
 
     @property
     def sums(self) -> bool:
-        """True if every step must be added, since the normaliser alone knows raw rewards; else steps with an end."""
+        """True if `add` needs every step, to sum raw rewards; False if only steps that end an episode."""
         return self._normaliser is not None
 
     def start(self) -> None:
-        """Begin a rollout; episodes go on."""
+        """Start a new rollout; running episodes continue."""
         self.returns: list[float] | None = [] if self._monitored or self._normaliser else None
         self.lengths: list[float] = []
         self.cut: list[tuple[int, int, float]] = []
 
     def add(self, number: int, step: Mapping[str, Any]) -> None:
-        """Add a step, given by its number in the rollout and the local variables of the loop."""
+        """Add one step of a rollout: its number, and the local variables of Stable-Baselines3's loop."""
         if self._normaliser is not None:
             self._running += self._normaliser.get_original_reward()
         for lane in np.flatnonzero(step["dones"]):
@@ -246,7 +246,7 @@ class _Episodes:
             self._running[lane] = 0.0
 
     def raw_rewards(self, rewards: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Return a buffer's rewards without the values that were added to them."""
+        """Return a buffer's rewards without the values that Stable-Baselines3 added at time limits."""
         raw = rewards.copy()
         for step, lane, reward in self.cut:
             raw[step, lane] = reward
@@ -254,14 +254,14 @@ class _Episodes:
 
 
 class _RawObservations:
-    """Observations of a rollout before `VecNormalize` scaled them by statistics that move from step to step."""
+    """Observations of a rollout before `VecNormalize` scaled them."""
 
     def __init__(self, normaliser: VecNormalize) -> None:
         self._normaliser = normaliser
         self._seen: list[Any] = []
 
     def start(self) -> None:
-        """Begin a rollout with the observation that its first action follows."""
+        """Start a rollout with the observation before its first action."""
         self._seen = [self._normaliser.get_original_obs()]
 
     def add(self) -> None:
@@ -269,7 +269,7 @@ class _RawObservations:
         self._seen.append(self._normaliser.get_original_obs())
 
     def read(self, scaled: Any) -> npt.NDArray[np.float32] | None:
-        """Return the rollout's observations as arrays of the shape of the scaled ones; None for another shape."""
+        """Return the rollout's raw observations in the scaled ones' shape; None if the shapes do not match."""
         if isinstance(scaled, dict) or any(isinstance(one, dict) for one in self._seen[:1]):
             return None
         raw = np.stack(self._seen[:-1]).astype(np.float32) if len(self._seen) > 1 else np.zeros(0, np.float32)
@@ -277,7 +277,7 @@ class _RawObservations:
 
 
 class _Tap:
-    """Tap of an update: the log-probabilities of each minibatch, and its gradient before the clip.
+    """Interceptor of an update: passes each minibatch's log-probabilities and unclipped gradient to the probe.
 
     Stable-Baselines3 calls no callback during an update, so the tap passes through `evaluate_actions` of the policy and
     `get` of the rollout buffer, until it is removed.
@@ -297,17 +297,17 @@ class _Tap:
         self._norm: float | None = None
 
     def is_of(self, model: OnPolicyAlgorithm) -> bool:
-        """Return True if the model still has the buffer that the tap passes through."""
+        """Return True if the model still has the rollout buffer that is intercepted."""
         return model.rollout_buffer is self._buffer
 
     def forget(self) -> None:
-        """Forget a minibatch that was evaluated and never stepped on, as where `target_kl` ends an update."""
+        """Drop a minibatch that was evaluated without an optimiser step, as when `target_kl` ends an update."""
         if self._on_gradient is not None:
             self._on_gradient.remove()
         self._on_gradient, self._new, self._norm = None, None, None
 
     def remove(self) -> None:
-        """Leave policy, buffer and optimiser as they were."""
+        """Restore the policy's, the buffer's and the optimiser's original methods."""
         self.forget()
         self._on_step.remove()
         vars(self._policy).pop("evaluate_actions")
@@ -338,7 +338,7 @@ class _Tap:
 
 
 def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
-    """Return the settings of a PPO model and of its environment, by our paths where Stable-Baselines3 has no word."""
+    """Return the settings of a PPO model and its environment, by Stable-Baselines3's names or else our paths."""
     names = ("n_steps", "n_envs", "batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef", "vf_coef")
     found = {name: getattr(model, name) for name in (*names, "max_grad_norm", "target_kl", "normalize_advantage")}
     found |= _read_schedule("ppo.lr", model.lr_schedule) | _read_schedule("ppo.clip_range", vars(model)["clip_range"])
@@ -355,7 +355,7 @@ def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
 
 
 def _read_schedule(path: str, schedule: Callable[[float], float]) -> dict[str, Any]:
-    """Return a setting's first value, and the kind of its schedule, if that is one of ours."""
+    """Return a setting's first value, and the kind of its schedule if we have a word for it."""
     first, middle, last = (float(schedule(left)) for left in (1.0, 0.5, 0.0))
     kind = (
         "constant" if first == middle == last else "linear" if last == 0.0 and np.isclose(middle, first / 2) else None

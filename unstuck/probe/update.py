@@ -12,7 +12,7 @@ and hardly say more."""
 
 
 class UpdateMeasures:
-    """Measurements of an update's minibatches, kept as tensors, so that nothing waits for a GPU before its end.
+    """Measurements of an update's minibatches, kept as tensors until the update's end, so that no GPU waits.
 
     Attributes:
         expected: Minibatches of the update before, by which they are thinned out.
@@ -28,32 +28,32 @@ class UpdateMeasures:
 
     @property
     def begins(self) -> bool:
-        """True before the first minibatch."""
+        """True before the update's first minibatch."""
         return self._counted == 0
 
     @property
     def wants(self) -> bool:
-        """True if the next minibatch is measured: the first, whose ratios are 1, and the middle one of each stretch."""
+        """True if the next minibatch is measured: the first one, and the middle one of each stretch of minibatches."""
         return self._counted == 0 or self.is_middle
 
     @property
     def is_middle(self) -> bool:
-        """True if the next minibatch stands for its stretch."""
+        """True if the next minibatch is the middle one of a stretch, which stands for the others."""
         stretch = max(1, self.expected // MINIBATCHES)
         return self._counted % stretch == stretch // 2
 
     def count(self) -> None:
-        """Count a minibatch."""
+        """Count one more minibatch of the update."""
         self._counted += 1
 
     def add(self, name: str, value: Tensor | float | None) -> None:
-        """Add a metric of a minibatch in the middle of a stretch; the mean, if the metric is given by sample."""
+        """Add a metric of the present minibatch, if it is one to measure; of several values, the mean."""
         if value is not None and self.is_middle:
             each = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value), device="cpu")
             self._values.setdefault(name, []).append(each.float().mean() if each.ndim else each)
 
     def add_ratio(self, logratio: Tensor | None) -> None:
-        """Add KL and clip fraction, and from the first minibatch the deviation of the ratio from 1."""
+        """Add KL and clip fraction of a minibatch; for the first one, also how far the ratio is from 1."""
         if logratio is None:
             return
         if logratio.ndim > 1 and logratio.numel() > max(logratio.shape):
@@ -72,7 +72,7 @@ class UpdateMeasures:
             self.add(metrics.CLIP_FRACTION, measure_clipping(ratio, self._clip_range.to(ratio.device)))
 
     def add_critic(self, values: Tensor | None, returns: Tensor | None) -> None:
-        """Add the mean squared error of the critic, without any factor."""
+        """Add the critic's mean squared error on a minibatch, without any factor."""
         if values is None or returns is None or not self.is_middle:
             return
         if values.numel() != returns.numel():
@@ -82,7 +82,7 @@ class UpdateMeasures:
         self.add(metrics.VALUE_LOSS, (values.reshape(-1) - returns.reshape(-1)).square())
 
     def finish(self) -> dict[str, float]:
-        """Return the means over the minibatches measured, and start anew."""
+        """Return the means over the measured minibatches by metric, and reset for the next update."""
         measured = {name: torch.stack(values).double() for name, values in self._values.items()}
         found = {name: values.mean().item() for name, values in measured.items()}
         if metrics.GRAD_NORM in measured and self._max_grad_norm is not None:

@@ -1,6 +1,7 @@
 """Tables of results in Markdown: faults found, false alarms, and fault forms that are left out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from benchmarks.diagnosis.faults import FAULTS, OF_STRANGERS
 from benchmarks.diagnosis.harm import Harm, clopper_pearson
@@ -9,6 +10,8 @@ from benchmarks.diagnosis.training import Arm
 from benchmarks.diagnosis.worlds import NEW
 
 Judged = Mapping[Arm, Sequence[Verdict]]
+Counted = list[tuple[Any, Any]]
+Count = Callable[[Counted], str]
 
 
 def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
@@ -17,12 +20,8 @@ def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
         "| fault | worlds | runs | recall | right cause first | among three | found after |",
         "|---|---|---|---|---|---|---|",
     ]
-    counted = _counted(judged, harms)
-    for name in FAULTS:
-        own = [(arm, one) for arm, one in counted if arm.name == name]
-        if own:
-            worlds = ", ".join(dict.fromkeys(arm.world for arm, _ in own))
-            rows.append(f"| {name} | {worlds} | {_found(Found.of(own))} |")
+    counted = list_harmed(judged, harms)
+    rows += list_fault_rows(counted, FAULTS, lambda own: _found(Found.of(own)))
     rows.append(f"| **all** | | {_found(Found.of(counted))} |")
     for words, is_of in (("known", False), ("strangers'", True)):
         own = [one for one in counted if (one[0].name in OF_STRANGERS) == is_of]
@@ -32,9 +31,31 @@ def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
         rows.append(f"| all in {words} worlds | | {_found(Found.of(own))} |")
     for form in ("mild", "strong"):
         rows.append(f"| {form} forms | | {_found(Found.of([one for one in counted if one[0].form == form]))} |")
-    for world in dict.fromkeys(arm.world for arm, _ in counted):
-        rows.append(f"| all in {world} | | {_found(Found.of([one for one in counted if one[0].world == world]))} |")
+    rows += list_world_rows(counted, lambda own: _found(Found.of(own)))
     return "\n".join(rows)
+
+
+def list_fault_rows(counted: Counted, faults: Iterable[str], count: Count) -> list[str]:
+    """Return a Markdown row for each fault that was scored: name, worlds, and the cells of its runs.
+
+    Args:
+        counted: Arms and verdicts.
+        faults: Names of the faults, in the order of the rows.
+        count: Function that makes the cells of some arms and verdicts.
+    """
+    rows = []
+    for name in faults:
+        own = [(arm, one) for arm, one in counted if arm.name == name]
+        if own:
+            worlds = ", ".join(dict.fromkeys(arm.world for arm, _ in own))
+            rows.append(f"| {name} | {worlds} | {count(own)} |")
+    return rows
+
+
+def list_world_rows(counted: Counted, count: Count) -> list[str]:
+    """Return a Markdown row for each world; arguments as of `list_fault_rows`."""
+    worlds = dict.fromkeys(arm.world for arm, _ in counted)
+    return [f"| all in {world} | | {count([one for one in counted if one[0].world == world])} |" for world in worlds]
 
 
 def _found(found: Found) -> str:
@@ -44,13 +65,14 @@ def _found(found: Found) -> str:
     return f"{found.runs} | {' | '.join(shares)} | {100 * found.delay:.1f} %"
 
 
-def _counted(judged: Judged, harms: Mapping[Arm, Harm]) -> list[tuple[Arm, Verdict]]:
+def list_harmed(judged: Mapping[Any, Sequence[Any]], harms: Mapping[Any, Harm]) -> Counted:
+    """Return each verdict with its arm, of the faults that hurt: no other need be found."""
     return [(arm, one) for arm, all_of in judged.items() if arm in harms and harms[arm].hurts for one in all_of]
 
 
 def cause_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
     """Return a Markdown table of right causes where suspects, which are listed behind the faults, count as well."""
-    counted = _counted(judged, harms)
+    counted = list_harmed(judged, harms)
     places = [find_place(FAULTS[arm.name].is_named_by, one.listed) for arm, one in counted]
     rows = ["| faults and suspects, as listed | share |", "|---|---|"]
     if counted:

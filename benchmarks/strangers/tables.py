@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from benchmarks.diagnosis.harm import Harm
-from benchmarks.diagnosis.tables import alarm_table, has_learned, share
+from benchmarks.diagnosis.tables import alarm_table, has_learned, list_fault_rows, list_harmed, list_world_rows, share
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.scoring import THREE, Answer, Counts, find_place
 from benchmarks.strangers.training import Arm
@@ -17,17 +17,12 @@ def found_table(judged: Judged, harms: Mapping[Arm, Harm]) -> str:
         "| fault | worlds | runs | recall: a fault | or a suspect | right cause first | among three |",
         "|---|---|---|---|---|---|---|",
     ]
-    counted = [(arm, one) for arm, all_of in judged.items() if arm in harms and harms[arm].hurts for one in all_of]
-    for name in FAULTS:
-        own = [(arm, one) for arm, one in counted if arm.name == name]
-        if own:
-            worlds = ", ".join(dict.fromkeys(arm.world for arm, _ in own))
-            rows.append(f"| {name} | {worlds} | {_counts(Counts.of(own))} |")
+    counted = list_harmed(judged, harms)
+    rows += list_fault_rows(counted, FAULTS, lambda own: _counts(Counts.of(own)))
     rows.append(f"| **all** | | {_counts(Counts.of(counted))} |")
     new = [one for one in counted if not FAULTS[one[0].name].ours]
     rows.append(f"| of kinds that our own learner is not given | | {_counts(Counts.of(new))} |")
-    for world in dict.fromkeys(arm.world for arm, _ in counted):
-        rows.append(f"| all in {world} | | {_counts(Counts.of([one for one in counted if one[0].world == world]))} |")
+    rows += list_world_rows(counted, lambda own: _counts(Counts.of(own)))
     return "\n".join(rows)
 
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from unstuck.analysis.programs import sweep_program, unstuck_program
 from unstuck.command_line import DEBUG, REFUSALS, answer_errors
-from unstuck.records.machine import limit_threads
+from unstuck.records.machine import collect_garbage_seldom, limit_threads
 from unstuck.records.provenance import find_own_version
 from unstuck.rl.own_modules import add_own_modules
 from unstuck.sweeps.config.command import read_arguments
@@ -42,6 +42,7 @@ def main(
     if "--version" in arguments:
         print(f"unstuck {find_own_version()}")
         return 0
+    collect_garbage_seldom()
     add_own_modules(Path.cwd())  # such as that of env.id=mygrid:Line-v0
 
     def run() -> int:

@@ -1,11 +1,19 @@
 """Cores and memory that were granted, from files made by hand."""
 
+import gc
 import os
+import weakref
 from pathlib import Path
 
 import pytest
 from unstuck.records import machine
-from unstuck.records.machine import Cores, count_granted_cores, limit_threads, measure_free_memory
+from unstuck.records.machine import (
+    Cores,
+    collect_garbage_seldom,
+    count_granted_cores,
+    limit_threads,
+    measure_free_memory,
+)
 
 
 def make(root: Path, files: dict[str, str]) -> Path:
@@ -101,6 +109,25 @@ def test_libraries_take_no_more_threads_than_cores(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("OMP_NUM_THREADS", "2")  # by the user
     limit_threads()
     assert [os.environ.get(name) for name in machine.THREADS] == ["2", "3", "3"]
+
+
+def test_garbage_in_cycles_is_found_seldom_but_found() -> None:
+    class Node:
+        own: "Node"
+
+    before = gc.get_threshold()
+    try:
+        collect_garbage_seldom()
+        gc.collect()
+        node = Node()
+        node.own, gone = node, weakref.ref(node)
+        del node
+        kept: list[list[int]] = []
+        while gone() is not None and len(kept) < 200_000:
+            kept.append([])
+        assert 10_000 < len(kept) < 60_000
+    finally:
+        gc.set_threshold(*before)
 
 
 def test_memory_is_what_is_left_to_the_cgroup(tmp_path: Path) -> None:

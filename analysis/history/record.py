@@ -119,8 +119,9 @@ class History:
         """Return a metric's recorded values by iteration; empty if the metric was never recorded."""
         found = self._curves.get(name)
         if found is None:
-            found = self.table[name].dropna() if name in self.table.columns else pd.Series(dtype=float)
-            self._curves[name] = found
+            found = self.table[name] if name in self.table.columns else pd.Series(dtype=float)
+            missing = np.isnan(found.to_numpy(dtype=np.float64))
+            found = self._curves[name] = found[~missing] if missing.any() else found
         return found
 
     def family(self, prefix: str) -> dict[str, "pd.Series[float]"]:

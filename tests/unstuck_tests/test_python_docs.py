@@ -1,19 +1,42 @@
 """The page on `import unstuck`: its examples run, in their order, and its tables name what there is."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 import unstuck
 from tests.analysis_tests.runs import healthy
+from tests.conftest import Command
+from unstuck import running
 
 PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
+@pytest.fixture
+def first_runs_here(command: Command, monkeypatch: pytest.MonkeyPatch, without_ray: None) -> None:
+    """The page's new sweep runs in this process; what is refused or goes on has a process of its own, as always.
+
+    A sweep with Ray in a process of `run_sweep`: sweeps_tests/run/test_sweep_resume.py.
+    """
+    run_process = running._run_process
+
+    def run(words: Sequence[str], told: Path, show: bool) -> running._Ran:
+        if "sweep.name=first" not in words:
+            return run_process(words, told, show)
+        done = command.unstuck("sweep", *words)
+        print(done.out)
+        told.write_text(str(command.folder / "runs" / "first"))
+        return running._Ran(done.code, done.err)
+
+    monkeypatch.setattr(running, "_run_process", run)
+
+
 @pytest.mark.slow
-@pytest.mark.timeout(240)
-def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_examples_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], first_runs_here: None
+) -> None:
     monkeypatch.chdir(tmp_path)
     for stem, f1 in (("progress", 0.0), ("worse", -0.3)):
         run = healthy(seeds=3)
@@ -24,7 +47,7 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     printed = []
     for code in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL):
         exec(compile(code, str(PAGE), "exec"), names)
-        printed.append(capsys.readouterr().out)
+        printed.append(capfd.readouterr().out)
     assert len(printed) == 7
     diagnosed, curves, compared, run_out, tables, again, last = printed
     assert diagnosed.startswith("progress.csv:\n")

@@ -160,7 +160,7 @@ with no_ray():
 def test_a_sweep_in_a_thread_leaves_the_program_alone_and_ends_when_asked(
     child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A sweep with Ray: test_python_docs.py."""
+    """A sweep with Ray: sweeps_tests/run/test_sweep_resume.py."""
     child.write_text(WITHOUT_RAY.format(root=str(ROOT)))
     monkeypatch.chdir(tmp_path)
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)], dict(os.environ)

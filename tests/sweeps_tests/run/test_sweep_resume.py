@@ -3,6 +3,8 @@
 Two sweeps in one folder, and workers that are killed: `make test-chaos`.
 """
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -16,13 +18,13 @@ from unstuck.records.files import checkpoint_file, read_records, scratch_file
 from unstuck.sweeps.audit.audit import audit_sweep
 from unstuck.sweeps.config.find import find_sweep
 
+import unstuck
 from tests.sweeps_tests.conftest import FinishedSweep
 from tests.sweeps_tests.real import (
     SHORT,
     SMALL,
     check_stopped,
     count_evaluations,
-    finish,
     open_study,
     runs_of,
     start,
@@ -98,8 +100,13 @@ def _kill_and_go_on(folder, killed):
     note = get_note(open_study(folder, "killed"))
     scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
     assert scratch.is_dir()
-    resumed = finish(start(folder, *SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed"))
-    return Accident(folder, resumed, scratch, note)
+    words = (*SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed")
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as resumed:
+        patch.chdir(folder)
+        patch.setenv("COLUMNS", "200")
+        result = unstuck.run_sweep(words)  # as on the command line: tests/chaos
+    assert (result.ended, len(result.trials)) == ("all trials have ended", NUM_TRIALS)
+    return Accident(folder, resumed.getvalue(), scratch, note)
 
 
 BESIDE = (

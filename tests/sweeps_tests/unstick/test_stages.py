@@ -347,7 +347,6 @@ def test_a_crashed_arm_is_nothing_to_go_on_from() -> None:
     assert world.stages[1].parent == 4  # gamma, the best of those that completed
 
 
-@pytest.mark.usefixtures("careless")
 def test_arms_that_all_crashed_end_it_until_they_are_tried_again(tmp_path: Path) -> None:
     world = World(PatientStorage(f"sqlite:///{tmp_path / 'optuna.db'}"), changes=CHANGES[:2]).begin()
     driver = world.open()
@@ -478,7 +477,6 @@ def collect_deaths(world: World, file: Path, folder: Path) -> list[Death]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.usefixtures("careless")
 def test_killed_at_any_transaction_between_two_stages_a_file_goes_on_with_one_stage(tmp_path: Path) -> None:
     whole = World(PatientStorage(f"sqlite:///{tmp_path / 'optuna.db'}"), changes=CHANGES[:2]).begin()
     deaths = collect_deaths(whole, tmp_path / "optuna.db", tmp_path)

@@ -125,7 +125,7 @@ def describe_verdict(found: Verdict, metric: str, who: str) -> str:
 
 
 def describe_scope(found: Verdict) -> str:
-    """Describe in a sentence whether a result about branches holds for the one run only, or for runs like it."""
+    """Describe in a sentence whether a change helps the one stuck run only, or runs like it too."""
     if found.reading.arm == found.reading.control:
         return "So the change does not cure the run, in any of its seeds."
     alone = f"The verdict holds for this run alone, with its {pluralize(found.reading.members, 'seed')}"

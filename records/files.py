@@ -75,7 +75,7 @@ def checkpoint_file(folder: Path, number: int) -> Path:
 
 
 def branch_file(folder: Path) -> Path:
-    """Return the path, in an unstick sweep's folder, of the copied checkpoint of the run that is branched."""
+    """Return the path, in a sweep's folder, of the copied checkpoint of the stuck run whose fixes are tried."""
     return folder / "branch" / "checkpoint.npz"
 
 

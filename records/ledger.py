@@ -321,7 +321,7 @@ class Ledger:
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Facts about the sweep by name, as `describe` has stored in the Optuna study."""
+        """Facts about the sweep by name, such as settings and versions, that the Optuna study stores."""
         return self._study.user_attrs
 
     @property

@@ -20,7 +20,7 @@ _WORDS = {
 
 
 def name_metric(metric: str) -> str:
-    """Return a metric's name in words, for a sentence about a milestone.
+    """Return a metric's name in words, such as `value loss`, for a sentence.
 
     Example:
         >>> name_metric("train/value_loss"), name_metric("eval/f1")
@@ -30,7 +30,7 @@ def name_metric(metric: str) -> str:
 
 
 def describe_demand(metric: str, bound: str, limit: float) -> str:
-    """Describe in words what a milestone asks for, such as `value loss < 0.5`.
+    """Describe a bound on a metric in words, such as `value loss < 0.5`.
 
     Example:
         >>> describe_demand("train/value_loss", "below", 0.5)
@@ -81,7 +81,7 @@ class MilestoneRecord:
         return describe_demand(self.metric, self.bound, self.limit)
 
     def describe(self) -> str:
-        """Describe a milestone's result in words: passed or missed, value, bound, iteration."""
+        """Describe in words if a milestone (bound on a metric) was passed or missed, and with which value."""
         if self.value is not None:
             value, limit = _format_apart(self.value, self.limit)
             sign = _SIGNS[self.bound] if self.passed else f"is not {_SIGNS[self.bound]}"
@@ -93,21 +93,21 @@ class MilestoneRecord:
 
     @property
     def outcome(self) -> str:
-        """Result of the milestone: `passed` or `missed`."""
+        """Result of the milestone (bound on a metric): `passed` or `missed`."""
         return "passed" if self.passed else "missed"
 
     def to_json(self) -> dict[str, Any]:
-        """Convert a milestone's result to a dict to store in the Optuna study."""
+        """Convert a milestone's result (bound, value, passed or not) to a dict to store in the Optuna study."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "MilestoneRecord":
-        """Make a milestone's result from a dict that `to_json` returned."""
+        """Make a milestone's result (bound, value, passed or not) from a dict that `to_json` returned."""
         return cls(**kept)
 
 
 def make_milestone_tags(decided: Iterable[MilestoneRecord]) -> dict[str, str]:
-    """Make MLflow tags from milestones' results: `milestone_1` and so on, each with the result in words."""
+    """Make MLflow tags `milestone_1` and so on: which bound on a metric was passed or missed, in words."""
     return {f"milestone_{one.number}": one.describe() for one in decided}
 
 
@@ -132,7 +132,7 @@ class StageRecord:
 
     @property
     def is_started(self) -> bool:
-        """True for a round with branches; False for the decision that no further round starts."""
+        """True for a round of a stuck run's branches; False for the decision that no further round starts."""
         return bool(self.arms)
 
     def to_json(self) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
 
 
 def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
-    """Return a line that warns that earlier champion commands have used the same test data; else no line."""
+    """Return a line that warns that the test data was used before, by earlier champion commands; else none."""
     before = [
         f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one.at)})"
         for one in judgements.readings

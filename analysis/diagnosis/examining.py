@@ -28,7 +28,7 @@ def examine_rule(run: Signals, rule: Rule) -> Finding | Unexamined | None:
 
 
 def _is_of_others(group: tuple[str, ...]) -> bool:
-    """True if only a probe (logger in another program's loop) logs the metrics, which our learner's user cannot add."""
+    """True if only a probe (logger in another program's loop) logs the metrics, not our own learner."""
     return all(name in PROBED for name in group)
 
 

@@ -18,7 +18,7 @@ from unstuck.rl import metrics
 
 
 class Start(StrEnum):
-    """State that a proposed branch starts from: the run's checkpoint, or newly initialised weights."""
+    """State that a stuck run's proposed branch starts from: the checkpoint, or newly initialised weights."""
 
     CHECKPOINT = "checkpoint"
     ANEW = "anew"
@@ -60,7 +60,7 @@ class Proposal:
 
 @dataclass(frozen=True)
 class _Loss:
-    """Parts of a run's saved state that a branch cannot use, and the reason as a clause.
+    """Parts of a stuck run's saved state that a changed run cannot use, and the reason as a clause.
 
     Attributes:
         parts: Parts that can start anew while the rest goes on.
@@ -155,7 +155,7 @@ def propose_arms(diagnosis: Diagnosis) -> list[Proposal]:
 
 
 def _choose_starts(run: Signals, damage: Sequence[_Loss], widest: bool) -> tuple[Start, ...]:
-    """Choose the states (checkpoint or fresh weights) to try a branch from, the most promising first.
+    """Choose the states (checkpoint or fresh weights) to try a change of a stuck run from, best first.
 
     Args:
         run: The run.
@@ -209,7 +209,7 @@ def _combine(diagnosis: Diagnosis, arms: Sequence[Arm], far_off: Sequence[Arm]) 
 def complete_proposal(
     change: Mapping[str, Any], why: str, start: Start = Start.CHECKPOINT, reset: Sequence[str] | None = None
 ) -> Proposal:
-    """Make a proposed branch from a change that somebody asked for; add the state parts that the change makes useless.
+    """Make a stuck run's branch from a change that somebody asked for, with the state parts to reset.
 
     Args:
         change: Settings by dotted path.
@@ -224,7 +224,7 @@ def complete_proposal(
 
 
 def _propose(arm: Arm, start: Start, damage: Sequence[_Loss], asked_for: tuple[Part, ...] | None = None) -> Proposal:
-    """Make a proposed branch from a change: work out which parts of the run's saved state can be kept.
+    """Make a stuck run's branch from a change: work out which parts of the saved state can be kept.
 
     Args:
         arm: The change, with its reason.
@@ -256,7 +256,7 @@ def _describe_anew(reasons: Sequence[str]) -> str:
 
 
 def _describe_carried(reset: Sequence[Part], reasons: Sequence[str], lanes: str) -> str:
-    """Describe in one or two sentences which parts of the saved state a branch keeps and which are reset."""
+    """Describe in a sentence or two which parts of a stuck run's saved state are kept and which reset."""
     carried = "Everything else goes on as saved." if reset or lanes else "Everything goes on as saved."
     anew = [_NAMES[part] for part in reset]
     sentences = []

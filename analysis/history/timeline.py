@@ -59,7 +59,7 @@ class Track:
         return (float(steps.min()), float(steps.max())) if len(steps) else (0.0, 0.0)
 
     def is_part_of(self, other: "Track") -> bool:
-        """True if two tracks (files' metrics) have the same form and metrics, as parts of one resumed run do."""
+        """True if two files' metrics have the same form and names, as parts of one resumed run do."""
         alike = self.raw.form == other.raw.form and self.raw.stepped == other.raw.stepped
         return alike and self.counted == other.counted and self.points.keys() == other.points.keys()
 

@@ -228,7 +228,7 @@ def group_arms(arms: Sequence[Arm]) -> list[list[Arm]]:
 
 
 def name_changes(arms: Sequence[Arm], program: str) -> str:
-    """Name the changes of several arms in a program's words: `gamma 0.5 or gamma 0`."""
+    """Name several changes of settings in a program's words: `gamma 0.5 or gamma 0`."""
     return join_words([describe_change(arm.change, program) for arm in arms], "or")
 
 

@@ -9,14 +9,14 @@ LONGER = 4
 
 
 def describe_go_on(starts_anew: bool, winner: str = "the winner") -> str:
-    """Describe in words the command that trains a winning branch further: from its state, or from the start."""
+    """Describe in words the command that trains a stuck run's winning branch further, or once more."""
     if starts_anew:
         return f"Train {winner} for longer, from fresh weights"
     return f"Go on with {winner}, from where its arm ended"
 
 
 def make_go_on_command(sweep: str, trial: int, folder: Path, iterations: int) -> list[str]:
-    """Return the command, as words, that trains a branch further, unchanged, from its last state.
+    """Return the command, as words, that trains a stuck run's branch further from its last state.
 
     Args:
         sweep: Name of the unstick.

@@ -201,7 +201,7 @@ def format_trial_note(sweep: Sweep, trial: Trial, links: Sequence[Link] = ()) ->
 
 
 def _describe_arm(sweep: Sweep, trial: Trial) -> list[str]:
-    """Return lines of text on a stuck run's branch: why tried, what it keeps, which milestones it passed.
+    """Return lines of text on a stuck run's branch: why tried, what is kept, which bounds it passed.
 
     A trial that is no arm, since its sweep branches no run, has no lines.
     """

@@ -240,13 +240,13 @@ def _start_blocks(sweep: Sweep) -> list[Block]:
 
 
 def _average(trial: Trial) -> float:
-    """Compute the mean of a branch's evaluations, which is higher for a branch that improved sooner."""
+    """Compute the mean of all evaluations of a stuck run's branch, which is higher if it improved sooner."""
     values = [value for value in trial.curve.values() if math.isfinite(value)]
     return sum(values) / len(values) if values else math.nan
 
 
 def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return report blocks with the values of the repeated training that decided about the best branch."""
+    """Return report blocks with the values that decided if a stuck run's best branch beats the control."""
     readings = unstick.verdicts.readings
     if not readings:
         return []
@@ -284,7 +284,7 @@ def _verdict_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
 
 
 def _repeat_blocks(sweep: Sweep, unstick: Unstick) -> list[Block]:
-    """Return a table of the last repeats of best branch and control, in a folded section; empty without any."""
+    """Return a table of the repeated trainings of a stuck run's best branch and control, folded away."""
     readings = unstick.verdicts.readings
     if not readings:
         return []

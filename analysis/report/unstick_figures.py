@@ -60,7 +60,7 @@ def _describe_briefly(arm: Arm) -> str:
 
 
 def _line(found: Findings, trial: Trial, name: str, title: str) -> list[Line]:
-    """Return a branch's curve of a metric, shifted by what was trained since the branch before; empty without points.
+    """Return a metric's curve of a stuck run's branch, placed after the branches it continues; or empty.
 
     Diagnoses hold all metrics; without one only the objective is on record.
     """
@@ -79,7 +79,7 @@ def _line(found: Findings, trial: Trial, name: str, title: str) -> list[Line]:
 
 
 def count_steps_before(sweep: Sweep, number: int) -> int:
-    """Count the iterations or environment steps that were trained between the run's branch and a trial's start."""
+    """Count the iterations or environment steps trained from the stuck run's checkpoint to a trial's start."""
     lengths = {trial.number: trial.iterations for trial in sweep.trials}
     return sum(lengths.get(parent, 0) for parent in trace_parents(sweep, number))
 
@@ -89,7 +89,7 @@ def _stride(sweep: Sweep, run: Signals) -> int:
 
 
 def _before(found: Findings, unstick: Unstick, name: str) -> list[Line]:
-    """Return the run's own curve before the branch, as long as a branch; empty if it is not recorded."""
+    """Return the stuck run's own curve before its checkpoint, as long as a branch; empty if not recorded."""
     if found.before is None:
         return []
     run, stride = found.before.signals, _stride(found.sweep, found.before.signals)

@@ -55,13 +55,13 @@ def find_best_arm(sweep: Sweep) -> Trial | None:
 
 
 def changes_something(sweep: Sweep, number: int) -> bool:
-    """True if a branch, or one it continues from, differs from the control by more than its length."""
+    """True if a stuck run's branch, or one it continues from, differs from the control by more than its length."""
     arms = [get_arm(sweep, one) for one in (number, *trace_parents(sweep, number))]
     return any(arm.change or arm.is_anew or arm.reset for arm in arms)
 
 
 def trace_parents(sweep: Sweep, number: int) -> list[int]:
-    """List the trials that trained the state from which a branch starts, the latest first."""
+    """List the trials that trained the state from which a stuck run's branch starts, the latest first."""
     parents: list[int] = []
     parent = get_arm(sweep, number).parent
     while parent is not None and parent not in parents:
@@ -71,7 +71,7 @@ def trace_parents(sweep: Sweep, number: int) -> list[int]:
 
 
 def get_arm(sweep: Sweep, number: int) -> Arm:
-    """Return the record of the branch (changed settings, start) that a trial trained.
+    """Return the record of a stuck run's branch (changed settings, start) that a trial trained.
 
     Where the record holds no such arm, an arm without reasons is made from the trial's settings.
     """

@@ -81,13 +81,13 @@ def gather_findings(
 
 
 def _diagnose_before(sweep: Sweep, unstick: Unstick, folder: Path) -> Diagnosis | None:
-    """Diagnose the branched run as it was at the branch; None if the checkpoint cannot be read."""
+    """Diagnose the stuck run as it was at its checkpoint; None if the checkpoint cannot be read."""
     history = read_run_before(unstick, sweep.settings, folder)
     return diagnose(history) if history is not None else None
 
 
 def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
-    """Choose which of the trials' values (final, or early ones) to compute importances from; describe them too.
+    """Choose the trials' values to compute importances from (final, or early ones), with a text on the choice.
 
     Final values are ordered, the best first.
     """

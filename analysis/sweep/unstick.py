@@ -45,29 +45,29 @@ class Arm:
 
     @property
     def change(self) -> Mapping[str, Any]:
-        """Settings of the stuck run that the branch changes, by dotted path."""
+        """Settings of the stuck run that a branch changes, by dotted path."""
         return {path: value for path, value in self.values.items() if not path.startswith("branch.")}
 
     @property
     def is_anew(self) -> bool:
-        """True if the branch starts from newly initialised weights."""
+        """True if a stuck run's branch starts from newly initialised weights, not from the checkpoint."""
         return self.values.get(START) == ANEW
 
     @property
     def parent(self) -> int | None:
-        """Number of the trial whose last state the branch starts from; None for checkpoint or fresh weights."""
+        """Number of the trial whose last state the trial starts from; None for checkpoint or fresh weights."""
         value = self.values.get(PARENT)
         return None if value is None else int(value)
 
     @property
     def reset(self) -> tuple[str, ...]:
-        """Names of the state's parts, such as `adam`, that are reset to untrained."""
+        """Names of the saved state's parts, such as `adam`, that are reset to untrained."""
         return tuple(map(str, self.values.get(RESET) or ()))
 
 
 @dataclass(frozen=True)
 class Unstick:
-    """Record of an unstick sweep: the stuck run, its branches with reasons, rounds, final comparisons.
+    """Record of what was tried on a stuck run: the run, its branches with reasons, rounds, comparisons.
 
     Attributes:
         run: What is on record of the branched run: `name`, `iteration`, `env_steps`, `mlflow_run`.
@@ -93,7 +93,7 @@ class Unstick:
         return self.name if iteration is None else f"{self.name} at iteration {iteration}"
 
     def find_arm(self, number: int) -> Arm | None:
-        """Return the branch that a trial ran; None if it is not recorded."""
+        """Return the record of the branch of a stuck run that a trial trained; None if not recorded."""
         return self.arms[number] if 0 <= number < len(self.arms) else None
 
 

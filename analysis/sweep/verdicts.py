@@ -38,7 +38,7 @@ _WHAT = "verdicts of an unstick"
 
 
 class Answer(StrEnum):
-    """Answers to whether a branch beats the control: wins, loses, or cannot be told."""
+    """Answers to whether a stuck run's branch beats the control: wins, loses, or cannot be told."""
 
     WINS = "wins"
     LOSES = "loses"
@@ -71,7 +71,7 @@ class Reading:
 
     @property
     def repeats(self) -> int:
-        """Number of fresh repeats of both branch and control."""
+        """Number of times that a stuck run's best branch and the control were trained again."""
         return len(self.arm)
 
     @property
@@ -82,7 +82,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Judged:
-    """Answer to one question (wins, loses, cannot be told), with the difference behind it.
+    """Answer to one question about a change (wins, loses, cannot be told), with the difference behind it.
 
     Attributes:
         answer: Wins, loses, or cannot be told.
@@ -98,7 +98,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Verdict:
-    """Result of comparing a branch with the control: does the change fix the run, and runs of other seeds.
+    """Result of comparing a stuck run's branch with the control, for that run and for runs of other seeds.
 
     Attributes:
         reading: Values of arm and control, which the verdict judges.
@@ -116,7 +116,7 @@ class Verdict:
 
     @property
     def answer(self) -> Answer:
-        """Answer to whether the change fixes the branched run."""
+        """Answer to whether the branch's change fixes the stuck run: wins, loses, or cannot be told."""
         return self.this_run.answer
 
 
@@ -128,19 +128,19 @@ class Readings:
 
     @property
     def last(self) -> Reading | None:
-        """Latest repeated training of a best branch; None if there is none."""
+        """Latest repeated training of a stuck run's best branch; None if there is none."""
         return self.readings[-1] if self.readings else None
 
     @property
     def configurations(self) -> int:
-        """Number of different branches that were trained again."""
+        """Number of different branches of a stuck run that were trained again."""
         kinds: list[tuple[int, Mapping[str, Any]]] = []
         for reading in self.readings:
             kinds += [(reading.trial, reading.values)] * ((reading.trial, reading.values) not in kinds)
         return len(kinds)
 
     def judge(self, reading: Reading, sign: int) -> Verdict:
-        """Judge if a branch beats the control, with intervals that allow for all branches trained again."""
+        """Judge if a stuck run's branch beats the control, allowing for all branches trained again."""
         return judge_reading(reading, sign, self.configurations)
 
     @property
@@ -150,7 +150,7 @@ class Readings:
 
 
 def judge_reading(reading: Reading, sign: int, configurations: int = 1) -> Verdict:
-    """Judge if a branch beats the control: for this run, and for runs like it if there are enough seeds.
+    """Judge if a stuck run's branch beats the control: for that run, and with enough seeds for runs like it.
 
     Repeats share nothing with what the best arm was chosen by, neither randomness nor flows, so for this run the choice
     is paid for. Members are the ones that the arm was chosen on, and each arm suits some of them by chance: an interval
@@ -197,7 +197,7 @@ def _judge(found: Difference, sign: int, error: float, freedom: float, count: in
 
 
 def read_verdicts(report: Path) -> Readings:
-    """Read all repeated trainings of best branches from a `report/` folder; none if there is no file.
+    """Read the repeated trainings of a stuck run's best branches from a `report/` folder; or none.
 
     Raises:
         AnalysisError: The file holds something else.
@@ -206,7 +206,7 @@ def read_verdicts(report: Path) -> Readings:
 
 
 def add_verdict(report: Path, reading: Reading) -> Readings:
-    """Append a repeated training of a best branch to the file in a `report/` folder; return all.
+    """Append a repeated training of a stuck run's best branch to a file in a `report/` folder; return all.
 
     Raises:
         AnalysisError: The file that is there holds something else.

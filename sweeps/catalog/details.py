@@ -129,7 +129,7 @@ def list_next_commands(found: Found) -> list[list[str]]:
 
 
 def describe_trial(found: Found) -> list[str]:
-    """Describe a trial in lines of text: outcome with reason, value, settings, milestones, notes, and paths of files.
+    """Describe a trial in lines of text: outcome with reason, value, settings, notes, and paths of files.
 
     Raises:
         SweepError: The whole sweep was asked for, no trial.

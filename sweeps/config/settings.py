@@ -243,7 +243,7 @@ class TrackingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BranchConfig:
-    """Settings of one trial's start: untrained, or from the state of a run that is branched (`branch.*`)."""
+    """Settings of where a trial starts: untrained, or from the saved state of another run (`branch.*`)."""
 
     start: str = ANEW  # what the trial starts from: checkpoint (of the run, or of the parent) | anew (untrained)
     parent: int | None = None  # trial of the sweep whose last state the trial starts from; 0 to 99; null: the run's
@@ -262,7 +262,7 @@ class BranchConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class UnstickConfig:
-    """Settings of an unstick, which branches a recorded run into arms beside an untouched control (`unstick.*`)."""
+    """Settings of an unstick sweep: train a stuck run further with changes, and once unchanged (`unstick.*`)."""
 
     iterations: int = 50  # iterations that each arm trains from the branch on; 20 to 200
     max_arms: int = 12  # arms of the first stage beside the control; 4 to 20
@@ -287,7 +287,7 @@ class UnstickConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MilestonesConfig:
-    """Settings of the milestones: what an arm must have reached by when, counted from the branch (`milestones.*`)."""
+    """Settings of milestones: what a stuck run's branch must reach within which iterations (`milestones.*`)."""
 
     name: str = "none"  # none | improved | stuck_run | the name of a file of one's own
     checks: tuple[dict[str, Any], ...] = ()  # each {metric, a bound such as above: 0.3, iterations}

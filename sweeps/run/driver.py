@@ -222,7 +222,7 @@ class Driver:
 
     @property
     def num_trials(self) -> int:
-        """Number of trials to run, those added by later rounds of branches included; infeasible trials do not count."""
+        """Number of trials to run, also those added while the sweep runs; infeasible trials do not count."""
         return self._num_trials + self._stages.num_added
 
     @property
@@ -232,7 +232,7 @@ class Driver:
 
     @property
     def is_waiting(self) -> bool:
-        """True if trials run, all others were proposed, and a round of further branches may follow."""
+        """True if trials run, all others were proposed, and a stuck run's sweep may add further trials."""
         return bool(self._running) and self._stages.is_open and self.failure is None
 
     @property
@@ -321,7 +321,7 @@ class Driver:
         return verdict
 
     def _decide_milestones(self, trial: LiveTrial, has_ended: bool = False) -> None:
-        """Decide, record and show those milestones (bounds on a metric) of a branch that are due, or all at its end."""
+        """Decide and show a trial's milestones (bounds on metrics) that are due, or all if the trial has ended."""
         decided = self._milestones.decide(trial, has_ended)
         if not decided:
             return

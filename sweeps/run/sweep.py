@@ -95,7 +95,7 @@ def _open_sweep(prepared: PreparedSweep, records: Records, command: Sequence[str
     trackers = {MLFLOW: records.tracker, **records.beside}
 
     def make_outbox(name: str) -> Outbox:
-        """Make the outbox, which writes again what failed, for the tracker with the given name."""
+        """Make a tracker's outbox, which writes again what the tracker failed to write."""
         trials = RecordedTrials(config, prepared.plan.space, records.ledger, progress.warn, name)
         return Outbox(trackers[name], trials, lambda: records.reopen(trackers[name]), progress.warn, name)
 
@@ -140,7 +140,7 @@ def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, recor
 
 
 def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], sweep: OpenSweep) -> None:
-    """Print what is going to run; for a resumed sweep also the trials so far, rounds of branches and changes."""
+    """Print what is going to run; for a resumed sweep also the trials so far and the changed settings."""
     config, plan, entries, console = records.config, prepared.plan, records.ledger.entries(), sweep.console
     for line in describe_data(prepared.data):
         print_text(line, console)

@@ -166,7 +166,7 @@ class Progress:
         self._num_trials = num_trials
 
     def show_stage(self, stage: StageRecord) -> None:
-        """Print a line that says why a further round of branches starts, or why none does."""
+        """Print a line that says why a further round of a stuck run's branches starts, or why none does."""
         self._tell(f"stage {stage.stage}: {stage.why}")
 
     def warn(self, message: str) -> None:

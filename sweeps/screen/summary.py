@@ -107,7 +107,7 @@ def show_summary(
 
 
 def _show_go_on(config: SweepConfig, console: Console) -> None:
-    """Print the command that continues the branch that was proved better than the control; nothing if there is none."""
+    """Print the command that trains a stuck run's winning branch further; nothing if no branch has won."""
     readings = read_verdicts(config.own_folder / "report")
     last = readings.last
     if last is None or readings.judge(last, 1 if config.sweep.mode == "max" else -1).answer is not Answer.WINS:
@@ -188,7 +188,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry], width: int) 
 
 
 def _list_numbers(config: SweepConfig, entries: Sequence[Entry]) -> dict[str, list[str]]:
-    """List the columns of numbers in the table of best trials: trial, value, spread over seeds, milestones passed."""
+    """List the columns of numbers in the table of best trials: trial, value, spread over seeds, bounds passed."""
     columns = {
         "trial": [str(entry.number) for entry in entries],
         "value": [_format_value(entry.value) for entry in entries],

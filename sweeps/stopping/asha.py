@@ -84,7 +84,7 @@ class Asha:
         return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Compare a trial with others at each rung newly reached; return outcome `pruned` with a reason, or None.
+        """Compare a trial with others at each new rung (ASHA step); return `pruned` with a reason, or None.
 
         See `Judge.judge`.
         """
@@ -144,7 +144,7 @@ class Asha:
             self._entries[entry.rung][entry.trial] = entry
 
     def _judge_entry(self, entry: RungEntry) -> Verdict | None:
-        """Return outcome `pruned` with a reason if a trial is not among the best at a rung; None if the trial goes on.
+        """Return `pruned` with a reason if a trial is not among the best at a rung (ASHA step); else None.
 
         A trial goes on if fewer than `max(1, n // eta)` of the n results at the rung are better.
         """
@@ -159,7 +159,7 @@ class Asha:
         return Verdict(Outcome.PRUNED, f"asha rung {entry.rung}: {self._describe_comparison(entry, cutoff)}")
 
     def _make_sort_key(self, entry: RungEntry) -> tuple[float, float]:
-        """Return the key that sorts results at a rung: higher for better ones, ties by episode return.
+        """Return the key that sorts results at a rung (ASHA step): higher if better, ties by episode return.
 
         A non-finite value is the worst regardless of the return; a non-finite return loses all ties.
         """

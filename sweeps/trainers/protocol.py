@@ -95,7 +95,7 @@ class Trainer(Trains, Protocol):
         """
 
     def branch(self, snapshot: Snapshot, reset: Collection[str] = (), fresh: bool = False) -> None:
-        """Start from a snapshot of another trial or run, counting iterations from 0, with the trainer's own settings.
+        """Start from a snapshot (saved state) of another trial or run, at iteration 0, with the trainer's settings.
 
         Args:
             snapshot: State to start from. With `fresh` there may be several times as many members as were saved.

@@ -208,7 +208,7 @@ class Sb3Member:
         return True
 
     def _measure(self) -> dict[str, float]:
-        """Return the iteration's metrics by our names, from the model's logger and the probe; write the model's log."""
+        """Return the iteration's metrics by our names, from the model's logger and our own measurements."""
         from unstuck.analysis.history.names import DIALECTS, translate_metrics  # late: it brings pandas
 
         model = self.model

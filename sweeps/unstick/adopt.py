@@ -10,7 +10,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def adopt_recorded_unstick(config: SweepConfig) -> SweepConfig:
-    """Return the recorded configuration of a resumed unstick sweep; take from `config` only what a resume may change.
+    """Return the recorded configuration of a resumed sweep on a stuck run; take over allowed changes only.
 
     A configuration of another sweep is returned unchanged.
 

@@ -36,7 +36,7 @@ class ArmRecord:
         return {**asdict(self), "values": dict(self.values)}
 
     def to_point(self) -> dict[str, Any]:
-        """Convert an arm's (branch's) changed settings to a nested dict as in `sampler.points`."""
+        """Convert the changed settings of an arm (branch of a stuck run) to a nested dict."""
         point: dict[str, Any] = {}
         for path, value in self.values.items():
             group, _, name = path.partition(".")

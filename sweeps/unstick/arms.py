@@ -57,7 +57,7 @@ def build_arms(config: SweepConfig, diagnosis: Diagnosis) -> list[ArmRecord]:
 
 
 def explain_left_out(config: SweepConfig, diagnosis: Diagnosis) -> str:
-    """Explain which branches that the diagnosis suggests cannot be trained by the run's trainer; empty if all can."""
+    """Explain which suggested changes to a stuck run its trainer cannot train; empty if it can train all."""
     proposals = propose_arms(diagnosis) if PRESCRIBED in config.arms else []
     records = [_from_proposal(proposal, config) for proposal in proposals]
     return "; ".join(dict.fromkeys(filter(None, (_explain_trainer(arm.values, config) for arm in records))))
@@ -113,7 +113,7 @@ def _from_proposal(proposal: Proposal, config: SweepConfig) -> ArmRecord:
 
 
 def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRecord:
-    """Read a branch (arm) that the user defined; decide which parts of the saved state to reset unless given."""
+    """Read a user's own arm (branch of a stuck run), and find which parts of the saved state to reset."""
     point = parse_point(item, config, where)
     if reason := _explain_unfit(point, config):
         raise ConfigError(f"{where} cannot run: {reason}")
@@ -131,7 +131,7 @@ def _read_own(config: SweepConfig, item: Mapping[str, Any], where: str) -> ArmRe
 
 
 def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> bool:
-    """Return True if training a branch (arm) would differ from the control and from all other branches."""
+    """Return True if an arm (branch of a stuck run) would differ from the control and from all other arms."""
 
     def key(one: ArmRecord) -> dict[str, Any]:
         return {path: value for path, value in one.values.items() if value != read_setting(config, path)}
@@ -140,7 +140,7 @@ def _is_new(arm: ArmRecord, arms: Sequence[ArmRecord], config: SweepConfig) -> b
 
 
 def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
-    """Explain which PPO settings of a branch (arm) contradict each other; empty if the branch can run."""
+    """Explain which PPO settings of a stuck run's branch contradict each other; empty if it can run."""
     changes = {path.partition(".")[2]: value for path, value in values.items() if path.startswith("ppo.")}
     try:
         replace(config.ppo, **changes)
@@ -150,7 +150,7 @@ def _explain_unfit(values: Mapping[str, Any], config: SweepConfig) -> str:
 
 
 def _explain_trainer(values: Mapping[str, Any], config: SweepConfig) -> str:
-    """Explain why the run's trainer cannot train a branch (arm) with the given values; empty if it can."""
+    """Explain why a stuck run's trainer cannot train a branch with the given values; empty if it can."""
     name, kind = config.trainer.name, find_trainer(config.trainer.name)
     reasons = [explain_limit(name, path, value) for path, value in values.items()]
     reasons += [explain_unreached(config, path) for path in values]

@@ -42,7 +42,7 @@ Values = tuple[tuple[float, ...], ...]
 
 @dataclass(frozen=True)
 class Lineage:
-    """Configurations that trained a saved state, one after another, since the run was branched.
+    """Configurations that trained a saved state, one after another, since a stuck run's checkpoint.
 
     Attributes:
         configs: The configurations, the oldest first; each goes on from the last state of the one before.
@@ -92,7 +92,7 @@ def train_repeats(lineage: Lineage, data: FlowData | None, repeats: range) -> Va
 def _make_trainer(
     config: SweepConfig, lineage: Lineage, data: FlowData | None, repeats: range, before: Snapshot | None
 ) -> Trainer:
-    """Make a trainer that starts from the snapshot `before`, or else from the run's checkpoint, or else untrained."""
+    """Make a trainer that starts from the training state `before`, or a checkpoint, or untrained."""
     members, seed = config.sweep.seeds, config.sweep.seed
     seeds = make_member_seeds(seed, members * repeats.stop, "verdict")[members * repeats.start :]
     if before is None:

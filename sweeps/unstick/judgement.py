@@ -16,7 +16,7 @@ from unstuck.sweeps.unstick.verdict import Means, find_best_arm, train_fresh_run
 
 
 def give_verdict(config: SweepConfig, space: Space, ledger: Ledger, means: Means) -> None:
-    """Train the best branch and the control again, and record which is better; do nothing if that is recorded already.
+    """Train a stuck run's best branch and the control again, and record which is better, if not yet recorded.
 
     Args:
         config: Configuration of the unstick, which is the control's.
@@ -55,6 +55,6 @@ def _could_be_chosen(entry: Entry) -> bool:
 
 
 def _list_changes(config: SweepConfig, space: Space, entry: Entry) -> dict[str, object]:
-    """Return the settings in which a branch (arm) differs from the control, by dotted path."""
+    """Return the settings in which a stuck run's branch (arm) differs from the control, by dotted path."""
     base = space.control_values(config)
     return {path: value for path, value in entry.values.items() if value != base[path]}

@@ -55,7 +55,7 @@ class Bound(StrEnum):
 
     @property
     def is_relative(self) -> bool:
-        """True for a kind of bound that is relative to the metric's level before the run was branched."""
+        """True for a kind of bound that is relative to the metric's level in the stuck run."""
         return self in (Bound.RISES_BY, Bound.FALLS_BY, Bound.IMPROVES_BY)
 
     @property
@@ -85,7 +85,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Milestone:
-    """Milestone: a limit for a metric, and the window of iterations in which a branch has to keep the limit.
+    """Milestone: a limit for a metric, and the iterations in which a stuck run's branch has to keep the limit.
 
     Attributes:
         number: Place among the sweep's milestones, from 1.
@@ -106,11 +106,11 @@ class Milestone:
     why: str = ""
 
     def holds(self, value: float) -> bool:
-        """Return True if a value lies on the right side of the milestone's limit; NaN never does."""
+        """Return True if a metric's value lies on the right side of the milestone's limit; NaN never does."""
         return value > self.limit if self.side is Bound.ABOVE else value < self.limit
 
     def decide(self, iteration: int, value: float | None) -> MilestoneRecord:
-        """Make the record that a value passes or misses the milestone at an iteration; a missing value misses."""
+        """Make the record that a value passes or misses the milestone's limit; a missing value misses."""
         return MilestoneRecord(
             number=self.number,
             metric=self.metric,
@@ -125,7 +125,7 @@ class Milestone:
 
 
 def parse_checks(config: SweepConfig) -> tuple[Check, ...]:
-    """Check the entries of `milestones.checks`, and return the entries as typed objects.
+    """Check the setting `milestones.checks` (bounds on metrics), and return the entries as typed objects.
 
     Raises:
         ConfigError: An entry has no metric, bound or window that can be judged in this sweep.
@@ -186,7 +186,7 @@ def _parse_metric(metric: Any, where: str, config: SweepConfig) -> str:
 
 
 def _require_gain(metric: Any, bound: Bound, where: str, config: SweepConfig) -> None:
-    """Raise an error for a milestone that a branch could pass although the sweep's metric became worse."""
+    """Raise an error for a milestone that a stuck run's branch could pass while becoming worse."""
     better = Bound.RISES_BY if config.sweep.mode == "max" else Bound.FALLS_BY
     require(
         metric != OBJECTIVE or not bound.is_relative or bound is better,
@@ -196,7 +196,7 @@ def _require_gain(metric: Any, bound: Bound, where: str, config: SweepConfig) ->
 
 
 def _parse_window(window: Any, where: str, config: SweepConfig) -> tuple[int, int]:
-    """Return the first and last iteration of a milestone's window; refuse one without any evaluation in it."""
+    """Return the first and last iteration in which a milestone counts; refuse a window without evaluation."""
     where, length, every = f"{where}.iterations", config.unstick.iterations, config.ppo.eval_every
     is_window = isinstance(window, list | tuple) and len(window) == 2 and type(window[0]) is int
     require(
@@ -220,7 +220,7 @@ def _parse_window(window: Any, where: str, config: SweepConfig) -> tuple[int, in
 
 
 def set_milestones(config: SweepConfig, history: Sequence[Record]) -> tuple[Milestone, ...]:
-    """Compute the limits of a sweep's milestones, from `milestones.checks` and the run's metrics before the branch.
+    """Compute the limits of milestones (bounds on metrics), from their settings and the stuck run's metrics.
 
     Args:
         config: Settings of the sweep.
@@ -237,7 +237,7 @@ def set_milestones(config: SweepConfig, history: Sequence[Record]) -> tuple[Mile
 
 
 def _find_limit(check: Check, history: Sequence[Record], where: str, env_id: str) -> tuple[float, str]:
-    """Compute a milestone's limit, with a text on how: a given number, or the level before plus standard deviations.
+    """Compute a milestone's limit for a metric; return it, and in words how it was computed.
 
     The level is the mean of the run's last `LEVEL_EVALUATIONS` finite values: of evaluations, for a `train/` metric of
     iterations. The standard deviation is that of the same values, with n - 1, and at least 1 % of the level. A limit
@@ -268,7 +268,7 @@ def _find_limit(check: Check, history: Sequence[Record], where: str, env_id: str
 
 
 def read_milestones(config: SweepConfig) -> tuple[Milestone, ...]:
-    """Return the milestones (limits for metrics) of a sweep whose folder exists; empty if the sweep branches no run.
+    """Return the milestones (limits for metrics) of a recorded sweep; empty if it branches no stuck run.
 
     Raises:
         ConfigError: A check cannot be judged.
@@ -282,7 +282,7 @@ def read_milestones(config: SweepConfig) -> tuple[Milestone, ...]:
 
 
 class MilestoneWatch:
-    """Watch over running branches (arms), which decides each one's milestones when the windows end.
+    """Watch over a stuck run's branches, which decides if each has kept the milestones' limits in time.
 
     Args:
         milestones: Milestones of the sweep; none for a sweep that branches no run.
@@ -293,7 +293,7 @@ class MilestoneWatch:
         self._milestones, self._axis = milestones, axis
 
     def decide(self, trial: LiveTrial, has_ended: bool) -> list[MilestoneRecord]:
-        """Decide the milestones of a trial that are due, and store the results in the trial; return the new results.
+        """Decide the milestones (bounds on metrics) of a trial that are due; store and return the new results.
 
         Args:
             trial: Trial with all records that were received.
@@ -328,7 +328,7 @@ class MilestoneWatch:
 
 
 def _decide(milestone: Milestone, evaluations: Sequence[tuple[int, float | None]], reached: int) -> MilestoneRecord:
-    """Decide if a trial passes a milestone, from the evaluations in the window and the last iteration reached."""
+    """Decide if a trial passes a milestone (bound on a metric), from its evaluations in the window."""
     if reached < milestone.last or not evaluations:
         return milestone.decide(reached, None)
     return milestone.decide(*evaluations[-1])

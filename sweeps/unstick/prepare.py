@@ -39,7 +39,7 @@ _OWN_OF_THE_RUN = ("metric", "mode", "seeds", "seed")
 
 @dataclass(frozen=True)
 class PreparedUnstick:
-    """Unstick sweep that is ready to start: configuration, the run to branch, its diagnosis, and the branches (arms).
+    """Unstick sweep that is ready to start: configuration, the stuck run, its diagnosis, and branches (arms).
 
     Attributes:
         config: Configuration of the sweep: the control's settings, the arms as points.
@@ -64,7 +64,7 @@ class PreparedUnstick:
         return {ARMS: arms, STAGES: stages, PARENT_RUN: self.run.to_json()}
 
     def describe(self) -> list[str]:
-        """Describe in lines of text an unstick sweep about to start: the run, the diagnosis, each branch."""
+        """Describe in lines of text what will be tried on a stuck run: the run, the diagnosis, each branch."""
         run, (_, *others) = self.run, self.arms
         return [
             f"Branches {run.name} at iteration {run.point.iteration}: {state_verdict(self.diagnosis)}",
@@ -76,7 +76,7 @@ class PreparedUnstick:
 
 
 def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
-    """Find the run that `config.run` names, diagnose the run, and build the branches (arms) to train.
+    """Find the stuck run that `config.run` names, diagnose it, and plan the branches (arms) to train.
 
     Args:
         config: Composed configuration, whose `ppo`, `env` and `data` give way to the run's own.
@@ -100,7 +100,7 @@ def prepare_unstick(config: SweepConfig) -> PreparedUnstick:
 
 
 def _count_affordable(control: SweepConfig, num_arms: int) -> int:
-    """Count how many branches the budget of steps can train; raise an error if fewer than the control and one more.
+    """Count how many branches of a stuck run the budget can train; raise an error for fewer than two.
 
     Raises:
         SweepError: The budget is too small.
@@ -117,7 +117,7 @@ def _count_affordable(control: SweepConfig, num_arms: int) -> int:
 
 
 def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
-    """Make the configuration of the control: the run's own settings, for `unstick.iterations` more iterations."""
+    """Make the configuration of the control: the stuck run's own, for `unstick.iterations` more iterations."""
     own, iterations = run.config, config.unstick.iterations
     often = min(own.ppo.eval_every, max(1, iterations // EVALUATIONS))
     ppo = replace(own.ppo, num_iterations=iterations, eval_every=often)
@@ -146,7 +146,7 @@ def _make_control(config: SweepConfig, run: ParentRun) -> SweepConfig:
 
 
 def _refuse_settings_of_the_run(config: SweepConfig, run: ParentRun) -> None:
-    """Raise `SweepError` for a setting on the command line that the run itself fixes, or that branches do not use."""
+    """Raise `SweepError` for a setting on the command line that the stuck run itself fixes, or that is unused."""
     groups: list[tuple[str, Any, Any]] = [
         ("sampler", config.sampler, SamplerConfig()),
         ("scheduler", config.scheduler, SchedulerConfig(name="none")),

@@ -12,7 +12,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 
 def rank_arms(config: SweepConfig, entries: Sequence[Entry]) -> list[Entry]:
-    """Sort the completed branches by value, best first; order equal values, as where F1 is 0, by episode return.
+    """Sort a stuck run's completed branches by value, best first; order equal values by episode return.
 
     Arms that did not complete are left out: no state is left to go on from.
     """

@@ -25,7 +25,7 @@ _RETURNS = (metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
 
 @dataclass(frozen=True)
 class Reach:
-    """Best value that a metric can reach in an environment, as far as known, so that no milestone asks for more.
+    """Best value that a metric can reach in an environment, as far as known, so that no bound asks for more.
 
     Attributes:
         end: Value that nothing can pass; None if unknown.

@@ -32,7 +32,7 @@ FEWEST = 2
 
 
 class Stages:
-    """Rounds of branches (arms) of a stuck run: the recorded ones and the next; empty for other sweeps.
+    """Rounds of a stuck run's branches (arms): the recorded ones and the next; empty for other sweeps.
 
     Args:
         config: Settings of the sweep.
@@ -54,17 +54,17 @@ class Stages:
 
     @property
     def num_added(self) -> int:
-        """Number of branches (arms) that were added after the first round."""
+        """Number of a stuck run's branches (arms) that were added after the first round."""
         return sum(len(record.arms) for record in self.records[1:])
 
     @property
     def is_open(self) -> bool:
-        """True if a further round of branches may start: milestones are set, and rounds are left to start."""
+        """True if a further round of a stuck run's branches may start: bounds are set, and rounds are left."""
         has_arms = bool(self.records) and self.records[-1].is_started
         return has_arms and bool(self._config.milestones.checks) and len(self.records) < self._config.unstick.stages
 
     def open_next(self) -> StageRecord | None:
-        """Decide and record if a further round of branches starts, and queue the branches; None if none can.
+        """Decide and record if another round of a stuck run's branches starts; queue them; None if none can.
 
         Returns:
             The decision, with arms or without; None if there is nothing to decide.
@@ -85,7 +85,7 @@ class Stages:
         self._ledger.describe({STAGES: [record.to_json() for record in self.records]})
 
     def _queue(self) -> None:
-        """Put the latest round's branches into Optuna's queue, except those already in the study.
+        """Put the latest round of a stuck run's branches into Optuna's queue, except those in the study.
 
         A process may have died in between. The first stage's arms are the points of the sweep.
         """
@@ -102,7 +102,7 @@ class Stages:
 def decide_stage(
     config: SweepConfig, space: Space, ledger: Ledger, stages: Sequence[StageRecord]
 ) -> tuple[StageRecord, list[ArmRecord]]:
-    """Decide if a further round starts, from which trial's state, with which branches; record nothing.
+    """Decide if another round of a stuck run's branches starts, and which branches; record nothing.
 
     Args:
         config: Settings of the sweep.
@@ -149,7 +149,7 @@ def _refuse(stage: int, why: str) -> StageRecord:
 
 
 def make_first_stage(config: SweepConfig, run: str, num_arms: int, num_cut: int) -> StageRecord:
-    """Make the record of the first round of branches: number, reason, and environment steps.
+    """Make the record of the first round of a stuck run's branches: number, reason, environment steps.
 
     Args:
         config: Configuration of the unstick's control.
@@ -181,7 +181,7 @@ def _name_trials(numbers: Sequence[int]) -> str:
 
 
 class _Builder:
-    """Builder of the next round's branches, which continue from the best branch's last state.
+    """Builder of the next round of a stuck run's branches, which continue from the best one's last state.
 
     Args:
         config: Settings of the sweep.
@@ -197,19 +197,19 @@ class _Builder:
 
     @property
     def can_go_on(self) -> bool:
-        """True if the search space allows trials that continue from the best branch's last state."""
+        """True if the search space allows trials that start from the last state of the best branch so far."""
         kind = self._space.kinds.get(PARENT)
         return kind is not None and kind.contains(self._best.number)
 
     def describe_best(self) -> str:
-        """Describe the best branch in words: number, changed settings, value, and how many milestones were passed."""
+        """Describe a stuck run's best branch in words: number, changes, value, and how many bounds it passed."""
         best, value = self._best, f"{self._config.sweep.metric} {self._best.value:.3f}"
         passed = f"passed {sum(one.passed for one in best.milestones)} of {len(best.milestones)}"
         differs = {path: value for path, value in best.values.items() if value != self._base[path]}
         return f"trial {best.number} ({describe_values(differs)}) has the best {value} and {passed}"
 
     def build(self, singles: Sequence[Entry], arms: Sequence[Mapping[str, Any]]) -> Iterator[ArmRecord]:
-        """Yield the next branches: the best one unchanged, then with other good changes, then combined ones.
+        """Yield the next branches of a stuck run: the best one unchanged, then with others' good changes.
 
         What the best arm has changed stays: the others are no better. After the control, single changes are combined by
         two instead, since each of them was tried alone.
@@ -237,7 +237,7 @@ class _Builder:
                 yield self._make_arm(change, (), why)
 
     def _make_arm(self, change: Mapping[str, Any], reset: tuple[str, ...], why: str, watch: str = "") -> ArmRecord:
-        """Make a branch that adds a change to the best branch's own, and starts from the best branch's last state."""
+        """Make a branch with a further change, which starts from the last state of a stuck run's best branch."""
         values = {**self._own, **change, PARENT: self._best.number}
         if reset := self._widen(reset):
             values[RESET] = reset
@@ -253,7 +253,7 @@ class _Builder:
         return reset if reset in options or not wide else min(wide, key=len)
 
     def _select_singles(self, singles: Sequence[Entry]) -> list[Entry]:
-        """Select the best first-round branches that changed one setting only, which the best branch did not change."""
+        """Select a stuck run's best branches that changed one setting only, not one that the best has changed."""
         found: dict[str, Entry] = {}
         for entry in singles:
             paths = list(self._find_change(entry))
@@ -263,7 +263,7 @@ class _Builder:
         return list(found.values())[:ADDED_CHANGES]
 
     def _find_change(self, entry: Entry) -> dict[str, Any]:
-        """Return the settings in which a branch differs from the control, by path, except its starting state."""
+        """Return the settings in which a stuck run's branch differs from the control, by path."""
         return {
             path: value
             for path, value in entry.values.items()
@@ -272,7 +272,7 @@ class _Builder:
 
 
 def _select_feasible(config: SweepConfig, space: Space, arms: Iterable[ArmRecord]) -> list[ArmRecord]:
-    """Select the branches that can run and lie in the search space; drop duplicates."""
+    """Select the branches of a stuck run that can run and lie in the search space; drop duplicates."""
     found: list[ArmRecord] = []
     for arm in arms:
         values = {**space.control_values(config), **arm.values}
@@ -286,7 +286,7 @@ def _select_feasible(config: SweepConfig, space: Space, arms: Iterable[ArmRecord
 
 
 def count_control_steps(config: SweepConfig) -> int:
-    """Count the environment steps of all seeds of a branch that keeps the number of environments and rollout length."""
+    """Count the environment steps of all seeds of a trial that keeps the stuck run's rollout size."""
     return config.sweep.seeds * config.ppo.num_iterations * config.ppo.batch_size
 
 
@@ -300,7 +300,7 @@ def _count_spent(config: SweepConfig, space: Space, entries: Iterable[Entry]) ->
 
 
 def fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int = 0) -> int:
-    """Count how many branches, from the first on, fit into what is left of the budget `unstick.max_env_steps`.
+    """Count how many of a stuck run's branches, in order, fit into the rest of `unstick.max_env_steps`.
 
     Args:
         config: Settings of the sweep.
@@ -314,7 +314,7 @@ def fit_budget(config: SweepConfig, sizes: Sequence[int], spent: int = 0) -> int
 
 
 def describe_start(config: SweepConfig, run: Mapping[str, Any]) -> str:
-    """Describe in words the state that a branch starts from, e.g. `stuck/7 at iteration 220`; empty if untrained.
+    """Describe the checkpoint that a trial starts from, e.g. `stuck/7 at iteration 220`; empty if untrained.
 
     Args:
         config: Configuration of the arm.
@@ -327,5 +327,5 @@ def describe_start(config: SweepConfig, run: Mapping[str, Any]) -> str:
 
 
 def name_run(run: Mapping[str, Any]) -> str:
-    """Return the name of the branched run and its checkpoint's iteration, e.g. `stuck/7 at iteration 220`."""
+    """Return the name of a stuck run and its checkpoint's iteration, e.g. `stuck/7 at iteration 220`."""
     return f"{run['name']} at iteration {run['iteration']}"

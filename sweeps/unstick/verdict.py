@@ -22,7 +22,7 @@ _CONTROL = "the control"
 
 @dataclass(frozen=True)
 class FreshRuns:
-    """Values of an unstick's best branch and of the control, both trained again with fresh seeds, on unseen data.
+    """Values of a stuck run's best branch and of the control, trained again with fresh seeds, on unseen data.
 
     Attributes:
         trial: Number of the arm's trial.
@@ -39,7 +39,7 @@ class FreshRuns:
 
 @dataclass(frozen=True)
 class Means:
-    """Resources to train the best branch again: network flows, cores, and functions to print and to ask for a stop.
+    """Resources to train a stuck run's best branch again: data, cores, functions to print and ask for a stop.
 
     Attributes:
         data: Flows of the sweep; None for an environment without.
@@ -55,7 +55,7 @@ class Means:
 
 
 def train_fresh_runs(config: SweepConfig, space: Space, entries: Sequence[Entry], means: Means) -> FreshRuns | None:
-    """Train the best branch and the control `unstick.repeats` times each with fresh seeds; None if that is impossible.
+    """Train a stuck run's best branch and the control repeatedly with fresh seeds; None if there is none.
 
     Args:
         config: Configuration of the unstick, which is the control's.
@@ -99,7 +99,7 @@ def train_fresh_runs(config: SweepConfig, space: Space, entries: Sequence[Entry]
 
 
 def find_best_arm(config: SweepConfig, space: Space, entries: Sequence[Entry]) -> Entry | None:
-    """Find the completed branch with the best value, except the control and its continuations; None if none."""
+    """Find the stuck run's completed branch with the best value that changes something; None if none does."""
     ranked = rank_arms(config, entries)
     lineages = ((entry, trace_lineage(config, space, entries, entry.number)) for entry in ranked)
     return next((entry for entry, lineage in lineages if not _changes_nothing(config, lineage)), None)
@@ -121,7 +121,7 @@ def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], n
 
 
 def _changes_nothing(config: SweepConfig, lineage: Sequence[SweepConfig]) -> bool:
-    """Return True if a chain of configurations changes no setting and resets nothing, so equals the control."""
+    """Return True if a chain of configurations only trains the stuck run further, with no change or reset."""
     return all(
         (one.ppo, one.env, one.branch.start, one.branch.reset) == (config.ppo, config.env, CHECKPOINT, ())
         for one in lineage

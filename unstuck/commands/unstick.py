@@ -15,7 +15,7 @@ _EXAMPLES = (
 
 
 def build_parser() -> ArgumentParser:
-    """Build the parser of `unstuck unstick`."""
+    """Build the parser of the command `unstuck unstick`."""
     parser = make_parser(
         "unstick",
         "Branches a recorded run from its checkpoint into candidate fixes beside an untouched control, trains all of\n"

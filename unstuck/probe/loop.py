@@ -245,7 +245,7 @@ class Probe:
         return found
 
     def state(self) -> dict[str, Any]:
-        """Return the probe's state between two iterations as a dict for JSON, to store in the loop's checkpoint."""
+        """Return the logger's state between two iterations as a dict for JSON, for the loop's own checkpoint."""
         floor = self._critic.floor if self._critic else None
         return {
             "iteration": self.iteration,
@@ -259,7 +259,7 @@ class Probe:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """Restore a state that `state` returned, so that the probe continues from there."""
+        """Restore a state that `state` returned, so that the logging of metrics continues from there."""
         self.iteration, self.env_steps = int(state["iteration"]), int(state["env_steps"])
         if self._critic and state["unforeseen"] is not None:
             self._critic.floor.unforeseen = torch.tensor(state["unforeseen"], dtype=torch.float64, device="cpu")

@@ -44,7 +44,7 @@ class Options(TypedDict, total=False):
 
 
 def check_options(options: Options) -> None:
-    """Check the names and values of a probe's options; raise an error for a wrong one.
+    """Check the names and values of a probe's (logger's) options; raise an error for a wrong one.
 
     Raises:
         TypeError: An option's name is not known.
@@ -123,7 +123,7 @@ def list_other_arguments(ask: Callable[..., Any]) -> list[str]:
 
 
 def warn_not_asked(method: str, others: Sequence[str]) -> None:
-    """Warn that the probe leaves out measurements for which it must call the agent, and say what to do."""
+    """Warn that some metrics are not logged, because the agent cannot be called for them, with a remedy."""
     warnings.warn(
         f"the agent's {method} takes {' and '.join(others)} beside observations and actions, so the probe does not ask "
         "the agent: gradients by head, saturated units and advantages followed are left out; to have them, hand over "

@@ -277,7 +277,7 @@ class _RawObservations:
 
 
 class _Tap:
-    """Interceptor of an update: passes each minibatch's log-probabilities and unclipped gradient to the probe.
+    """Interceptor of an update: passes each minibatch's log-probabilities and unclipped gradient to the logger.
 
     Stable-Baselines3 calls no callback during an update, so the tap passes through `evaluate_actions` of the policy and
     `get` of the rollout buffer, until it is removed.

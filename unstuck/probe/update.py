@@ -72,7 +72,7 @@ class UpdateMeasures:
             self.add(metrics.CLIP_FRACTION, measure_clipping(ratio, self._clip_range.to(ratio.device)))
 
     def add_critic(self, values: Tensor | None, returns: Tensor | None) -> None:
-        """Add the critic's mean squared error on a minibatch, without any factor."""
+        """Add the critic's mean squared error on a minibatch, without any loss weight."""
         if values is None or returns is None or not self.is_middle:
             return
         if values.numel() != returns.numel():

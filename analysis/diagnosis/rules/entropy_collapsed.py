@@ -145,7 +145,7 @@ def describe_low_entropy(run: Signals) -> str:
 
 
 def _narrowed(run: Signals) -> Finding | Blind | None:
-    """Judge the spread of continuous actions: a fault if almost none is left in a run that has learned nothing."""
+    """Judge the spread of continuous actions: fault if almost gone in a run that has learned nothing, else None."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no zero to collapse to")

@@ -64,7 +64,7 @@ GRACE = 8
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a fault if updates hardly change an undecided policy, or target_kl ends most early; else None."""
+    """Return a fault if updates hardly change an undecided policy, or target_kl cuts most short; else None."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_reference
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
     kl, change = run.select_last(metrics.APPROX_KL), run.select_last(metrics.UPDATE_NORM)

@@ -117,7 +117,7 @@ def read_values(folder: Path, number: int) -> dict[int, dict[str, float]]:
 
 
 def read_branched_run(folder: Path) -> tuple[list[Record], dict[str, Any]] | None:
-    """Read metrics and settings of a branched run from the copy of its checkpoint; None if the copy is unreadable.
+    """Read metrics and settings of a sweep's stuck run from the copied checkpoint; None if that is unreadable.
 
     Returns:
         Records of all iterations, oldest first, and the PPO settings of the first member by dotted path.

@@ -136,12 +136,12 @@ class StageRecord:
         return bool(self.arms)
 
     def to_json(self) -> dict[str, Any]:
-        """Convert a round's record to a dict to store in the Optuna study."""
+        """Convert the record of a round of a stuck run's branches to a dict to store in the Optuna study."""
         return {**asdict(self), "arms": list(self.arms)}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "StageRecord":
-        """Make a round's record from a dict that `to_json` returned."""
+        """Make the record of a round of a stuck run's branches from a dict that `to_json` returned."""
         return cls(**{**kept, "arms": tuple(kept["arms"])})
 
 

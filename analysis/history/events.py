@@ -37,7 +37,7 @@ Scalars = dict[str, Points]
 
 
 def is_events(file: Path) -> bool:
-    """True if a file has the name of an event file."""
+    """True if a file has the name of a TensorBoard event file."""
     return _EVENTS in file.name and file.suffix not in _NOTES
 
 
@@ -64,7 +64,7 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
 
 @dataclass(frozen=True)
 class _Layout:
-    """Byte positions of step and value within an event file's records of one tag, which are otherwise equal."""
+    """Byte positions of step and value in a TensorBoard file's records of one tag, which are otherwise equal."""
 
     tag: str
     step: tuple[int, int]
@@ -74,7 +74,7 @@ class _Layout:
 
 @dataclass
 class _Found:
-    """Scalars and texts read so far from an event file, each scalar with its record's position."""
+    """Scalars and texts read so far from a TensorBoard event file, each scalar with its record's position."""
 
     pieces: dict[str, list[tuple[Places, npt.NDArray[np.float64], npt.NDArray[np.float64]]]] = field(
         default_factory=dict
@@ -82,7 +82,7 @@ class _Found:
     texts: dict[str, str] = field(default_factory=dict)
 
     def read(self, data: bytes, starts: Places, lengths: Places) -> None:
-        """Read records of an event file, in groups of records of equal length."""
+        """Read records of a TensorBoard event file, in groups of records of equal length."""
         buffer = np.frombuffer(data, dtype=np.uint8)
         order = np.argsort(lengths, kind="stable")
         bounds = np.flatnonzero(np.diff(lengths[order])) + 1
@@ -173,7 +173,7 @@ def _find_layout(record: bytes) -> _Layout | None:
 
 
 def _find_records(data: bytes) -> tuple[Places, Places]:
-    """Return the start and the length of each complete record in an event file."""
+    """Return the start and the length of each complete record in a TensorBoard event file."""
     starts: list[int] = []
     lengths: list[int] = []
     unpack, position, end = struct.Struct("<Q").unpack_from, 0, len(data)

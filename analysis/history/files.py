@@ -163,7 +163,7 @@ def is_record(file: Path) -> bool:
 
 
 def _read_events(path: Path, files: Sequence[Path], found: Found, others: Sequence[Path]) -> None:
-    """Join the event files of one run, ordered by the first step in each file.
+    """Join the TensorBoard event files of one run, ordered by the first step in each file.
 
     Raises:
         AnalysisError: They are of several runs, which are listed, with the other records of the folder.
@@ -205,7 +205,7 @@ def _find_beginning(raw: Raw) -> float:
 
 
 def _begin_alike(before: Raw, after: Raw) -> bool:
-    """True if two event files log the same metric from the same step on, so that they are of different runs."""
+    """True if two event files (TensorBoard) log a metric from equal steps on, so are of different runs."""
     tags = [name for name in before.columns if name in after.columns]
     return any(after.columns[name].at.min() <= before.columns[name].at.min() for name in tags)
 

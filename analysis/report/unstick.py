@@ -62,7 +62,7 @@ def unstick_document(found: Findings, unstick: Unstick) -> Document:
 
 
 def _run_blocks(found: Findings, unstick: Unstick) -> list[Block]:
-    """Return report blocks with the branched run's diagnosis in brief: what was wrong."""
+    """Return report blocks with the stuck run's diagnosis in brief: what was wrong."""
     blocks: list[Block] = [Heading("What was wrong")]
     steps, run = unstick.run.get("env_steps"), unstick.run.get("mlflow_run")
     where = f"Branched from {unstick.branched_from}"
@@ -78,7 +78,7 @@ def _run_blocks(found: Findings, unstick: Unstick) -> list[Block]:
 
 
 def _diagnosis_blocks(before: Diagnosis | None) -> list[Block]:
-    """Return report blocks with the branched run's diagnosis in full, in a folded section."""
+    """Return report blocks with the stuck run's diagnosis in full, in a folded section."""
     if before is None:
         return []
     basic = replace(before, findings=tuple(ranked for ranked in before.findings if not ranked.follows_from))

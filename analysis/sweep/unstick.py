@@ -83,12 +83,12 @@ class Unstick:
 
     @property
     def name(self) -> str:
-        """Name of the branched run, such as `horizon/7`."""
+        """Name of the stuck run, such as `horizon/7` (sweep and trial)."""
         return str(self.run.get("name") or "a run")
 
     @property
     def branched_from(self) -> str:
-        """Branched run and iteration in words, such as `horizon/7 at iteration 220`."""
+        """Stuck run and iteration of its checkpoint in words, such as `horizon/7 at iteration 220`."""
         iteration = self.run.get("iteration")
         return self.name if iteration is None else f"{self.name} at iteration {iteration}"
 
@@ -121,7 +121,7 @@ def _arm(held: Mapping[str, Any]) -> Arm:
 
 
 def read_run_before(unstick: Unstick, settings: Mapping[str, Any], folder: Path) -> History | None:
-    """Read the metrics of the branched run up to the branch; None if the checkpoint cannot be read.
+    """Read the metrics of the stuck run up to its checkpoint; None if the checkpoint cannot be read.
 
     Args:
         unstick: The unstick.

@@ -38,7 +38,7 @@ class Audit:
 
     @property
     def is_clean(self) -> bool:
-        """True if the audit found no difference between the ledger, MLflow and the checkpoints.
+        """True if the audit found no difference between the Optuna study, MLflow and the checkpoints.
 
         Open trials are no difference: a resume goes on with open trials.
         """

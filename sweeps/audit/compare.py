@@ -145,7 +145,7 @@ def _list_orphans(snapshot: Snapshot) -> Iterator[Finding]:
 
 
 def _check_ledger(entry: Entry) -> Iterator[Finding]:
-    """Check that the ledger's record of a trial does not contradict itself; yield each contradiction as a finding."""
+    """Check that the Optuna study's record of a trial is consistent in itself; yield each fault as a finding."""
     if entry.is_open:
         return
     if entry.outcome is None or entry.outcome not in STATES:
@@ -157,7 +157,7 @@ def _check_ledger(entry: Entry) -> Iterator[Finding]:
 
 
 def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) -> Iterator[Finding]:
-    """Check that one trial's MLflow run agrees with the ledger and the checkpoint; yield the differences."""
+    """Check that a trial's MLflow run agrees with Optuna study and checkpoint; yield the differences."""
     own = [run for run in runs if run.trial == entry.number]
     if not own:
         if not entry.is_open:
@@ -180,7 +180,7 @@ def _check_mlflow(snapshot: Snapshot, entry: Entry, runs: Sequence[TrackedRun]) 
 
 
 def _compare_ends(entry: Entry, run: TrackedRun) -> Iterator[Finding]:
-    """Compare how a trial ended in ledger and MLflow: status, outcome, reason, milestones and final metrics."""
+    """Compare how a trial ended in Optuna and MLflow: status, outcome, reason, milestones, final metrics."""
     status, outcome = run.status, run.tags.get(OUTCOME_TAG)
     format = int(run.tags.get(FORMAT_TAG, 1))
     if entry.is_open:
@@ -285,7 +285,7 @@ def has_every_iteration(saved: SavedTrial) -> bool:
 
 
 def _check_checkpoint(snapshot: Snapshot, entry: Entry, saved: SavedTrial) -> Iterator[Finding]:
-    """Check that a trial's checkpoint has records of all iterations and agrees with the ledger; yield faults."""
+    """Check that a trial's checkpoint has all iterations and agrees with the Optuna study; yield faults."""
     number, metric, axis = entry.number, snapshot.metric, snapshot.axis
     steps = [record.step for record in saved.records]
     if saved.error:
@@ -325,7 +325,7 @@ def _choose_remedy(entry: Entry) -> str:
 
 
 def find_last_step(entry: Entry) -> int:
-    """Find the last step (iteration, or environment step) that the ledger records of a trial; 0 if there is none."""
+    """Find the last step (iteration or environment step) of a trial that Optuna records; 0 if there is none."""
     return entry.last_step if entry.is_open else read_last_step(entry.summary, entry.last_step)
 
 

@@ -32,7 +32,7 @@ class SavedTrial:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All records of a sweep, read into memory at one moment: ledger entries, MLflow runs, checkpoint histories.
+    """Records of a sweep, read into memory at one moment: Optuna trials, MLflow runs, checkpoints' metrics.
 
     Attributes:
         metric: Name of the objective.
@@ -52,7 +52,7 @@ class Snapshot:
 
 
 def read_snapshot(config: SweepConfig) -> Snapshot:
-    """Read all records of a sweep into a `Snapshot`: first MLflow runs, then ledger entries, then checkpoints.
+    """Read all records of a sweep into a `Snapshot`: first MLflow runs, then Optuna trials, then checkpoints.
 
     A running sweep writes MLflow last, so no record that is read is ahead of the record that is read next.
 

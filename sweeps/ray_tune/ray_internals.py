@@ -78,7 +78,7 @@ class _PlainClasses:
     """Ray Tune's classes of actors without variables of their own: workers on one machine have the driver's already."""
 
     def get(self, trainable: type) -> Any:
-        """Return the class as one of actors."""
+        """Return Ray's actor class for a trainable class, with no environment variables added."""
         import ray
 
         return ray.remote(trainable)

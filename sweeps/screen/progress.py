@@ -162,7 +162,7 @@ class Progress:
             self._tell(f"trial {number} milestone {one.number} {one.describe()}")
 
     def expect(self, num_trials: int) -> None:
-        """Set the number of trials to run, which grows when a sweep adds a round of trials."""
+        """Set the number of trials to run, which grows when a sweep on a stuck run adds trials."""
         self._num_trials = num_trials
 
     def show_stage(self, stage: StageRecord) -> None:

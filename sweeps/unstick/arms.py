@@ -64,7 +64,7 @@ def explain_left_out(config: SweepConfig, diagnosis: Diagnosis) -> str:
 
 
 def list_single_changes(config: SweepConfig) -> Iterator[Proposal]:
-    """Yield one proposed change for each factor in `FACTORS`, which multiplies a value of the run; skip values of 0."""
+    """Yield a proposed change for each factor in `FACTORS`, times the stuck run's value; skip values of 0."""
     for path, factors in FACTORS.items():
         value = read_setting(config, path)
         for factor in factors if value > 0 else ():
@@ -74,7 +74,7 @@ def list_single_changes(config: SweepConfig) -> Iterator[Proposal]:
 
 
 def combine_changes(config: SweepConfig) -> dict[str, Any]:
-    """Return the settings of a later round's combined change, `COMBINED` times the run's values, by dotted path."""
+    """Return a combined change of several settings, `COMBINED` times the stuck run's values, by path."""
     values = {path: read_setting(config, path) for path in COMBINED}
     return {path: scale(value, COMBINED[path]) for path, value in values.items() if value > 0}
 

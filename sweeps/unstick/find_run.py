@@ -57,7 +57,7 @@ class ParentRun:
             )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what the study stores about the branched run: name, sweep, trial, MLflow run, iteration and steps."""
+        """Return what the Optuna study stores about the stuck run: name, sweep, trial, MLflow run, steps."""
         return {
             "name": self.name,
             "reference": self.reference,

@@ -59,7 +59,7 @@ class PreparedUnstick:
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """Attributes to store in the Optuna study: branches, first round, and where the branched run is recorded."""
+        """Attributes to store in the Optuna study: the stuck run's branches, and where the run is recorded."""
         arms, stages = [arm.to_json() for arm in self.arms], [self.stage.to_json()]
         return {ARMS: arms, STAGES: stages, PARENT_RUN: self.run.to_json()}
 

@@ -106,7 +106,7 @@ def find_best_arm(config: SweepConfig, space: Space, entries: Sequence[Entry]) -
 
 
 def trace_lineage(config: SweepConfig, space: Space, entries: Sequence[Entry], number: int) -> tuple[SweepConfig, ...]:
-    """Return the configurations that trained a branch's state, one after another, from the branched run on.
+    """Return the configurations, one after another, that trained a branch's state from the stuck run on.
 
     Args:
         config: Configuration of the unstick.

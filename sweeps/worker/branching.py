@@ -25,7 +25,7 @@ def find_start(config: SweepConfig, folder: Path) -> Path | None:
 
 
 def find_budget(config: SweepConfig, folder: Path, shared: Budget | None = None) -> Budget:
-    """Return how long a trial has to train, and how long a branched run was trained before.
+    """Return how long a trial has to train, and how long the run that it continues was trained before.
 
     Args:
         config: Configuration of the trial.

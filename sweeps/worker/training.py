@@ -91,7 +91,7 @@ class Training:
         return notes
 
     def _make_trainer(self) -> Trainer:
-        """Make the trainer as the trial starts: untrained, or from a branched run's state at iteration 0."""
+        """Make the trainer as the trial starts: untrained, or from another run's saved state at iteration 0."""
         budget = find_budget(self._config, self._folder, self._budget)
         trainer = make_trial_trainer(self._config, self._data, budget, trial_folder(self._folder, self._number))
         start_trial(trainer, self._config, self._folder)

@@ -307,7 +307,7 @@ def _foresee(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Ar
 
 
 def _reduce_by_neighbours(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Compute how much the mean of the nearest samples in the other half lowers each mean square, `[K]`."""
+    """Compute how much a nearest-neighbour prediction lowers each target's mean square on held-out data, `[K]`."""
     spread = columns.std(0)
     scaled = (columns - columns.mean(0))[:, spread > 0] / spread[spread > 0]
     lowered: Array = np.zeros(targets.shape[1])

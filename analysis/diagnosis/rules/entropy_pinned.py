@@ -113,7 +113,7 @@ def _is_held_up(run: Signals, share: float) -> bool:
 
 
 def _widened(run: Signals) -> Finding | Blind | None:
-    """Judge the spread of continuous actions: a fault if it grows in a poor run, fine if it falls, else None."""
+    """Judge the spread of continuous actions: fault if it grows and the score is poor, fine if it falls, else None."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")

@@ -123,7 +123,7 @@ def _late(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bo
 
 
 def _deal_out(taken: Array, gain: Array, order: npt.NDArray[np.int64]) -> Array:
-    """Compute what threats add to a flow's mean reward if they get the actions in the given order, by share of threats.
+    """Compute a flow's mean reward from threats, for each share of threats, if these get actions in order.
 
     Args:
         taken: Shares of the actions, `[4]`.

@@ -13,7 +13,7 @@ POINTS = 8
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if a poor run's return does not rise: fault if the run is over, else suspect; or None.
+    """Return a finding if a low return does not rise: fault if the run is over, else suspect; None otherwise.
 
     Fine if the return rises; None if too few returns are on record, or the run is not poor. Of our own learner's runs
     other rules tell more.

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -43,6 +43,10 @@ PLAIN = 10.0
 
 SIZE = 3.0
 """Factor of what evaluations count by which training must begin below: the noise of exploration costs less."""
+
+OF_SPREAD = 0.3
+"""Share of what a cost of actions loses as their variance narrows that must still be lost in the end: training that is
+as good as evaluations, with actions nearly as noisy, has learned to steer, and pays no cost."""
 
 FAR, STILL = 0.5, 0.4
 """Share of the first distance between both that training must close by rising, and that must be left once the logged
@@ -128,7 +132,7 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
     if _is_cost(run, paid, counted, trained, evaluated):
         return Apart(Way.COST, text, reach)
     far = abs(counted.first - paid.first) > FAR * paid.gain
-    falls = counted.gain < -max(CLEAR * error, FAR * float(np.ptp(evaluated.to_numpy())))
+    falls = counted.gain < -max(CLEAR * error, FAR * float(np.ptp(evaluated.to_numpy())), NEVER * paid.gain)
     from_start = int(evaluated.to_numpy().argmax()) < len(evaluated) // 3  # else something was learned, and lost again
     return Apart(Way.OPPOSED, text, reach) if far and falls and from_start else None
 
@@ -153,9 +157,17 @@ def _is_cost(
         return False
     if paid.gain < float(np.ptp(evaluated.to_numpy())) / NEVER / 2:
         return False
+    if counted.last - paid.last < OF_SPREAD * _measure_narrowing(run) * gap:
+        return False
     begin, apart = int(evaluated.index[0]) + run.averaged, int(evaluated.index[1] - evaluated.index[0])
     later = trained.loc[begin : begin + apart]  # a mean: single returns scatter
     return len(later) > 0 and counted.first - float(later.mean()) > STILL * gap
+
+
+def _measure_narrowing(run: Signals) -> float:
+    """Return the share of the variance of continuous actions that is left in the end; 0 if the spread is not logged."""
+    start, late = run.select_first(POLICY_STD, START), run.select_last(POLICY_STD, share=0.0)
+    return (late.mean / start.mean) ** 2 if start and late and start.mean > 0 else 0.0
 
 
 def _measure_noise(curve: "pd.Series[float]") -> float:

@@ -35,6 +35,8 @@ def examine(run: Signals) -> Finding | None:
     if found is None or observation_incomplete.examine(run) is not None:
         return None  # where the state is not shown, what actions do to the state does not show either
     standing, sided = judge_standing(run), found.metrics[0] == ACTION_HALVES
+    if not sided and standing.has_learned:
+        return None  # by actions that pay later, and show in nothing else
     return Finding(
         headline=f"What is done is not the action: {found.text}",
         kind=Kind.FAULT,
@@ -57,7 +59,7 @@ def examine(run: Signals) -> Finding | None:
             Cause("an environment whose actions do so little by nature", "step it by hand with either extreme action"),
         ),
         since=found.iterations[0] if found.iterations else None,
-        ground=Ground.MEASURED if sided else Ground.STATE,  # what pays much later, unseen, shows in what is learned
+        ground=Ground.MEASURED if sided else Ground.PACE,
     )
 
 

@@ -43,6 +43,9 @@ states differ by 0.03."""
 BLANK = 0.9
 """Share of observations that repeat beside columns that never vary, from which on hardly anything is shown."""
 
+WHOLE = 0.6
+"""Share of the next observation that is foreseen from observations that are states, few as they may be."""
+
 POOR = 0.15
 """Share of the reward that such observations may foresee."""
 
@@ -145,7 +148,10 @@ def _blank(run: Signals) -> Evidence | None:
     """Return evidence that observations hardly vary, with constant columns, and predict no reward; or None."""
     repeats, constant = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS), run.select_first(COLUMNS_CONSTANT, LOOKS)
     known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
-    if repeats is None or constant is None or known is None or past is None:
+    step = run.select_first(NEXT_BY_STEP, LOOKS)
+    if repeats is None or constant is None or known is None or past is None or len(past.values) < 2:
+        return None  # rewards that are met seldom are foretold by chance at a first look
+    if step is not None and step.median > WHOLE:
         return None
     if repeats.median < BLANK or constant.median == 0 or known > POOR or past.median - known < SOME:
         return None

@@ -77,6 +77,8 @@ def examine(run: Signals) -> Finding | None:
         if part
     ]
     standing, damage = judge_standing(run), [*_memorised(run), *_saturated(run)]
+    if standing.has_learned and not damage and _is_over(run, kl):
+        return _fine(run)
     very = kl is not None and kl.mean > VERY_LARGE_KL
     harm = [standing.brief] if standing.is_poor or standing.state is State.FALLING else []
     harm += [fact.text for fact in damage]
@@ -96,6 +98,14 @@ def examine(run: Signals) -> Finding | None:
         if _may_be_young(standing, kl) and not damage
         else Ground.STATE,
     )
+
+
+def _is_over(run: Signals, kl: Window | None) -> bool:
+    """True if updates of another learner were large at first, as where a task is learned at once, and no longer are."""
+    late, clipped = run.select_last(metrics.APPROX_KL), run.select_last(metrics.CLIP_FRACTION)
+    if run.is_ours or kl is None or kl.mean > RUINOUS_KL or late is None:
+        return False
+    return late.mean <= LARGE_KL and (clipped is None or clipped.mean <= LARGE_CLIP)
 
 
 def _ended_early(run: Signals) -> Finding | None:
@@ -172,7 +182,7 @@ def _clip_range(run: Signals) -> float | None:
 
 def _may_be_young(standing: Standing, kl: Window | None) -> bool:
     """True if a run with a flat score may only be too short to judge, since KL is not disastrous."""
-    flat = standing.state is State.FLAT and standing.trivial is None
+    flat = standing.state in (State.FLAT, State.UNKNOWN) and standing.trivial is None
     return flat and (kl is None or kl.mean <= RUINOUS_KL)
 
 

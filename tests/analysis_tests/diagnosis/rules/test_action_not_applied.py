@@ -16,6 +16,7 @@ from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
         ({"action_effect": 0.0019}, Kind.FAULT),  # 25 steps: 5 % of the spread
         ({"action_effect": 0.0019, "episode_length": 999.0}, None),  # a car that is pushed up a hill, step by step
         ({"action_effect": 0.0, "reward_by_step": 0.99}, None),  # a bandit: actions pay, and move nothing
+        ({"action_effect": 0.0, "reward_by_step": 0.91}, Kind.FAULT),
         ({"action_effect": 0.0, "action_delay": 5.0}, None),  # late, and applied
         ({"action_halves": 0.1, "next_by_step": 0.0, "next_by_past": 0.9}, None),  # the state is not shown
     ],
@@ -26,7 +27,9 @@ def test_actions_that_are_not_applied(changed: dict[str, float], expected: Kind 
 
 def test_a_half_that_does_nothing_is_measured_and_weak_actions_may_pay_later() -> None:
     assert found(action_not_applied.RULE, probed(**{**HEALTHY, "action_halves": 0.05})).ground is Ground.MEASURED
-    assert found(action_not_applied.RULE, probed(**{**HEALTHY, "action_effect": 0.0})).ground is Ground.STATE
+    assert found(action_not_applied.RULE, probed(**{**HEALTHY, "action_effect": 0.0})).ground is Ground.PACE
+    learned = probed(RISEN, **{**HEALTHY, "action_effect": 0.0})
+    assert kind(action_not_applied.RULE, learned) is None  # a cue that is answered once, and paid in the end
 
 
 def test_a_run_in_order_is_left_in_peace() -> None:

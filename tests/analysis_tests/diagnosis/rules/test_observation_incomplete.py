@@ -22,9 +22,16 @@ from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
         (
             {
                 **{"observation_repeats": 0.97, "columns_constant": 0.33, "reward_by_observation": 0.05},
-                **{"reward_by_step": 0.09, "reward_by_past": 0.17},
+                **{"reward_by_step": 0.09, "reward_by_past": 0.17, "next_by_step": 0.45, "next_by_past": 0.45},
             },
             Kind.FAULT,  # clipped to one value and 0
+        ),
+        (
+            {
+                **{"observation_repeats": 0.97, "columns_constant": 0.33, "reward_by_observation": 0.05},
+                **{"reward_by_step": 0.09, "reward_by_past": 0.17, "next_by_step": 0.8, "next_by_past": 0.6},
+            },
+            None,  # a grid whose only reward is hardly met yet
         ),
         (
             {

@@ -13,7 +13,7 @@ from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history import ENV_STEPS, History
 from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
 
-from tests.analysis_tests.diagnosis.asking import found, kind
+from tests.analysis_tests.diagnosis.asking import ask, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
 
 RULE = paid_otherwise.RULE
@@ -85,3 +85,19 @@ def test_its_numbers_and_that_the_run_has_learned_nothing() -> None:
     assert not judge_standing(Signals(run)).has_learned
     over = replace(run, settings={**run.settings, "finished": True})
     assert next(one.rule.name for one in diagnose(over).select_findings(Kind.FAULT)) == RULE.name
+
+
+@pytest.mark.parametrize(("narrow", "says"), [(0.2, "do not count"), (0.9, None)])
+def test_training_that_has_caught_up_with_actions_as_noisy_has_learned_to_steer(
+    narrow: float, says: str | None
+) -> None:
+    """Of 309 that training began below evaluations 57 are left: 0.3 x 0.81 x 309 = 75 must be, at a spread of 0.9."""
+    run = evaluated(COSTLY, 9 + CHANCE, **{"train/policy_std": 1.0 - (1.0 - narrow) * DONE})
+    finding = ask(RULE, run)
+    assert (finding is not None) == (says is not None)
+
+
+def test_evaluations_that_lose_next_to_nothing_of_what_training_gains_are_no_opposite() -> None:
+    """A grid that is solved before the first evaluation: 0.93, and 0.92 in the end, while training goes to 0.92."""
+    run = evaluated(0.18 + 0.74 * np.minimum(5 * DONE, 1.0), 0.93 - 0.01 * (DONE > 0.3))
+    assert ask(RULE, run) is None

@@ -19,7 +19,7 @@ from unstuck.analysis.diagnosis.remedies import HORIZON
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.diagnosis.tasks import find_task
-from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_STEP
+from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_OBSERVATION, REWARD_BY_STEP
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -36,6 +36,10 @@ last then: few tasks of many steps are so short-sighted."""
 TOLD = 0.25
 """Share of the rewards that observation and action of a step foretell up to which steps do not pay for themselves: 0
 where a parcel is paid at its end, and 0.3 to 0.99 where each step pays for where it leads."""
+
+AT_ONCE = 0.2
+"""Share of the rewards that an action must foretell beyond the observation to pay at once: 0.6 in a bandit, and 0.15 at
+most where actions move what pays."""
 
 GRACE = 0.25
 """Share of the run before anything is said."""
@@ -57,7 +61,7 @@ def examine(run: Signals) -> Finding | None:
     standing, far_below = judge_standing(run), _is_far_below(run)
     suffers = standing.is_poor or standing.state is State.FALLING or far_below
     doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
-    if not suffers and not doubted:
+    if not suffers and (not doubted or _pays_at_once(run)):
         return None
     blind = bool(doubted) and _pays_late(run)
     text = f"gamma {number(gamma)} looks {number(horizon, 2)} steps ahead"
@@ -90,6 +94,12 @@ def examine(run: Signals) -> Finding | None:
         missing=() if lengths else (EPISODE_LENGTH,),
         ground=Ground.MEASURED if blind else Ground.PACE,
     )
+
+
+def _pays_at_once(run: Signals) -> bool:
+    """True if a probe has measured that what is done shows in what the step pays, as in a bandit."""
+    seen, told = run.select_first(REWARD_BY_OBSERVATION), run.select_first(REWARD_BY_STEP)
+    return seen is not None and told is not None and told.median - seen.median >= AT_ONCE
 
 
 def _pays_late(run: Signals) -> bool:

@@ -10,7 +10,7 @@ from unstuck.analysis.diagnosis.arms import list_arms
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import horizon_short
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_STEP
+from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_OBSERVATION, REWARD_BY_STEP
 
 from tests.analysis_tests.diagnosis.asking import cause, changes, first, found, kind
 from tests.analysis_tests.runs import LENGTH, untaught
@@ -93,3 +93,11 @@ def test_a_run_that_learns_is_short_sighted_where_no_step_pays_for_itself(
     run = replace(run, table=run.table.assign(**measured))
     finding = found(RULE, replace(run, settings={"env.id": "Own-v0", "ppo.gamma": 0.5}))
     assert (finding.kind, finding.ground) == expected
+
+
+@pytest.mark.parametrize(("seen", "expected"), [(0.0, None), (0.5, Kind.SUSPECT)])
+def test_a_bandit_needs_no_horizon(seen: float, expected: Kind | None) -> None:
+    run = replace(elsewhere(0.5, returns=LEARNS, length=40.0), dialect="sb3")
+    told = {NEXT_BY_STEP: 0.0, REWARD_BY_OBSERVATION: seen, REWARD_BY_STEP: 0.6}
+    run = replace(run, table=run.table.assign(**told), settings={"env.id": "Own-v0", "ppo.gamma": 0.5})
+    assert kind(RULE, run) is expected

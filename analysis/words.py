@@ -73,7 +73,7 @@ def format_range(values: Sequence[float]) -> str:
 
 
 def join_words(items: Sequence[str], last: str = "and") -> str:
-    """Join words by commas and an "and".
+    """Join words to one text by commas and, before the last word, an "and".
 
     >>> join_words(["lr"]), join_words(["lr", "gamma"]), join_words(["a", "b", "c"])
     ('lr', 'lr and gamma', 'a, b and c')

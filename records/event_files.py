@@ -111,7 +111,7 @@ class EventForm:
         return [first.SerializeToString(), _event(seconds, 0, about)]
 
     def measure(self, facts: RunStart, record: Record) -> list[bytes]:
-        """Make the event with the metrics of one step."""
+        """Make the event of a trial's file that holds one step's metrics."""
         scalars = [_scalar(name, value) for name, value in record.metrics.items()]
         return [_event(record.timestamp_ms / 1000, record.step, scalars)]
 

@@ -56,7 +56,7 @@ class Record:
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Record":
-        """Make a record from a dict that `to_json` returned."""
+        """Make a record (metrics of one iteration) from a dict that `to_json` returned."""
         iteration, written = int(kept["iteration"]), int(kept["timestamp_ms"])
         seeds = {name: tuple(values) for name, values in kept.get("seeds", {}).items()}
         return cls(iteration, written, dict(kept["metrics"]), kept.get("env_steps"), seeds)

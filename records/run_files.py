@@ -97,7 +97,7 @@ class Form(Protocol):
         """Make the first records of a trial's file: settings and configuration."""
 
     def measure(self, facts: RunStart, record: Record) -> list[bytes]:
-        """Make the records with one step's metrics."""
+        """Make the records of a trial's file that hold one step's metrics."""
 
     def end(self, facts: RunStart, end: RunEnd) -> list[bytes]:
         """Make the last records of a trial's file, with outcome and final metrics; the outcome comes last."""

@@ -27,7 +27,7 @@ class ShownMetrics:
         self._evaluations[number], self._scores[number] = {}, {}
 
     def translate(self, number: int, records: Sequence[Record]) -> tuple[Sequence[Record], dict[str, str]]:
-        """Rename the metrics of a trial's new iterations for display, and add the value so far; also return tags."""
+        """Rename the metrics of a trial's new iterations for display, add the value so far; return these, and tags."""
         if not self._renames:
             return records, {}
         translated: list[Record] = []
@@ -39,7 +39,7 @@ class ShownMetrics:
         return translated, tags
 
     def translate_summary(self, number: int, summary: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
-        """Rename a trial's final metrics for display, except those already logged; also return tags."""
+        """Rename a trial's final metrics for display, except those already logged; return these, and tags."""
         if not self._renames:
             return dict(summary), {}
         final = {to_mlflow(name): value for name, value in summary.items() if is_curve(name)}

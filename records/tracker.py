@@ -120,7 +120,7 @@ class NullTracker:
     """Tracker that writes nothing, for `tracking=none`."""
 
     def start_sweep(self, sweep: SweepHeader, config_yaml: str, tags: Mapping[str, str]) -> None:
-        """Do nothing: no run is opened."""
+        """Do nothing, for a sweep without tracker: no run is opened."""
 
     def start_trial(
         self,
@@ -130,30 +130,30 @@ class NullTracker:
         tags: Mapping[str, str],
         config_yaml: str,
     ) -> str:
-        """Return an empty id, without opening a run."""
+        """Return an empty run id, for a sweep without tracker: no run is opened."""
         return ""
 
     def find_incomplete(self, outcomes: Mapping[int, str]) -> list[int]:
-        """Return an empty list, since there are no runs that could be incomplete."""
+        """Return an empty list, for a sweep without tracker: no trial's run can lack an outcome."""
         return []
 
     def log(self, number: int, records: Sequence[Record]) -> None:
-        """Do nothing: no metrics are written."""
+        """Do nothing, for a sweep without tracker: no metrics are written."""
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
-        """Do nothing: no tags are written."""
+        """Do nothing, for a sweep without tracker: no tags are written."""
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
-        """Do nothing: no outcome is written."""
+        """Do nothing, for a sweep without tracker: no outcome is written."""
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
-        """Do nothing: no run is closed."""
+        """Do nothing, for a sweep without tracker: no run is closed."""
 
     def find_experiment(self) -> str:
-        """Return an empty id, since there is no experiment."""
+        """Return an empty id, for a sweep without tracker: there is no MLflow experiment."""
         return ""
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
-        """Do nothing: no files are attached."""
+        """Do nothing, for a sweep without tracker: no files are attached."""

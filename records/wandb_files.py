@@ -129,7 +129,7 @@ class WandbForm:
         return [head.SerializeToString(), record.SerializeToString()]
 
     def measure(self, facts: RunStart, record: Record) -> list[bytes]:
-        """Make the records with one step's metrics, and with the latest values."""
+        """Make the records of a trial's W&B file with one step's metrics, and with the latest values."""
         from wandb.proto.wandb_internal_pb2 import Record as WandbRecord
 
         seconds = record.timestamp_ms / 1000

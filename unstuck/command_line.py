@@ -43,7 +43,7 @@ _REMEDIES = {
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """Parser whose errors are one line with a remedy."""
+    """Command-line parser that prints each error as one line with a remedy."""
 
     def error(self, message: str) -> NoReturn:
         """Print why a command line is refused, in one line, and exit with code 2."""

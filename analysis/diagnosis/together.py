@@ -46,7 +46,7 @@ def read_together(trial: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, 
 
 
 class _Means:
-    """Cache of means over some of a trial's seeds.
+    """Cache of a trial's metrics averaged over some of the seeds.
 
     Args:
         trial: Trial.

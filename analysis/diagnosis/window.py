@@ -26,28 +26,28 @@ class Window:
 
     @property
     def mean(self) -> float:
-        """Mean of the window's values."""
+        """Mean of a metric's values in the window of iterations."""
         return math.fsum(self.values) / len(self.values)
 
     @property
     def median(self) -> float:
-        """Median of the window's values."""
+        """Median of a metric's values in the window of iterations."""
         return float(np.median(self.values))
 
     @property
     def spread(self) -> float:
-        """Standard deviation of the window's values (n - 1), 0 for a single value."""
+        """Standard deviation (n - 1) of a metric's values in the window; 0 for a single value."""
         with np.errstate(invalid="ignore", over="ignore"):  # of seeds, some may have diverged
             return float(np.std(self.values, ddof=1)) if len(self.values) > 1 else 0.0
 
     @property
     def error(self) -> float:
-        """Standard error of the window's mean, computed as if neighbouring values were independent."""
+        """Standard error of a metric's mean in the window, as if neighbouring values were independent."""
         return self.spread / math.sqrt(len(self.values))
 
     @property
     def reach(self) -> tuple[int, int]:
-        """First and last iteration of the window, as a pair."""
+        """First and last iteration of the window, as a pair of numbers."""
         return self.iterations[0], self.iterations[-1]
 
     def __str__(self) -> str:
@@ -61,7 +61,7 @@ class Window:
 
     @property
     def level(self) -> str:
-        """Mean and spread of the window as text, such as `0.94 ± 0.02`."""
+        """Mean and spread of a metric in the window as text, such as `0.94 ± 0.02`."""
         return format_uncertain(self.mean, self.spread)
 
     @property

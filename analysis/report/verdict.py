@@ -78,7 +78,7 @@ def _state(diagnosis: Diagnosis) -> str:
 
 
 def _describe_same(run: Signals, standing: Standing) -> str:
-    """Name the returns that are the same: the last ones, or all where a run may have begun at the best; else "".
+    """Say which returns are equal: the last ones, or all if the run may have started at the best; else "".
 
     Returns that are all 0 or less may as well be the least.
     """

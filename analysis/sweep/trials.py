@@ -37,7 +37,7 @@ class Trial(Entry):
 
     @property
     def spared(self) -> bool:
-        """True if the scheduler was not allowed to stop the trial."""
+        """True if early stopping was not allowed to stop the trial."""
         return any(entry.spared for entry in self.rungs)
 
 

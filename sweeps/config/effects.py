@@ -36,7 +36,7 @@ class Condition:
     remedy: str
 
     def is_about(self, key: str) -> bool:
-        """Return True if the rule concerns the setting with the dotted name `key`."""
+        """Return True if the rule about ineffective settings concerns the setting with the name `key`."""
         return any(key == name or key.startswith(f"{name}.") for name in self.settings)
 
 

@@ -80,7 +80,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
 
 
 def make_cluster(prepared: PreparedSweep, stop: StopRequest) -> Cluster:
-    """Make the cluster of Ray that a prepared sweep will start, or has joined."""
+    """Make the `Cluster` object for the Ray cluster that a prepared sweep will start, or has joined."""
     config, slots = prepared.config, prepared.slots
     # Ray starts a worker for each core, and imports are worth their time in those alone that get a trial.
     fills = config.resources.cpus_per_trial == 1 and prepared.plan.num_trials >= slots

@@ -89,7 +89,7 @@ class Widths:
     value: int = 0
 
     def grow(self, row: Row) -> "Widths":
-        """Return widths that are large enough for a further row as well."""
+        """Return column widths that are large enough for a further row of the live view."""
         return Widths(
             max(self.number, len(str(row.number))),
             max(self.reached, len(row.reached)),

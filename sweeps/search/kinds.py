@@ -177,7 +177,7 @@ class Pow2(Int):
                 raise SweepError(f"must have powers of two as bounds, got {bound}; try {below} or {2 * below}")
 
     def distribution(self) -> BaseDistribution:
-        """Return Optuna's uniform distribution of the exponents."""
+        """Return Optuna's uniform distribution of the exponents of the powers of two."""
         return IntDistribution(self.to_raw(self.low), self.to_raw(self.high))
 
     def contains(self, value: Any) -> bool:

@@ -225,7 +225,7 @@ class _Episodes:
         return self._normaliser is not None
 
     def start(self) -> None:
-        """Start a new rollout; running episodes continue."""
+        """Start recording a new rollout; unfinished episodes continue."""
         self.returns: list[float] | None = [] if self._monitored or self._normaliser else None
         self.lengths: list[float] = []
         self.cut: list[tuple[int, int, float]] = []
@@ -254,18 +254,18 @@ class _Episodes:
 
 
 class _RawObservations:
-    """Observations of a rollout before `VecNormalize` scaled them."""
+    """Recorder of a rollout's observations before `VecNormalize` scales them."""
 
     def __init__(self, normaliser: VecNormalize) -> None:
         self._normaliser = normaliser
         self._seen: list[Any] = []
 
     def start(self) -> None:
-        """Start a rollout with the observation before its first action."""
+        """Start recording a rollout, with the raw observation before its first action."""
         self._seen = [self._normaliser.get_original_obs()]
 
     def add(self) -> None:
-        """Add the observation after a step."""
+        """Record the raw observation after one step of a rollout."""
         self._seen.append(self._normaliser.get_original_obs())
 
     def read(self, scaled: Any) -> npt.NDArray[np.float32] | None:

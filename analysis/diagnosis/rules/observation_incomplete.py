@@ -120,7 +120,7 @@ def _coarse(run: Signals) -> Evidence | None:
 
 
 def _unseen(run: Signals) -> bool:
-    """True if observations foresee next to nothing of rewards that the step before does, by all that looks at them."""
+    """True if, by every measure, the previous step predicts rewards and the observations hardly do."""
     known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
     explained = run.select_last(metrics.EXPLAINED_VARIANCE)
     if known is None or past is None or explained is None or known > POOR:

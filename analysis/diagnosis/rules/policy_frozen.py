@@ -74,7 +74,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _glimpse(run: Signals, kl: Window) -> Finding | None:
-    """Return a suspect if all of only a few recorded updates changed nothing; None otherwise."""
+    """Return a suspect if only few updates were recorded and none changed the policy; None otherwise."""
     clipped = run.select_all(metrics.CLIP_FRACTION)
     if max(map(abs, kl.values)) > STILL_KL or kl.iterations[0] <= 1:
         return None

@@ -72,7 +72,7 @@ def limit_threads() -> None:
 
 
 def collect_garbage_seldom() -> None:
-    """Let Python look for garbage in cycles once in 50,000 new objects instead of 700.
+    """Make Python collect garbage after 50,000 new objects instead of 700, to save time.
 
     The libraries of a sweep make a million objects that stay, and each look at them takes time: a tenth of all that a
     process computes.

@@ -69,7 +69,7 @@ def load(run: str, stores: Stores | None = None) -> History:
 
 
 def load_together(runs: Sequence[str], stores: Stores | None = None) -> History:
-    """Load runs that differ in their seeds alone as one trial of several seeds.
+    """Load runs that differ in their seeds only, as one trial of several seeds.
 
     Args:
         runs: Runs, each as `load` takes them.

@@ -69,7 +69,7 @@ def _read_params(run: Path) -> dict[str, Any]:
 def _join_runs(
     path: Path, named: Mapping[str, str], params: Sequence[Mapping[str, Any]], read: Callable[[str], History]
 ) -> History | None:
-    """Join the runs of a place to one trial if they differ in their seeds alone; return None if they do not.
+    """Join a database's or folder's runs to one trial if they differ in seeds only; None if they do not.
 
     Args:
         path: The place.

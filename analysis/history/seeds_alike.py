@@ -44,7 +44,7 @@ def tell_seeds(names: Sequence[str], settings: Sequence[Mapping[str, Any]]) -> l
 
 
 def join_seeds(name: str, place: object | None, named: Mapping[str, History], seeds: Sequence[int]) -> History | None:
-    """Join runs to one trial of several seeds; None if anything on record differs beside the seed.
+    """Join runs to one trial of several seeds; None if they differ in more than the seed.
 
     Args:
         name: Name of the trial.

@@ -78,7 +78,7 @@ def _state(diagnosis: Diagnosis) -> str:
 
 
 def _describe_same(run: Signals, standing: Standing) -> str:
-    """Say which returns are equal: the last ones, or all if the run may have started at the best; else "".
+    """Return words for returns that are all equal, such as `the last 20 returns`; "" if they vary.
 
     Returns that are all 0 or less may as well be the least.
     """
@@ -101,7 +101,7 @@ def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:
 
 
 def _may_have_ended(diagnosis: Diagnosis, standing: Standing) -> bool:
-    """True if a run has nothing to show, and would count as stuck if it were known to have ended."""
+    """True if a run has achieved nothing, and would count as stuck if it were known to have ended."""
     return standing.is_poor and diagnosis.signals.setting(FINISHED) is None
 
 

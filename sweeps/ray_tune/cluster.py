@@ -133,7 +133,7 @@ def _make_cluster_error(resources: ResourcesConfig, reason: str) -> SweepError:
 
 
 class Cluster:
-    """Ray for one sweep: a cluster that nobody else can reach, or one that was joined; ends with the `with` block.
+    """Ray cluster for one sweep, started here or joined; shuts Ray down at the end of the `with` block.
 
     Ray starts in a thread of its own, since starting takes seconds of waiting. The thread lives as long as Ray: Linux
     ends Ray's processes with the thread that started them. `join_cluster` comes first.
@@ -167,7 +167,7 @@ class Cluster:
         self.end()
 
     def begin(self) -> None:
-        """Begin to start Ray, unless that was done before; the folder of the sweep must be locked.
+        """Start Ray in a background thread, unless already started; the sweep's folder must be locked.
 
         Raises:
             SweepError: A folder for temporary files cannot be made.
@@ -212,7 +212,7 @@ class Cluster:
             self._until_end.close()
 
     def _start(self, started: "Future[None]") -> None:
-        """Start Ray, say so, and keep the thread until Ray has ended."""
+        """Start Ray in the present thread, report by `started`, and keep the thread alive until Ray ends."""
         try:
             with block_signals():
                 start_ray(self.slots * self._resources.cpus_per_trial, f"{self._scratch}/r")

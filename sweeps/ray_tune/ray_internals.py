@@ -67,7 +67,7 @@ def start_ray(cpus: int, folder: str) -> None:
 
 
 def leave_out_usage() -> None:
-    """Keep Ray Tune from importing W&B, Comet and MLflow's integrations only to count who uses these."""
+    """Keep Ray Tune from importing W&B, Comet and MLflow only to count who uses these libraries."""
     from ray.air._internal import usage
 
     telemetry: Any = usage
@@ -75,7 +75,7 @@ def leave_out_usage() -> None:
 
 
 class _PlainClasses:
-    """Ray Tune's classes of actors without variables of their own: workers on one machine have the driver's already."""
+    """Replacement for Ray Tune's cache of actor classes that adds no environment variables to workers."""
 
     def get(self, trainable: type) -> Any:
         """Return Ray's actor class for a trainable class, with no environment variables added."""

@@ -11,7 +11,7 @@ _MARK = "__dynamo_disable"
 
 @contextmanager
 def without_compiler() -> Iterator[None]:
-    """Make optimisers inside the block without an import of torch's compiler, which takes a second of a core.
+    """Keep optimisers made inside the block from importing torch's compiler, which takes a second.
 
     torch imports the compiler as soon as an optimiser is made, only to say that it leaves optimisers alone. Nothing is
     to be trained with an optimiser that was made so.

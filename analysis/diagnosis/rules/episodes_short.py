@@ -88,7 +88,7 @@ def _pay_nothing(limit: float, returns: npt.NDArray[np.float64]) -> Evidence | N
 
 
 def _stays_unpaid(run: Signals) -> bool:
-    """True if a run has ended, and few episodes are paid, in whatever unit: single ones scatter far beyond the mean.
+    """True if a run has ended and few episodes got a reward, as single returns scatter far beyond the mean.
 
     Of returns that are 0 but for a share p, the spread is sqrt((1 - p) / p) times the mean: 2 for one in five.
     """

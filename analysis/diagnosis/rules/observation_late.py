@@ -61,7 +61,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _pays_by_sight(run: Signals) -> bool:
-    """True if what is shown foretells rewards: then the present state is shown, and what is done is late by nature."""
+    """True if the present observation predicts rewards, so that late effects of actions are natural."""
     seen = run.select_first(REWARD_BY_OBSERVATION, LOOKS)
     return seen is not None and seen.median >= FORETOLD
 

@@ -76,7 +76,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def measure_scatter(run: Signals) -> float | None:
-    """Estimate the spread of single episodes' returns from the changes of their logged mean; None if that cannot be.
+    """Estimate the spread of single episodes' returns from changes of their logged mean; None if impossible.
 
     A mean over the last `WINDOW` episodes changes by as many episodes as are new: by s sqrt(2 n) / `WINDOW`.
     """

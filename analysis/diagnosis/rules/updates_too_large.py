@@ -109,7 +109,7 @@ def _is_over(run: Signals, kl: Window | None) -> bool:
 
 
 def _ended_early(run: Signals) -> Finding | None:
-    """Return a finding if most updates end in their first epoch, of several that others make; None otherwise."""
+    """Return a finding if most updates end in the first of several epochs; None otherwise."""
     done = run.select_finite(EPOCHS_DONE)
     apart = done.diff()[np.diff(done.index.to_numpy(), prepend=-1) == 1].dropna()
     most = max(float(apart.max()) if len(apart) else 0.0, run.read_number("ppo.num_epochs") or 0.0)

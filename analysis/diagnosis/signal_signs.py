@@ -53,7 +53,7 @@ def updates_ignore_advantages(run: Signals) -> Evidence | None:
 
 
 def _while_undecided(run: Signals) -> Window | None:
-    """Return early values of how far updates follow advantages, from before the policy had settled; or None."""
+    """Return early values of how far updates follow advantages, before the policy settled; None if unrecorded."""
     if len(run.actions) < 2:
         return None
     curve, entropy, most = (

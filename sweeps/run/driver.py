@@ -304,7 +304,7 @@ class Driver:
         return verdict
 
     def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Ask all judges (early-stopping rules) about a trial; record and return outcome and reason, or None."""
+        """Ask all judges (early-stopping rules) about a trial; record and return the outcome, or None to go on."""
         step, num_rungs = period[-1].step, len(trial.rungs)
         if trial.decision and step >= trial.decision[0]:
             return trial.decision[1]

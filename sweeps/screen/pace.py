@@ -73,7 +73,7 @@ class Pace:
         return sum(part.reached for part in self._parts.values())
 
     def estimate_left(self, trials: float) -> float | None:
-        """Estimate the seconds until the given number of trials has ended, from the speed so far, or None.
+        """Estimate the seconds until so many trials have ended, by the speed so far; None before any result.
 
         Args:
             trials: Number of trials that have not ended, running ones included.

@@ -84,7 +84,7 @@ class Asha:
         return trial > 0 and spared_up_to[0] < spared_up_to[1]
 
     def judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
-        """Compare a trial with others at each new rung (ASHA step); return `pruned` with a reason, or None.
+        """Compare a trial with others at each new rung (ASHA step); return `pruned` and a reason, or None to go on.
 
         See `Judge.judge`.
         """
@@ -99,7 +99,7 @@ class Asha:
     def judge_rungs(
         self, trial: int, iteration: int, value: float, tie_breaker: float, is_control: bool = False
     ) -> tuple[list[RungEntry], Verdict | None]:
-        """Record an evaluation at each rung (ASHA step) newly reached; return the records, and `pruned` or None.
+        """Record an evaluation at each new rung (ASHA step); return the records, and `pruned` or None to go on.
 
         Args:
             trial: Number of the trial.

@@ -17,7 +17,7 @@ NOTHING = 1e-6
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge the advantages' spread (zero, too large, too small); return a finding, also if all is well, or None."""
+    """Return a finding on the advantages' spread (zero, too large, too small or fine); None if not recorded."""
     spread = run.select_last(metrics.ADVANTAGE_STD)
     if spread is None:
         return None

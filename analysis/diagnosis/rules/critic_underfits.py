@@ -56,7 +56,7 @@ WORSE_THAN_NOTHING = -0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge the critic against a regression and a constant; return a finding, also if all is well, or None."""
+    """Return a finding on whether the critic predicts as well as a regression; None if the record does not tell."""
     critic, probe = (
         _select_grown_up(run, name) for name in (metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC)
     )

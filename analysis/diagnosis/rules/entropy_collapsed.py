@@ -183,7 +183,7 @@ def _frozen_causes(run: Signals) -> tuple[Cause, ...]:
 
 
 def _gone(run: Signals, when: int) -> tuple[float, int] | None:
-    """Compute where the greedy return lies from the best constant policy (0) to a perfect one (1), and when; or None.
+    """Compute where the greedy return lies between constant (0) and perfect policy (1), and when; None if unknown.
 
     The return of the sampled policy lags behind: an episode may take many iterations, of policies that were worse.
 

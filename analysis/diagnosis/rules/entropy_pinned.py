@@ -60,7 +60,7 @@ better, if its updates are large enough to move a policy. Under a heavy bonus th
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Judge if entropy stays near its maximum, or action spread grows; return a finding, also if not, or None."""
+    """Return a finding on whether entropy (or action spread) stays too high; None if the record does not tell."""
     if run.action_kind is ActionKind.CONTINUOUS:
         return _widened(run)
     most, entropy = run.entropy_range, run.select_last(metrics.ENTROPY)

@@ -16,7 +16,7 @@ EVALUATIONS = 3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if a badly scoring greedy policy always takes one action; return a finding, also if not, or None."""
+    """Return a finding on whether the greedy policy takes one action only; None if unknown, or scores are good."""
     standing = judge_standing(run)
     collapsed = _by_counts(run) or _by_shares(run)
     if collapsed is None:

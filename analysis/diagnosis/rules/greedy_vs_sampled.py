@@ -35,7 +35,7 @@ CATCHES_UP = 0.5
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if actions or returns in evaluation differ from training; return a finding, also if not, or None."""
+    """Return a finding on whether evaluation's actions or returns differ from training's; None if not recorded."""
     facts = [*_flagged(run), *_shares(run)]
     apart = [fact for fact, distance in facts if distance > APART]
     returns = _returns(run)

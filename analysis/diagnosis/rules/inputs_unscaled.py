@@ -29,7 +29,7 @@ FAR_TOO_LARGE = 100.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if inputs are large or units saturated from the start; return a finding, also if all is well, or None."""
+    """Return a finding on whether inputs are large or units saturated at the start; None if the record is unclear."""
     largest, saturated = run.select_first(metrics.INPUT_RMS_MAX, 2), run.select_first(metrics.SATURATED_SHARE, 2)
     facts = []
     if saturated:

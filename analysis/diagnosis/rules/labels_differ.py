@@ -35,7 +35,7 @@ Array = npt.NDArray[np.float64]
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge by the returns if training data have the evaluation's share of threats; return a finding or None."""
+    """Return a finding on whether training and evaluation have equal shares of threats; None if unknown."""
     judged, table = _judged_share(run), _rewards(run)
     if judged is None or table is None:
         return None
@@ -92,7 +92,7 @@ def _rewards(run: Signals) -> tuple[Array, Array] | None:
 
 
 def _early(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bool_], Evidence] | None:
-    """Return which shares of threats explain the first returns (policy ignores flows), with evidence; or None."""
+    """Return which shares of threats fit the first returns (policy ignores flows), with evidence; None if unclear."""
     entropy, most = run.select_finite(metrics.ENTROPY).iloc[:EARLY], run.entropy_range
     if most is None or entropy.empty:
         return None
@@ -109,7 +109,7 @@ def _early(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.b
 
 
 def _late(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bool_], Evidence] | None:
-    """Return which shares of threats explain the last returns (any use of the actions), with evidence; or None."""
+    """Return which shares of threats fit the last returns (any use of the actions), with evidence; None if unclear."""
     last = run.history.last_iteration
     window = _window(run, last - math.floor(LATE * last), last)
     if window is None:

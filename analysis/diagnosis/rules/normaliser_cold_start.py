@@ -30,7 +30,7 @@ LOST_ENTROPY = 0.3
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if value loss peaks early under a running normaliser; return a finding, also if all is well, or None."""
+    """Return a finding on whether the value loss peaks early; None without normalised returns or enough values."""
     curve = run.select_finite(metrics.VALUE_LOSS)
     if not run.returns_normalised or len(curve) < 10 or int(curve.index.min()) > 2:
         return None

@@ -76,7 +76,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _next(run: Signals) -> Evidence | None:
-    """Return evidence that the previous step predicts the next observation, and the present hardly does; or None."""
+    """Return evidence that the previous step, not the present one, predicts the next observation; else None."""
     step, past = run.select_first(NEXT_BY_STEP, LOOKS), run.select_first(NEXT_BY_PAST, LOOKS)
     if step is None or past is None or step.median > LITTLE or past.median - step.median < GAIN:
         return None
@@ -88,7 +88,7 @@ def _next(run: Signals) -> Evidence | None:
 
 
 def _reward(run: Signals) -> Evidence | None:
-    """Return evidence that the reward follows the previous reward, not the observation or the critic; or None."""
+    """Return evidence that the reward follows the previous one, not the observation or critic; else None."""
     known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
     explained = run.select_last(metrics.EXPLAINED_VARIANCE)
     if known is None or past is None or known > LITTLE or past.median < max(FORETOLD, known + GAIN):
@@ -145,7 +145,7 @@ def _repeated(run: Signals) -> Evidence | None:
 
 
 def _blank(run: Signals) -> Evidence | None:
-    """Return evidence that observations hardly vary, with constant columns, and predict no reward; or None."""
+    """Return evidence that observations hardly vary, with constant columns, and predict no reward; else None."""
     repeats, constant = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS), run.select_first(COLUMNS_CONSTANT, LOOKS)
     known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
     step = run.select_first(NEXT_BY_STEP, LOOKS)

@@ -33,7 +33,7 @@ COUNTED = 512
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if F1 on training flows is far above F1 on other flows; return a finding, also if all is well, or None."""
+    """Return a finding on whether F1 on training flows is far above F1 on other flows; None if not recorded."""
     ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None:
         return None

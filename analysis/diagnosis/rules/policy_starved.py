@@ -30,7 +30,7 @@ returns 600 has been seen in a run that learned, and 2,000 to 8,000 in runs that
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if the value gradient outweighs the policy's in a shared network or clip; return a finding or None."""
+    """Return a finding on whether the value gradient outweighs the policy's; None if unrecorded or harmless."""
     # Of the whole run: the policy's gradient vanishes where it has learned all there is.
     policy, value = run.select_all(metrics.GRAD_NORM_POLICY), run.select_all(metrics.GRAD_NORM_VALUE)
     if policy is None or value is None:

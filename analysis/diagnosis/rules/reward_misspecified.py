@@ -18,7 +18,7 @@ MISSES = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if F1 is poor although the reward table pays well; return a finding, also if all is well, or None."""
+    """Return a finding on whether the reward table pays for something else than F1; None if unclear."""
     f1, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.EVAL_RETURN, share=0.0)
     if f1 is None or not run.trivial_f1:
         return None

@@ -22,7 +22,7 @@ APART = 0.2
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if final scores of seeds form two distant groups; return a finding, also if all is well, or None."""
+    """Return a finding on whether seeds' final scores form two groups; None for few seeds, or if unclear."""
     name = metrics.F1 if run.seeds(metrics.F1) else metrics.EVAL_RETURN
     seeds = {seed: value for seed, value in run.seeds(name).items() if math.isfinite(value)}
     if len(seeds) < LEAST:

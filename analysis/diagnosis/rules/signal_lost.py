@@ -59,7 +59,7 @@ FORESEEN = 0.05
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a fault if updates move the policy but advantages hold no signal, or nothing is learned; or None."""
+    """Return a fault if updates move the policy but advantages hold no signal, or nothing is learned; else None."""
     kl, lately = run.select_all(metrics.APPROX_KL), run.select_last(metrics.APPROX_KL)
     returns = run.select_all(metrics.TRAIN_RETURN)
     if kl is None or lately is None or returns is None or len(returns.values) < POINTS or _is_solved(run):
@@ -120,7 +120,7 @@ def _collapsed(run: Signals) -> bool:
 
 
 def _blind(run: Signals, moved: float) -> Evidence | None:
-    """Return evidence that F1 and return are hardly better than without looking at the network flows; or None."""
+    """Return evidence that F1 and return are hardly better than without seeing the network flows; else None."""
     level, returns = run.select_last(metrics.F1, share=0.0), run.select_last(metrics.TRAIN_RETURN)
     if level is None or returns is None or not run.trivial_f1:
         return None

@@ -120,7 +120,7 @@ def _blind_to_ends(run: Signals) -> Finding | None:
 
 
 def find_targets_beyond_returns(run: Signals) -> Evidence | None:
-    """Return evidence that the critic's targets, late in the run, are larger than whole episodes' returns; or None.
+    """Return evidence that the critic's late targets are larger than whole episodes' returns; else None.
 
     None as well where rising returns explain the excess.
     """

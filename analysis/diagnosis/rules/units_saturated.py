@@ -19,7 +19,7 @@ GROWN = 0.15
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if many hidden units are saturated late in the run; return a finding, also if all is well, or None."""
+    """Return a finding on whether many hidden units saturated during the run; None if unrecorded or so at first."""
     start, late = run.select_first(metrics.SATURATED_SHARE, 1), run.select_last(metrics.SATURATED_SHARE)
     if start is None or late is None:
         return None

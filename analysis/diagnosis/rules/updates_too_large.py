@@ -58,7 +58,7 @@ MEMORISED = 0.1
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if KL, clip fraction or parameter change is too large; return a finding, also if not, or None."""
+    """Return a finding on whether updates are too large (KL, clip fraction, change); None if not recorded."""
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
     )

@@ -46,7 +46,7 @@ STEADY = 2.0
 
 
 def examine(run: Signals) -> Finding | None:
-    """Judge if the value loss explodes, or a loss is not finite; return a finding, also if all is well, or None."""
+    """Return a finding on whether the value loss explodes or is not finite; None if the record does not tell."""
     for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS):
         curve = run.history.curve(name)
         broken = curve[~(curve.abs() < math.inf)]

@@ -80,7 +80,7 @@ def compute_target_variance(run: Signals) -> float:
 
 
 def _unmeasured(run: Signals, loss: Window) -> Finding | None:
-    """Judge a value loss near 1 on normalised returns where no value floor was measured; return a finding or None."""
+    """Judge a value loss on normalised returns without a measured floor; None if it is clearly below 1."""
     if not run.returns_normalised or loss.mean < 0.85:
         return None
     gamma, gae_lambda = run.read_number("ppo.gamma"), run.read_number("ppo.gae_lambda")

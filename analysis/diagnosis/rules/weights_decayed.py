@@ -66,7 +66,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _say_nothing(run: Signals) -> Finding | None:
-    """Return a finding if critic and policy give the same output for every observation, but once did not; or None.
+    """Return a finding if critic and policy no longer tell observations apart, but once did; else None.
 
     Weights of 0 leave a critic that is a constant, whose explained variance is 0 but for rounding, and a policy without
     a preference. One of both alone has other causes.

@@ -142,7 +142,7 @@ def load_sweep(
     optuna_url: str | None = None,
     mlflow_url: str | None = None,
 ) -> SweepResult:
-    """Read what a recorded sweep, which may still be running, has found so far.
+    """Read trials, figures and main result of a recorded sweep, which may still be running.
 
     Args:
         name: Name of the sweep, or its folder.

@@ -147,7 +147,7 @@ def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> P
 
 
 def _find_urls(sweep: str, folder: Path, config: SweepConfig) -> tuple[str | None, str | None]:
-    """Return the present database URLs where the run's sweep has its own, whose saved passwords are masked."""
+    """Return the present URLs of Optuna's and MLflow's database, each None unless the run's sweep has its own."""
     own = load_sweep((folder / sweep).absolute()).tracking
     mine = config.tracking
     return mine.optuna_url if own.optuna_url else None, mine.mlflow_url if own.mlflow_url else None

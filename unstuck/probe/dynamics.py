@@ -121,7 +121,7 @@ def _read_actions(actions: Array, bounds: Bounds) -> Array:
 
 
 def measure_dynamics(rollout: Rollout, bounds: Bounds | None) -> dict[str, float]:
-    """Measure how actions change observations and rewards, and if the previous step helps to predict them.
+    """Measure how actions change observations and rewards, and what the previous step adds; return metrics.
 
     Args:
         rollout: The rollout.
@@ -154,7 +154,7 @@ def _varies(columns: Array) -> npt.NDArray[np.bool_]:
 
 
 def _measure_rewards(steps: Steps) -> dict[str, float]:
-    """Measure which share of the rewards' variance the present step predicts, and that with the previous step."""
+    """Measure which share of rewards' variance the present and the previous step predict; return metrics."""
     rewards, rows = steps.rewards, steps.last_without_end(1)
     if rewards is None or rows.sum() < FEWEST or not _varies(rewards[..., None])[0]:
         return {}
@@ -203,7 +203,7 @@ def _find_changes(steps: Steps) -> _Changes | None:
 
 
 def _measure_next(steps: Steps, changes: _Changes) -> dict[str, float]:
-    """Measure which share of the observations' changes is predictable, without and with the previous step."""
+    """Measure which share of the observations' changes present and previous step predict; return metrics."""
     rows = changes.rows & steps.last_without_end(1)
     if rows.sum() < FEWEST:
         return {}
@@ -217,7 +217,7 @@ def _measure_next(steps: Steps, changes: _Changes) -> dict[str, float]:
 
 
 def _measure_effects(steps: Steps, changes: _Changes) -> dict[str, float]:
-    """Measure how far actions change the next observation, and after how many steps the change is largest."""
+    """Measure how far actions change the next observation, and how many steps late; return metrics by name."""
     shares, sizes = [], []
     least = STILL * np.maximum(changes.made[changes.rows].var(0), STILL**2)  # less is rounding, and the ridge's bias
     for lag in range(LAGS):

@@ -100,7 +100,7 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _weigh(heavy: bool, far: bool, otherwise: Ground) -> Ground:
-    """Return why a high entropy counts as a fault (the ground), by the bonus's weight and the entropy's level."""
+    """Return the kind of reason (`Ground`) for which a high entropy is a fault, by bonus and entropy."""
     return Ground.MEASURED if heavy and far else otherwise if heavy else Ground.PACE
 
 

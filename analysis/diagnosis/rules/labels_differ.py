@@ -92,7 +92,7 @@ def _rewards(run: Signals) -> tuple[Array, Array] | None:
 
 
 def _early(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bool_], Evidence] | None:
-    """Return which shares of threats fit the first returns (policy ignores flows), with evidence; None if unclear."""
+    """Return as booleans which threat shares fit the first returns (policy ignores flows), and evidence; or None."""
     entropy, most = run.select_finite(metrics.ENTROPY).iloc[:EARLY], run.entropy_range
     if most is None or entropy.empty:
         return None
@@ -109,7 +109,7 @@ def _early(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.b
 
 
 def _late(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.bool_], Evidence] | None:
-    """Return which shares of threats fit the last returns (any use of the actions), with evidence; None if unclear."""
+    """Return as booleans which threat shares fit the last returns (any use of actions), and evidence; or None."""
     last = run.history.last_iteration
     window = _window(run, last - math.floor(LATE * last), last)
     if window is None:

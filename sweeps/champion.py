@@ -121,7 +121,7 @@ def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
 
 
 def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budget | None = None) -> list[float]:
-    """Train fresh seeds; return each seed's final value of the sweep's metric on test data (a mean of evaluations)."""
+    """Train a configuration on fresh seeds; return each seed's final value on test data (mean of evaluations)."""
     spec = TrialSpec(
         config,
         make_member_seeds(config.sweep.seed, seeds, block="test"),

@@ -97,7 +97,7 @@ def find_nearest_metric(name: str) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """Settings of the trainer, which trains the members of a trial (`trainer.*`)."""
+    """Settings of the trainer, which trains the members (seeds) of a trial (`trainer.*`)."""
 
     name: str = "ppo"  # ppo | sb3 | command | one of another package's (docs/trainers.md)
     make: str | None = None  # sb3: MODULE:FUNCTION that makes the PPO from settings; null: one for env.id

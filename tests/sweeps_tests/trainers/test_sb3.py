@@ -314,14 +314,14 @@ def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
     assert stuck.code == 0, stuck.err
     assert "updates too large" in stuck.out
     fixed = command(
-        *("+experiment=unstick", "run=stuck/0", "sweep.name=fixed", "unstick.iterations=6", "unstick.max_arms=2"),
+        *("+experiment=unstick", "run=stuck/0", "sweep.name=fixed", "unstick.iterations=6", "unstick.max_arms=1"),
         *("unstick.repeats=5", "unstick.stages=1", "arms=[prescribed]", *common),
     )
     assert fixed.code == 0, fixed.err
     assert "updates are too large" in fixed.out
     assert "arm 0: the control, nothing changed" in fixed.out
     assert "policy_head and value_head and adam reset (learning_rate 0.3 is far above what is usual)" in fixed.out
-    assert re.search(r"Trial [12] \(lr 0\.001, .*\) wins: eval/episode_return \d+.* against 9\.\d+", fixed.out)
+    assert re.search(r"Trial 1 \(lr 0\.001, .*\) wins: eval/episode_return \d+.* against 9\.\d+", fixed.out)
     assert (command.folder / "runs" / "fixed" / "report" / "verdicts.json").exists()
     audit = command.sweeps("audit", "fixed")
     assert audit.code == 0, audit.out

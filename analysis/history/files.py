@@ -13,6 +13,7 @@ from unstuck.analysis.history.assemble import Found, Reading, assemble_history
 from unstuck.analysis.history.ending import note_ending
 from unstuck.analysis.history.events import is_events, read_events
 from unstuck.analysis.history.forms.console import is_console, read_console
+from unstuck.analysis.history.forms.printed import rewrite_prints
 from unstuck.analysis.history.forms.results import is_results, read_results
 from unstuck.analysis.history.forms.tables import find_delimiter, read_table
 from unstuck.analysis.history.forms.zoo import is_monitor, read_evaluations, read_monitors
@@ -261,6 +262,7 @@ def _read_any(file: Path | None, text: str) -> Raw:
     """Read a text as what it looks like: results in JSON, a table, or a program's printed output."""
     if is_results(text):
         return read_results(file, text)
+    text = rewrite_prints(text)
     delimiter = find_delimiter(text)
     if delimiter:
         return read_table(file, text, delimiter)

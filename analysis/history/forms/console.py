@@ -11,6 +11,7 @@ from pathlib import Path
 
 from unstuck.analysis.history.dialects.dialect import make_canonical
 from unstuck.analysis.history.dialects.plain import PLAIN, find_plain_name
+from unstuck.analysis.history.forms.printed import find_test
 from unstuck.analysis.history.raw import Raw, collect_columns
 from unstuck.analysis.history.record import CLIP_RANGE, ENTROPY_COEF
 from unstuck.rl import metrics
@@ -71,9 +72,13 @@ def is_console(text: str) -> bool:
 
 def read_console(file: Path | None, text: str) -> Raw:
     """Read the metrics in a program's printed output, one row for each printed block or line."""
-    rows = [row for row in _split_rows(text) if row]
+    lines = text.splitlines()
+    test = find_test(lines)
+    rows = [row for row in _split_rows(text if test is None else "\n".join(lines[:test])) if row]
     settings = {"max_iterations": planned} if (planned := _find_plan(text)) else {}
     rows, remarks = _drop_cut_blocks(rows)
+    if test is not None:
+        remarks = (*remarks, f"a test behind the training is left out, from line {test + 1} on")
     columns = collect_columns(rows)
     return Raw(file, columns, form="console text", is_printed=True, settings=settings, remarks=remarks)
 

@@ -424,3 +424,49 @@ def test_boxes_cut_at_both_ends_are_in_no_other_iteration(tmp_path: Path) -> Non
     assert run.curve(VALUE).tolist() == [4.0, 2.0]
     assert run.curve(RETURN).tolist() == [1.5, 2.5]
     assert len([text for text in run.remarks if CUT in text]) == 2
+
+
+def test_tuples_that_python_2_prints_are_read(tmp_path: Path) -> None:
+    lines = [f"('Episode #', {100 * n}, '\\tfinished with reward', {-90.5 + n}, '\\tNoise', 0.02)" for n in range(5)]
+    run = read(tmp_path, "\n".join(["Using TensorFlow backend.", *lines]))
+    assert run.curve(RETURN).tolist() == [-90.5, -89.5, -88.5, -87.5, -86.5]
+    assert run.table.index.tolist() == [1, 101, 201, 301, 401]  # the first one is 0
+
+
+PPO1 = """\
+********** Iteration {n} ************
+Optimizing...
+     pol_surr |    pol_entpen |       vf_loss |            kl |           ent
+      0.00021 |       0.00000 |      61.23100 |       0.00012 |       2.83700
+     -0.00310 |       0.00000 |      55.10200 |       0.50180 |       2.83500
+Evaluating losses...
+     -0.00900 |       0.00000 |      {loss}    |       4.0{n}000 |       2.83100
+"""
+
+
+def test_tables_of_ppo1_tell_where_each_update_ended(tmp_path: Path) -> None:
+    run = read(tmp_path, "".join(PPO1.format(n=n, loss=50.5 - n) for n in range(3)))
+    assert run.curve(VALUE).tolist() == [50.5, 49.5, 48.5]
+    assert run.curve(KL).tolist() == [4.0, 4.01, 4.02]
+    assert run.curve(ENTROPY).tolist() == [2.831] * 3
+
+
+TRAINED = "".join(f"Episode: {n} Reward: {10.0 * n} Loss: 0.3\n" for n in range(1, 6))
+
+
+def test_a_test_behind_a_training_is_left_out(tmp_path: Path) -> None:
+    tested = "".join(f"Episode: {n} Reward: 90.0\n" for n in range(1, 4))
+    run = read(tmp_path, f"{TRAINED}Testing the trained agent\n{tested}")
+    assert run.curve(RETURN).tolist() == [10, 20, 30, 40, 50]
+    assert "a test behind the training is left out, from line 6 on" in run.remarks
+
+
+def test_counts_that_begin_anew_without_a_word_of_a_test_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match="must not go back"):
+        read(tmp_path, TRAINED + TRAINED)
+
+
+def test_a_test_between_parts_of_a_training_is_left_in_peace(tmp_path: Path) -> None:
+    more = "".join(f"Episode: {n} Reward: {10.0 * n} Loss: 0.3\n" for n in range(6, 9))
+    run = read(tmp_path, f"{TRAINED}Testing the agent\n{more}")
+    assert run.curve(RETURN).tolist() == [10, 20, 30, 40, 50, 60, 70, 80]

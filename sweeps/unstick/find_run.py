@@ -1,10 +1,12 @@
 """Find the run that an unstick branches: a trial of a sweep, a checkpoint's folder, or an MLflow run."""
 
 import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from unstuck.analysis.programs import module_program
 from unstuck.records.errors import SweepError
 from unstuck.records.files import checkpoint_file, config_file, trials_folder
 from unstuck.records.ledger import Ledger
@@ -84,6 +86,12 @@ def find_run(config: SweepConfig) -> ParentRun:
     if path.exists() and not config_file(path).exists():
         file = path / checkpoint_file(path, 0).name if path.is_dir() else path
         place = _find_trial_of(file)
+        if place is None and not file.exists():
+            diagnose = shlex.join([*module_program("analysis"), "diagnose", run])
+            raise SweepError(
+                f"run must be a trial such as NAME/7, a checkpoint's folder or an MLflow run id, got {run!r}, which "
+                f"holds no checkpoint to go on from; what a log tells is said by: {diagnose}"
+            )
         return _load_trial(*place, config) if place else _load_lone(file, config)
     if _RUN_ID.fullmatch(run):
         tags = read_run_tags(config.reference, run)
@@ -107,8 +115,9 @@ def find_run(config: SweepConfig) -> ParentRun:
 
 def _list_sweeps(folder: Path, run: str) -> str:
     sweeps = sorted(file.parent.name for file in folder.glob("*/config.yaml"))
-    if run in sweeps:
-        return f"name one of the sweep's trials: run={run}/0"
+    name = Path(run).name if Path(run).absolute().parent == folder.absolute() else run
+    if name in sweeps:
+        return f"name one of the sweep's trials: run={name}/0"
     return f"sweeps in {folder}: {', '.join(sweeps) or 'none'}"
 
 

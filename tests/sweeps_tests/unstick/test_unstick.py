@@ -343,6 +343,15 @@ MISTAKES = [
         ("run=runs/stuck/config.yaml",),
         "{folder}/runs/stuck/config.yaml must be a checkpoint, got a file of another kind",
     ),
+    (
+        ("run=runs/stuck",),
+        "run must be a trial such as NAME/7, a checkpoint's folder or an MLflow run id, got 'runs/stuck'; name one of",
+    ),
+    (
+        ("run=runs/stuck/report",),
+        "run must be a trial such as NAME/7, a checkpoint's folder or an MLflow run id, got 'runs/stuck/report', which "
+        "holds no checkpoint to go on from; what a log tells is said by: ",
+    ),
     (("run=stuck/0", "branch.start=anew"), "branch.start must be left out, since each arm of an unstick has it"),
 ]
 

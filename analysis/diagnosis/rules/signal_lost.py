@@ -143,7 +143,7 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 
 def _flat(run: Signals) -> Evidence | None:
     """Return evidence that neither sampled nor greedy return has risen since the start; None otherwise."""
-    returns, is_flat = run.select_all(metrics.TRAIN_RETURN), judge_standing(run).state is State.FLAT
+    returns, is_flat = run.select_all(metrics.TRAIN_RETURN), not run.is_ours and judge_standing(run).state is State.FLAT
     for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
         start, late, curve = run.select_first(name, 4), run.select_last(name), run.trend(name)
         if start is None or late is None:

@@ -289,6 +289,12 @@ class Command:
 
         return self._run("sweep.py", sweep.main, arguments)
 
+    def run_file(self, file: Path, *arguments: str) -> Done:
+        """`python FILE ARGUMENTS`, for the file `sweep.py`: what it prints names the file."""
+        import sweep
+
+        return self._run(str(file), sweep.main, arguments)
+
     def sweeps(self, *arguments: str) -> Done:
         """`python -m unstuck.sweeps ARGUMENTS`."""
         from unstuck.sweeps.__main__ import main

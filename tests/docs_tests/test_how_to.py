@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+import gymnasium
 import numpy as np
 import pytest
 
@@ -27,8 +28,15 @@ SWEEPS = {"docs/how-to/environment.md": 1, "docs/how-to/data.md": 2, "docs/exten
 
 
 @pytest.fixture
-def reader(command: Command) -> "Reader":
-    return Reader(command)
+def reader(command: Command) -> Iterator["Reader"]:
+    """A reader whose environments and modules nobody knows afterwards: other tests list the environments there are."""
+    environments, modules = set(gymnasium.registry), set(sys.modules)
+    yield Reader(command)
+    for name in gymnasium.registry.keys() - environments:
+        del gymnasium.registry[name]
+    for name in sys.modules.keys() - modules:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(command.folder)):
+            del sys.modules[name]
 
 
 class Reader:

@@ -1,4 +1,4 @@
-"""A sweep that Ray ran, for all to read; and what a process and all that it starts show to the outside."""
+"""A finished sweep, for all to read; and what a process and all that it starts show to the outside."""
 
 import ast
 import fcntl
@@ -14,12 +14,17 @@ import pytest
 from unstuck.sweeps.config.find import load_sweep
 from unstuck.sweeps.config.settings import SweepConfig
 
-from tests.sweeps_tests.real import SMALL, finish, start
+from benchmarks.in_process import no_ray
+from tests.conftest import Command
+from tests.sweeps_tests.real import ROOT, SMALL
 
 
 @dataclass(frozen=True)
 class FinishedSweep:
-    """A sweep of 8 trials that `sweep.py` ran with real Ray, to be read and never changed: copy its folder for that.
+    """A sweep of 8 trials that `sweep.py` ran, to be read and never changed: copy its folder for that.
+
+    Its trials were trained in the test's process. `run/test_sweep_resume.py` shows that Ray's workers train them to the
+    same numbers, bit for bit.
 
     Attributes:
         folder: Where it was called; its records are in `runs` below.
@@ -59,7 +64,10 @@ def finished_sweep(shared_folder: Path, mlflow_tables: Callable[[Path], None]) -
             sweep.folder.mkdir()
             mlflow_tables(sweep.runs / "mlflow.db")  # a sweep that makes them itself: the fixture `accident`
             words = (*SMALL, f"sweep.num_trials={sweep.num_trials}", f"sweep.name={sweep.name}")
-            printed.write_text(finish(start(sweep.folder, *words)))
+            with no_ray():
+                done = Command(sweep.folder).run_file(ROOT / "sweep.py", *words)
+            assert (done.code, done.err) == (0, "")
+            printed.write_text(done.out)
     return FinishedSweep(sweep.folder, printed.read_text())
 
 

@@ -1,4 +1,4 @@
-"""Whole sweeps with real Ray, a real study and a real MLflow database, as a user runs them."""
+"""Whole sweeps with a real study and a real MLflow database, as a user runs them; with Ray: test_sweep_resume.py."""
 
 import os
 import re
@@ -100,14 +100,6 @@ def test_same_name_twice_is_refused_before_anything_starts(finished_sweep, comma
     done = command(*SMALL, "sweep.name=finished")
     assert (done.code, done.out) == (2, "")
     assert re.fullmatch(r"sweep\.py: error: sweep\.name must be new, got 'finished'.*\n", done.err)
-
-
-def test_no_pickle_and_no_ray_files_in_the_runs_folder(finished_sweep):
-    folder = finished_sweep.folder
-    names = {path.name for path in (folder / "runs").rglob("*") if path.is_file()}
-    assert {name for name in names if Path(name).suffix not in (".svg", ".md", ".html")} == {
-        *("mlflow.db", "optuna.db", "config.yaml", "checkpoint.npz", "lock", ".lock")
-    }
 
 
 def test_the_report_is_in_the_folder_in_mlflow_and_on_the_screen(finished_sweep):

@@ -150,6 +150,13 @@ def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
     assert "trials 2 go on" in accident.resumed
 
 
+def test_no_pickle_and_no_ray_files_in_the_runs_folder(accident):
+    names = {path.name for path in (accident.folder / "runs").rglob("*") if path.is_file()}
+    assert {name for name in names if Path(name).suffix not in (".svg", ".md", ".html")} == {
+        *("mlflow.db", "optuna.db", "config.yaml", "checkpoint.npz", "lock", ".lock")
+    }
+
+
 def test_the_dashboards_note_says_how_to_go_on_and_then_what_one_left_alone_says(accident, finished_sweep):
     assert accident.note.startswith("**Running since ")
     assert "if the sweep runs no more, `" in accident.note

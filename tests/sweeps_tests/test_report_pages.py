@@ -51,17 +51,31 @@ def pages(finished_sweep: FinishedSweep, tmp_path_factory: pytest.TempPathFactor
 KINDS = ("sweep", "run", "ill", "unstick", "comparison")
 
 
-@pytest.fixture
-def desk(browser: "Browser") -> "Iterator[Page]":
-    """A page of 1280 x 900 of a browser without a network, which fails on what the console or the network says."""
-    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+DESK, PHONE = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
+
+
+@pytest.fixture(scope="module")
+def watched(browser: "Browser") -> "Iterator[tuple[Page, list[str]]]":
+    """A page of a browser without a network, and what console and network say; a new one takes half a second."""
+    context = browser.new_context(offline=True)
     page = context.new_page()
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("request", lambda request: said.append(request.url) if not request.url.startswith("file:") else None)
-    yield page
+    yield page, said
     context.close()
+
+
+@pytest.fixture
+def desk(watched: "tuple[Page, list[str]]") -> "Iterator[Page]":
+    """A page of 1280 x 900, which fails on what the console or the network says."""
+    page, said = watched
+    page.goto("about:blank")
+    page.set_viewport_size(DESK)
+    page.emulate_media(media="screen", color_scheme="light")
+    said.clear()
+    yield page
     assert said == []
 
 
@@ -106,18 +120,16 @@ def test_each_link_of_the_contents_leads_to_its_part_and_opens_what_is_folded(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_phone_scrolls_figures_and_tables_in_their_own_box_and_never_the_page(
-    browser: "Browser", pages: dict[str, Path], kind: str
+    desk: "Page", pages: dict[str, Path], kind: str
 ) -> None:
-    context = browser.new_context(viewport={"width": 400, "height": 800}, offline=True)
-    page = context.new_page()
-    page.goto(pages[kind].as_uri())
-    page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-    assert page.evaluate("document.documentElement.scrollWidth") == 400
-    boxes = page.evaluate("[...document.querySelectorAll('.scroll')].map(one => [one.clientWidth, one.scrollWidth])")
+    desk.set_viewport_size(PHONE)
+    desk.goto(pages[kind].as_uri())
+    desk.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+    assert desk.evaluate("document.documentElement.scrollWidth") == 400
+    boxes = desk.evaluate("[...document.querySelectorAll('.scroll')].map(one => [one.clientWidth, one.scrollWidth])")
     assert all(inner <= 400 for inner, _ in boxes)
     assert any(whole > inner for inner, whole in boxes)
-    assert page.evaluate("[...document.querySelectorAll('.scroll')].every(one => one.tabIndex === 0)")
-    context.close()
+    assert desk.evaluate("[...document.querySelectorAll('.scroll')].every(one => one.tabIndex === 0)")
 
 
 def test_what_is_folded_is_found_by_the_browsers_search_and_printed(desk: "Page", pages: dict[str, Path]) -> None:
@@ -136,12 +148,12 @@ def test_what_is_folded_is_found_by_the_browsers_search_and_printed(desk: "Page"
     assert desk.locator("main > details[open] > summary").inner_text() == words
 
 
-def test_a_dark_page_is_dark(browser: "Browser", pages: dict[str, Path]) -> None:
-    context = browser.new_context(color_scheme="dark", offline=True)
-    page = context.new_page()
-    page.goto(pages["run"].as_uri())
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 24, 28)"
-    context.close()
+def test_a_dark_page_is_dark(desk: "Page", pages: dict[str, Path]) -> None:
+    color = "getComputedStyle(document.body).backgroundColor"
+    desk.goto(pages["run"].as_uri())
+    assert desk.evaluate(color) != "rgb(20, 24, 28)"
+    desk.emulate_media(color_scheme="dark")
+    assert desk.evaluate(color) == "rgb(20, 24, 28)"
 
 
 def test_the_owners_run_is_told_in_three_screens(desk: "Page", stuck_run: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -158,9 +159,10 @@ with no_ray():
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_sweep_in_a_thread_leaves_the_program_alone_and_ends_when_asked(
-    child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_tables: Callable[[Path], None]
 ) -> None:
     """A sweep with Ray: sweeps_tests/run/test_sweep_resume.py."""
+    mlflow_tables(tmp_path / "runs" / "mlflow.db")
     child.write_text(WITHOUT_RAY.format(root=str(ROOT)))
     monkeypatch.chdir(tmp_path)
     before = [signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)], dict(os.environ)

@@ -42,20 +42,6 @@ class SplitError(Exception):
     """Error: the file with the halves was changed, or does not list exactly the pairs that are trained."""
 
 
-class Entry(NamedTuple):
-    """A pair of a fault (or healthy variant) and a world; all forms and seeds of a pair belong to the same half.
-
-    Attributes:
-        pair: `Arm.pair`.
-        world: Its world: each world is halved by itself.
-        healthy: Whether it is healthy; healthy and faulty pairs are halved by themselves.
-    """
-
-    pair: str
-    world: str
-    healthy: bool
-
-
 class Candidate(NamedTuple):
     """Arm that may be drawn.
 
@@ -91,23 +77,6 @@ def draw_arms(candidates: Sequence[Candidate], seed: int = DRAWN_BY) -> dict[str
             forms = sorted(one.form for one in own if one.world == world)
             halves[half].append(f"{name} in {world}, {forms[int(generator.integers(len(forms)))]}")
     return {half: [titles[int(row)] for row in generator.permutation(len(titles))] for half, titles in halves.items()}
-
-
-def draw(entries: Sequence[Entry], seed: int) -> dict[str, list[str]]:
-    """Assign the pairs of each world to two halves at random; return the sorted pairs of each half.
-
-    Where a group has an odd number of pairs, the odd one is kept out in every second group.
-    """
-    generator = np.random.default_rng(SeedSequence(seed))
-    halves: dict[str, list[str]] = {half: [] for half in Half}
-    groups = sorted({(entry.healthy, entry.world) for entry in entries})
-    for number, (healthy, world) in enumerate(groups):
-        pairs = sorted({entry.pair for entry in entries if (entry.healthy, entry.world) == (healthy, world)})
-        order = generator.permutation(len(pairs))
-        kept = (len(pairs) + number % 2) // 2
-        for place, row in enumerate(order):
-            halves[Half.KEPT_OUT if place < kept else Half.CALIBRATION].append(pairs[int(row)])
-    return {half: sorted(pairs) for half, pairs in halves.items()}
 
 
 def write(halves: dict[str, list[str]], file: Path = FILE) -> str:

@@ -26,7 +26,8 @@ from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks import environments
-from benchmarks.diagnosis.faults import FAULTS, Form
+from benchmarks.diagnosis.fault import Form
+from benchmarks.diagnosis.faults import FAULTS
 from benchmarks.diagnosis.healthy import VARIANTS
 from benchmarks.diagnosis.split import DRAWN_BY, Candidate
 from benchmarks.diagnosis.worlds import NEW, WORLDS, World

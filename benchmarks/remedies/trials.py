@@ -14,7 +14,7 @@ from unstuck.analysis.report.diagnosis import list_tests
 from unstuck.rl import metrics
 from unstuck.rl.errors import ConfigError
 
-from benchmarks.diagnosis.faults import Form
+from benchmarks.diagnosis.fault import Form
 from benchmarks.diagnosis.training import Arm, records, score_of, table_of
 
 SEEDS = 3

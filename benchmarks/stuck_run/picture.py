@@ -15,7 +15,7 @@ from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.config.flows import load_data
 from unstuck.sweeps.trainers.ours import make_trial_learner
 
-from benchmarks.diagnosis.in_environment import Judge
+from benchmarks.diagnosis.wrappers import Judge
 from benchmarks.in_process import no_ray
 from benchmarks.stuck_run.faults import FAULTS, divide_by_nothing, planted
 from benchmarks.stuck_run.scale import RUN, Scale, run_command

@@ -5,7 +5,7 @@ with and without the probe, and tests plant faults in it.
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 
@@ -115,6 +115,12 @@ def update(
 
 def train(args: Settings, folder: str | None = None, probed: bool = True) -> Agent:
     """Train an agent; its probe logs to `folder`."""
+    *_, agent = iterate(args, folder, probed)
+    return agent
+
+
+def iterate(args: Settings, folder: str | None = None, probed: bool = True) -> Iterator[Agent]:
+    """Train an agent, and yield the agent after each iteration."""
     torch.manual_seed(args.seed)
     make = [lambda: gymnasium.make(args.env_id)] * args.num_envs
     envs = SyncVectorEnv(make, autoreset_mode=AutoresetMode.SAME_STEP)
@@ -158,8 +164,8 @@ def train(args: Settings, folder: str | None = None, probed: bool = True) -> Age
         update(args, agent, optimizer, flat, probe)
         if probe:
             probe.end_iteration()
+        yield agent
     envs.close()
-    return agent
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

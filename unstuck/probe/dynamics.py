@@ -309,7 +309,7 @@ def _foresee(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Ar
 def _reduce_by_neighbours(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
     """Compute how much a nearest-neighbour prediction lowers each target's mean square on held-out data, `[K]`."""
     spread = columns.std(0)
-    scaled = (columns - columns.mean(0))[:, spread > 0] / spread[spread > 0]
+    scaled = ((columns - columns.mean(0))[:, spread > 0] / spread[spread > 0]).astype(np.float32)
     lowered: Array = np.zeros(targets.shape[1])
     count = 0
     for fitted in _list_halves(first):

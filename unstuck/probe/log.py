@@ -71,16 +71,15 @@ class ProbeLog:
             ValueError: A metric has no column.
         """
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
         if not self._columns:
             self._columns = list(dict.fromkeys([ITERATION, *names, *row]))
-            writer.writerow(self._columns)
+            csv.writer(text, lineterminator="\n").writerow(self._columns)
         if more := row.keys() - set(self._columns):
             raise ValueError(
                 f"{self._file} has no column for {', '.join(sorted(more))}; hand it over from the first iteration on, "
                 "or give another folder"
             )
         cells = {ITERATION: str(iteration), **{name: repr(float(value)) for name, value in row.items()}}
-        writer.writerow([cells.get(name, "") for name in self._columns])
+        text.write(",".join(cells.get(name, "") for name in self._columns) + "\n")
         with self._file.open("a", encoding="utf-8") as opened:
             opened.write(text.getvalue())

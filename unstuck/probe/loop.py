@@ -15,7 +15,7 @@ from unstuck.probe.arrays import Rollout, RolloutArrays, read_rollout
 from unstuck.probe.dynamics import measure_dynamics
 from unstuck.probe.episodes import EpisodeReturns, EpisodeStarts
 from unstuck.probe.log import NAMES, ProbeLog
-from unstuck.probe.measuring import Agent, Critic, measure_observations, measure_rollout
+from unstuck.probe.measuring import Agent, Critic, measure_observations, measure_rollout, use_one_thread
 from unstuck.probe.options import (
     Options,
     check_measured,
@@ -145,7 +145,7 @@ class Probe:
         self._rollout = rollout
         if self.env_steps == 0:
             self.env_steps = self.iteration * rollout.samples
-        with torch.no_grad():
+        with torch.no_grad(), use_one_thread():
             found = measure_rollout(rollout) | self._count_actions(rollout) | self._starts.add(rollout.unscaled)
             if self.looks:
                 found |= measure_observations(rollout)

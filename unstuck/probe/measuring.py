@@ -1,12 +1,14 @@
 """Measure an agent and its critic from a rollout, as our learner measures itself, and leave both as they were."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 from torch.nn.utils import get_total_norm
 
@@ -33,6 +35,17 @@ Evaluate = Callable[[Any, Tensor], tuple[Tensor, Tensor, Tensor]]
 
 WIDEST = 1_024
 """Most columns of an observation for which the value floor is measured: the regression's cost grows with the cube."""
+
+
+@lru_cache
+def _find_pools() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def use_one_thread() -> AbstractContextManager[Any]:
+    """Let numpy multiply matrices in one thread inside the block: small ones leave the others spinning for nothing."""
+    limit: AbstractContextManager[Any] = _find_pools().limit(limits=1, user_api="blas")
+    return limit
 
 
 class Shared(NamedTuple):
@@ -200,7 +213,10 @@ def _compute_gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[T
 
 def compute_norm(parts: Sequence[Tensor | None]) -> float:
     """Compute the L2 norm of all tensors together; None counts as zeros."""
-    return get_total_norm([part.detach() for part in parts if part is not None]).item()
+    known = [part.detach() for part in parts if part is not None]
+    if len({(part.device, part.dtype) for part in known}) == 1:  # one call instead of one a part
+        return float(torch.linalg.vector_norm(torch.cat([part.flatten() for part in known])))
+    return float(get_total_norm(known))
 
 
 @contextmanager

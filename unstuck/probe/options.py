@@ -172,16 +172,18 @@ def read_networks(
     return found
 
 
+_MEASURABLE = dict.fromkeys((*NAMES, metrics.VALUE_LOSS_EXCESS))
+"""Metrics that may be measured elsewhere, beside the actions' shares."""
+
+
 def check_measured(measured: Mapping[str, float]) -> dict[str, float]:
     """Check that metrics measured by the user have known names, and return them as floats.
 
     Raises:
         ValueError: A metric's name is not known.
     """
-    known = (*NAMES, metrics.VALUE_LOSS_EXCESS)
     for name in measured:
-        if name not in known and not name.startswith(metrics.ACTION_PREFIX):
-            raise ValueError(
-                f"measured must hold metrics of docs/metrics.md, got {name}; did you mean {find_nearest(name, known)}?"
-            )
+        if name not in _MEASURABLE and not name.startswith(metrics.ACTION_PREFIX):
+            nearest = find_nearest(name, _MEASURABLE)
+            raise ValueError(f"measured must hold metrics of docs/metrics.md, got {name}; did you mean {nearest}?")
     return {name: float(value) for name, value in measured.items()}

@@ -1,5 +1,7 @@
 """Measure the minibatches of an update, as the loop hands each of them over."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -14,17 +16,21 @@ and hardly say more."""
 class UpdateMeasures:
     """Measurements of an update's minibatches, kept as tensors until the update's end, so that no GPU waits.
 
+    All minibatches of an update are then computed together, which costs less than one by one.
+
     Attributes:
         expected: Minibatches of the update before, by which they are thinned out.
     """
 
     def __init__(self, clip_range: float | None, max_grad_norm: float | None) -> None:
-        self._clip_range = None if clip_range is None else torch.tensor([[clip_range]], device="cpu")
+        self._clip_range = clip_range
         self._max_grad_norm = max_grad_norm
         self.expected = 0
         self._counted = 0
-        self._values: dict[str, list[Tensor]] = {}
-        self._first_ratio: Tensor | None = None
+        self._values: dict[str, list[Tensor | float]] = {}
+        self._first: Tensor | None = None
+        self._log_ratios: list[Tensor] = []
+        self._errors: list[Tensor] = []
 
     @property
     def begins(self) -> bool:
@@ -49,11 +55,13 @@ class UpdateMeasures:
     def add(self, name: str, value: Tensor | float | None) -> None:
         """Add a metric of the present minibatch, if it is one to measure; of several values, the mean."""
         if value is not None and self.is_middle:
-            each = value.detach() if isinstance(value, Tensor) else torch.tensor(float(value), device="cpu")
-            self._values.setdefault(name, []).append(each.float().mean() if each.ndim else each)
+            each = value.detach() if isinstance(value, Tensor) else float(value)
+            self._values.setdefault(name, []).append(
+                each.float().mean() if isinstance(each, Tensor) and each.ndim else each
+            )
 
     def add_ratio(self, logratio: Tensor | None) -> None:
-        """Add KL and clip fraction of a minibatch; for the first one, also how far the ratio is from 1."""
+        """Add a minibatch for KL and clip fraction, and the first one for the deviation of the ratio from 1."""
         if logratio is None:
             return
         if logratio.ndim > 1 and logratio.numel() > max(logratio.shape):
@@ -61,15 +69,11 @@ class UpdateMeasures:
                 f"logratio must hold one number a sample, got {list(logratio.shape)}: one log-probability had the "
                 "shape [n, 1]; flatten both"
             )
-        logs = logratio.detach().float().reshape(1, -1)
+        logs = logratio.detach().reshape(1, -1).float().clone()  # the loop may go on with its own tensor
         if self._counted == 0:
-            self._first_ratio = measure_ratio_deviation(logs)[0]
-        if not self.is_middle:
-            return
-        ratio = logs.exp()
-        self.add(metrics.APPROX_KL, estimate_kl(ratio, logs))
-        if self._clip_range is not None:
-            self.add(metrics.CLIP_FRACTION, measure_clipping(ratio, self._clip_range.to(ratio.device)))
+            self._first = logs
+        if self.is_middle:
+            self._log_ratios.append(logs)
 
     def add_critic(self, values: Tensor | None, returns: Tensor | None) -> None:
         """Add the critic's mean squared error on a minibatch, without any loss weight."""
@@ -79,16 +83,47 @@ class UpdateMeasures:
             raise ValueError(
                 f"values and returns must be of the same samples, got {list(values.shape)} and {list(returns.shape)}"
             )
-        self.add(metrics.VALUE_LOSS, (values.reshape(-1) - returns.reshape(-1)).square())
+        self._errors.append((values.detach().reshape(1, -1) - returns.detach().reshape(1, -1)).float())
 
     def finish(self) -> dict[str, float]:
         """Return the means over the measured minibatches by metric, and reset for the next update."""
-        measured = {name: torch.stack(values).double() for name, values in self._values.items()}
+        measured = {name: _stack(values) for name, values in self._values.items()}
+        if self._log_ratios:
+            measured |= self._measure_ratios()
+        if self._errors:
+            parts = [same.square().mean(-1) for same in _join_alike(self._errors)]
+            measured[metrics.VALUE_LOSS] = torch.cat(parts).double()
         found = {name: values.mean().item() for name, values in measured.items()}
         if metrics.GRAD_NORM in measured and self._max_grad_norm is not None:
             clipped = measured[metrics.GRAD_NORM] > self._max_grad_norm
             found[metrics.GRAD_CLIPPED_SHARE] = clipped.double().mean().item()
-        if self._first_ratio is not None:
-            found[metrics.RATIO_DEVIATION] = self._first_ratio.item()
-        self.expected, self._counted, self._values, self._first_ratio = self._counted, 0, {}, None
+        if self._first is not None:
+            found[metrics.RATIO_DEVIATION] = measure_ratio_deviation(self._first).item()
+        self.expected, self._counted, self._values, self._first = self._counted, 0, {}, None
+        self._log_ratios, self._errors = [], []
         return found
+
+    def _measure_ratios(self) -> dict[str, Tensor]:
+        """Return KL and clip fraction of each minibatch measured."""
+        kls, shares = [], []
+        for logs in _join_alike(self._log_ratios):
+            ratios = logs.exp()
+            kls.append(estimate_kl(ratios, logs))
+            if self._clip_range is not None:
+                shares.append(measure_clipping(ratios, ratios.new_full((1, 1), self._clip_range)))
+        found = {metrics.APPROX_KL: torch.cat(kls).double()}
+        return found | ({metrics.CLIP_FRACTION: torch.cat(shares).double()} if shares else {})
+
+
+def _stack(values: Sequence[Tensor | float]) -> Tensor:
+    """Return the values of the minibatches as one tensor of float64, on the device of the tensors among them."""
+    device = next((one.device for one in values if isinstance(one, Tensor)), "cpu")
+    return torch.stack([torch.as_tensor(one, dtype=torch.float64, device=device) for one in values])
+
+
+def _join_alike(rows: Sequence[Tensor]) -> list[Tensor]:
+    """Join rows `[1, n]` of equal length to tensors `[k, n]`; the last minibatch of an epoch may be shorter."""
+    by_length: dict[int, list[Tensor]] = {}
+    for row in rows:
+        by_length.setdefault(row.shape[1], []).append(row)
+    return [torch.cat(same) for same in by_length.values()]

@@ -77,6 +77,7 @@ def _seeds(agreement: Agreement | None) -> dict[str, Any] | None:
         "holding": list(agreement.holding),
         "judged": list(agreement.judged),
         "pooled": agreement.pooled,
+        "compared": agreement.compared,
         "text": str(agreement),
     }
 

@@ -179,6 +179,7 @@ def test_texts_and_json_say_where_seeds_agree() -> None:
         "holding": [0, 1, 2],
         "judged": [0, 1, 2],
         "pooled": False,
+        "compared": False,
         "text": "in 3 of 3 seeds",
     }
 

@@ -23,7 +23,7 @@ class UpdateMeasures:
     """
 
     def __init__(self, clip_range: float | None, max_grad_norm: float | None) -> None:
-        self._clip_range = clip_range
+        self._clip = clip_range
         self._max_grad_norm = max_grad_norm
         self.expected = 0
         self._counted = 0
@@ -109,8 +109,8 @@ class UpdateMeasures:
         for logs in _join_alike(self._log_ratios):
             ratios = logs.exp()
             kls.append(estimate_kl(ratios, logs))
-            if self._clip_range is not None:
-                shares.append(measure_clipping(ratios, ratios.new_full((1, 1), self._clip_range)))
+            if self._clip is not None:
+                shares.append(measure_clipping(ratios, ratios.new_full((1, 1), self._clip)))
         found = {metrics.APPROX_KL: torch.cat(kls).double()}
         return found | ({metrics.CLIP_FRACTION: torch.cat(shares).double()} if shares else {})
 

@@ -49,7 +49,8 @@ def test_a_diagnosis_holds_typed_findings_and_prints_them(folder: Path) -> None:
     assert lines[0] == "blind.csv:"
     assert len(lines) == 1 + len(found.findings) + 1
     for line, one in zip(lines[1:], found.findings, strict=False):
-        assert line == f"{one.finding.kind} ({one.finding.sureness.name.lower()}): {one.finding.headline}"
+        in_seeds = one.finding.name_seeds(", ", "")
+        assert line == f"{one.finding.kind} ({one.finding.sureness.name.lower()}{in_seeds}): {one.finding.headline}"
     assert lines[-1].startswith("not judged, since metrics are missing: ")
 
 

@@ -9,7 +9,7 @@ BETA1, BETA2 = 0.9, 0.999
 
 
 class Adam:
-    """Adam optimiser for members (one network per seed), each with a learning rate, step count and on/off switch.
+    """Adam optimiser for several members (one network for each seed), each with its own learning rate and step count.
 
     `torch.optim.Adam` takes one learning rate for a tensor; members have one each.
 
@@ -31,7 +31,7 @@ class Adam:
 
     @torch.no_grad()
     def step(self, gradients: Tensor, lr: Tensor, active: Tensor | None = None) -> None:
-        """Change the parameters of the active members (seeds) by one Adam step; leave all other members unchanged.
+        """Change the parameters of the active members (seeds) by one Adam step; leave all others unchanged.
 
         Args:
             gradients: `[P, n]`.
@@ -51,7 +51,7 @@ class Adam:
         self.parameters.sub_(self.exp_avg.div(denominator).mul_(moves * lr * correction2 / correction1))
 
     def select_members(self, members: slice, parameters: Tensor) -> "Adam":
-        """Return the Adam optimiser of some members, which shares moments and step counts with the whole optimiser.
+        """Return the optimiser of some members (seeds), which shares moments and step counts with the whole one.
 
         Args:
             members: Rows to keep.
@@ -63,7 +63,7 @@ class Adam:
     def with_tensors(
         self, parameters: Tensor, eps: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, steps: Tensor
     ) -> "Adam":
-        """Return a copy of the optimiser that reads and changes the given tensors, without copies of the tensors."""
+        """Return a copy of the optimiser that reads and changes the given tensors themselves, not copies."""
         other = copy(self)
         other.parameters, other.eps = parameters, eps
         other.exp_avg, other.exp_avg_sq, other.steps = exp_avg, exp_avg_sq, steps

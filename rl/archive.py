@@ -33,7 +33,7 @@ _DAMAGE = (
 
 
 def read_archive(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-    """Read the arrays and the header of a checkpoint file; raise `CheckpointError` for a file that is not whole."""
+    """Read the arrays and the header of a checkpoint file; raise `CheckpointError` for an incomplete file."""
     try:
         with path.open("rb") as file:
             begins_as_one = file.read(len(_ZIP)) == _ZIP
@@ -64,7 +64,7 @@ def read_archive(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any
 
 
 def read_history(path: str | os.PathLike[str]) -> list[Any]:
-    """Read from a checkpoint file the history of metrics that `save` wrote, without making a learner.
+    """Read the history of metrics in a checkpoint file, without making a learner.
 
     Raises:
         CheckpointError: The file is not a whole checkpoint of this format.

@@ -23,7 +23,7 @@ from unstuck.rl.learner import LANE_ARRAY, Arrays, Learner
 
 
 class Part(StrEnum):
-    """Parts of a training state that can start anew in a branch.
+    """Parts of a training state, such as the value head, that can be reset when another run starts from the state.
 
     Attributes:
         POLICY_HEAD: Weights and biases of the policy's outputs.
@@ -58,7 +58,7 @@ _OF_THE_NETWORKS = ("hidden_sizes", "shared_trunk", "normalize_observations")
 
 @dataclass(frozen=True)
 class BranchPoint:
-    """Facts about a run that a checkpoint of the run holds: iteration, environment steps, members, settings, history.
+    """Facts about a run in its checkpoint: iteration, environment steps, number of seeds, settings, metrics.
 
     Attributes:
         iteration: Iterations that the checkpoint's learner had done.
@@ -77,11 +77,11 @@ class BranchPoint:
     history: Sequence[Any]
 
     def extend_budget(self, budget: Budget) -> Budget:
-        """Return the budget of a branch with the environment steps that were done before, by which schedules go on."""
+        """Return a training length for a run that starts from a checkpoint: steps before count for the schedules."""
         return replace(budget, done=self.env_steps, planned=self.planned_steps)
 
     def describe_misfit(self, config: PPOConfig) -> str:
-        """Describe why a learner with the given settings cannot go on from the checkpoint; empty if the learner can.
+        """Describe why a learner with the given settings cannot start from the checkpoint; empty if it can.
 
         Example:
             >>> saved = {"hidden_sizes": [64, 64], "shared_trunk": False, "normalize_observations": False}
@@ -97,7 +97,7 @@ class BranchPoint:
 
 
 def read_branch_point(path: str | os.PathLike[str]) -> BranchPoint:
-    """Read what a checkpoint file says of the run that it was taken from, without making a learner.
+    """Read from a checkpoint file the iteration, steps, seeds, settings and metrics of the run, without a learner.
 
     Raises:
         CheckpointError: The file is not a whole checkpoint of this format.
@@ -113,7 +113,7 @@ def read_branch_point(path: str | os.PathLike[str]) -> BranchPoint:
 
 
 def describe_branch_point(snapshot: Snapshot) -> BranchPoint:
-    """Return what a snapshot says of the run that it was taken from."""
+    """Return iteration, steps, seeds, settings and metrics of the run whose training state the snapshot holds."""
     header = snapshot.header
     configs = [dict(config) for config in header["configs"]]
     iteration, batch = int(header["learner"]["iteration"]), configs[0]["num_envs"] * configs[0]["num_steps"]
@@ -128,7 +128,7 @@ def describe_branch_point(snapshot: Snapshot) -> BranchPoint:
 def start_branch(
     path: str | os.PathLike[str], learner: Learner, reset: Collection[Part] = (), fresh: bool = False
 ) -> None:
-    """Set an untrained learner to go on from a checkpoint file, by the learner's own settings, at iteration 0.
+    """Load another run's checkpoint file into an untrained learner, which keeps its settings and starts at iteration 0.
 
     Lanes start anew, from the members' own seeds, where the saved ones do not fit: another number of lanes, episodes of
     another length, or an environment whose lanes cannot be saved. `learner.resumed_exactly` is then False.
@@ -152,7 +152,7 @@ def start_branch(
 
 
 def carry_over(snapshot: Snapshot, learner: Learner, reset: Collection[Part] = (), fresh: bool = False) -> None:
-    """Set an untrained learner to go on from a snapshot, at iteration 0; see `start_branch`.
+    """Load a training state into an untrained learner, which keeps its own settings and starts at iteration 0.
 
     Raises:
         ValueError: The learner cannot go on from the snapshot; the learner is then unchanged.
@@ -185,14 +185,14 @@ def carry_over(snapshot: Snapshot, learner: Learner, reset: Collection[Part] = (
 
 
 def _list_heads(learner: Learner, reset: Collection[Part]) -> list[Tensor]:
-    """List the weights and biases of the heads to reset, as views of the learner's parameters."""
+    """List the weights and biases of the output layers to reset, as views of the learner's parameters."""
     networks = learner.networks
     policy = networks.policy_head() if Part.POLICY_HEAD in reset else []
     return [*policy, *(networks.value_head() if Part.VALUE_HEAD in reset else [])]
 
 
 def _count_copies(saved: int, own: int, fresh: bool) -> int:
-    """Return how many times the saved members go into a learner; raise `ConfigError` for a number that is not whole."""
+    """Return how many times the saved seeds fit into a learner; raise `ConfigError` if that is not a whole number."""
     require(
         own == saved or (fresh and own % saved == 0),
         f"members must be {saved}{' or a multiple' if fresh else ''}, as many as were saved, got {own}; make as many",
@@ -201,18 +201,18 @@ def _count_copies(saved: int, own: int, fresh: bool) -> int:
 
 
 def _fit_lanes(own: Arrays, saved: Arrays) -> bool:
-    """Return True if saved lanes have the shapes of a learner's own lanes, as far as both are saved."""
+    """Return True if saved environment states have the shapes of the learner's own, where both are saved."""
     names = [name for name in own.keys() & saved.keys() if name.startswith((LANE_ARRAY, _ROLLOUT))]
     return all(own[name].shape == saved[name].shape for name in names)
 
 
 def _has_other_targets(configs: Sequence[Mapping[str, Any]], learner: Learner, reset: Collection[Part]) -> bool:
-    """Return True if the critic learns other targets than before, so that the floor of its loss is measured anew."""
+    """Return True if the critic now learns other targets, so that the floor of its loss has to be measured again."""
     own = [(member.config.gamma, member.config.gae_lambda) for member in learner.members]
     saved = [(config["gamma"], config["gae_lambda"]) for config in configs]
     return own != saved or not set(reset) <= {Part.POLICY_HEAD, Part.ADAM}
 
 
 def _plain(value: Any) -> Any:
-    """Return a setting's value as JSON holds the value: lists for tuples."""
+    """Convert a setting's value to the form that JSON has: lists for tuples."""
     return list(value) if isinstance(value, tuple) else value

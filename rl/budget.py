@@ -7,7 +7,7 @@ from unstuck.rl.config import PPOConfig
 
 @dataclass(frozen=True)
 class Budget:
-    """Length of a training, and distance between evaluations, in environment steps; the same for rollouts of any size.
+    """Length of a training, and distance between evaluations, in environment steps, for rollouts of any size.
 
     Attributes:
         steps: Environment steps to train for, over all of the member's lanes. The last update overshoots them by less
@@ -33,15 +33,15 @@ class Budget:
 
     @classmethod
     def from_config(cls, config: PPOConfig) -> "Budget":
-        """Return the budget, in environment steps, that `num_iterations` and `eval_every` of a configuration mean."""
+        """Return the budget, in environment steps, that a configuration's `num_iterations` and `eval_every` mean."""
         return cls(config.num_iterations * config.batch_size, config.eval_every * config.batch_size)
 
     def iterations(self, batch: int) -> int:
-        """Return how many updates a training needs to use up the budget, with rollouts of `batch` environment steps."""
+        """Compute how many iterations use up the budget, with rollouts of `batch` environment steps."""
         return -(-self.steps // batch)
 
     def share_left(self, iteration: int, batch: int) -> float:
-        """Return the share of the training (0 to 1) left after `iteration` updates, the factor of annealed settings.
+        """Compute the share of the training (0 to 1) left after `iteration` iterations, which scales annealed settings.
 
         A branch goes on with the schedule of the run, which is stretched where the branch trains for longer.
         """
@@ -49,11 +49,11 @@ class Budget:
 
     @property
     def whole(self) -> int:
-        """Environment steps at which schedules end, counted from the first step that the weights were trained for."""
+        """Environment steps at which schedules end, counted from the weights' first training."""
         return max(self.planned, self.done + self.steps)
 
     def evaluates_after(self, iteration: int, batch: int) -> bool:
-        """True if the policy has to be evaluated right after update number `iteration`, counted from 1."""
+        """True if an evaluation is due right after the given iteration, counted from 1."""
         done = iteration * batch
         passed = done // self.eval_every > (done - batch) // self.eval_every
         return passed or iteration == self.iterations(batch)

@@ -24,7 +24,7 @@ from unstuck.rl.whole_files import replace_file
 
 
 class Snapshot(NamedTuple):
-    """Training state of a learner: arrays by name, and a header of JSON values that give the arrays their meaning.
+    """Training state of a learner: arrays by name, and a header of JSON values that describes the arrays.
 
     Attributes:
         arrays: Arrays of `Learner.state`.
@@ -36,7 +36,7 @@ class Snapshot(NamedTuple):
 
 
 def take_snapshot(learner: Learner, history: Sequence[Any] | None = None) -> Snapshot:
-    """Copy a learner's training state, with a history of metrics, to a snapshot, as `save` writes it to a file."""
+    """Copy a learner's training state, with a history of metrics, to a snapshot (arrays and header)."""
     arrays, rest = learner.state()
     budget, batch = learner.budget, learner.config.batch_size
     header = {
@@ -53,7 +53,7 @@ def take_snapshot(learner: Learner, history: Sequence[Any] | None = None) -> Sna
 
 
 def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] | None = None) -> None:
-    """Write a learner's state and a history of metrics to a checkpoint file, replaced at once: never seen half-written.
+    """Write a learner's state and a history of metrics to a checkpoint file, in one step: never half-written.
 
     Args:
         path: The file, replaced if present; the folder must exist.
@@ -68,7 +68,7 @@ def save(path: str | os.PathLike[str], learner: Learner, history: Sequence[Any] 
 
 
 def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
-    """Write a snapshot to a checkpoint file, replaced at once; see `save`.
+    """Write a snapshot (training state) to a checkpoint file, in one step: never half-written.
 
     Raises:
         TypeError: The header is not JSON.
@@ -82,7 +82,7 @@ def write_snapshot(path: str | os.PathLike[str], snapshot: Snapshot) -> None:
 
 
 def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
-    """Restore a learner's state, not settings, from a checkpoint file, and return the history of metrics in the file.
+    """Load a learner's state, but no settings, from a checkpoint file; return the file's history of metrics.
 
     With the settings, libraries and kind of machine of the saved learner, training continues bit for bit. Otherwise
     `learner.resumed_exactly` is False: lanes of a Gymnasium environment other than triage and CartPole start new
@@ -109,7 +109,7 @@ def load(path: str | os.PathLike[str], learner: Learner) -> list[Any]:
 
 
 def load_snapshot(snapshot: Snapshot, learner: Learner) -> None:
-    """Restore a learner's state, not settings, from a snapshot; see `load`.
+    """Load a learner's state, but no settings, from a snapshot (arrays and header).
 
     Raises:
         KeyError, TypeError, ValueError, OverflowError: The snapshot is not of such a learner, which is then unchanged.
@@ -123,7 +123,7 @@ def load_snapshot(snapshot: Snapshot, learner: Learner) -> None:
 
 @contextmanager
 def name_misfit(path: Path, wanted: str) -> Iterator[None]:
-    """Turn an error from taking over a snapshot, inside the block, into a `CheckpointError` that names the file.
+    """Convert an error from loading a snapshot, inside the block, to a `CheckpointError` that names the file.
 
     Args:
         path: File that the snapshot was read from.
@@ -136,12 +136,12 @@ def name_misfit(path: Path, wanted: str) -> Iterator[None]:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the libraries that compute the numbers, by name."""
+    """Return the versions, by name, of the libraries on which exact numbers depend."""
     return {module.__name__: str(module.__version__) for module in (gymnasium, np, torch)}
 
 
 def rounds_as_saved(header: Mapping[str, Any], learner: Learner) -> bool:
-    """Return True if a learner computes as the saved one did: the same kind of device, libraries of the same versions.
+    """Return True if a learner computes exactly like the saved one: same kind of device, same library versions.
 
     Args:
         header: Header of the snapshot.
@@ -152,7 +152,7 @@ def rounds_as_saved(header: Mapping[str, Any], learner: Learner) -> bool:
 
 
 def describe_layout(learner: Learner) -> dict[str, Any]:
-    """Return the sizes and settings of a learner that a checkpoint's arrays depend on, to see if a checkpoint fits.
+    """Return the sizes and settings on which the shapes of a checkpoint's arrays depend, to see if one fits.
 
     Shapes alone do not tell: layers of 20 and 24 units are padded alike.
     """
@@ -170,12 +170,12 @@ def describe_layout(learner: Learner) -> dict[str, Any]:
 
 
 def require_layout(saved: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if an entry of a learner's own layout differs from the layout that was saved."""
+    """Raise `ValueError` if an entry of the learner's own layout (sizes, settings) differs from the saved one."""
     differences = [f"{name} must be {saved[name]}, got {value}" for name, value in own.items() if saved[name] != value]
     if differences:
         raise ValueError(f"{'; '.join(differences)}; make the learner as it was when saved, or train it from its start")
 
 
 def read_snapshot(path: Path) -> Snapshot:
-    """Read the arrays and the header of a checkpoint file; raise `CheckpointError` for a file that is not whole."""
+    """Read the arrays and the header of a checkpoint file; raise `CheckpointError` for an incomplete file."""
     return Snapshot(*read_archive(path))

@@ -25,13 +25,13 @@ _OPTIONS = {
 
 @functools.cache
 def compile_step(step: Step) -> Step:
-    """Return a compiled version of a training step, for one member (seed); tensors of new shapes compile anew."""
+    """Return a compiled version of a training step, for one member (seed); new tensor shapes compile again."""
     programs: dict[tuple[Any, ...], Step] = {}
 
     def run(
         networks: ActorCritic, adam: Adam, hyper: Any, batch: Any, active: Tensor, switches: tuple[bool, ...]
     ) -> tuple[Tensor, Tensor]:
-        """Take one training step by the program compiled for tensors of the given shapes; compile a missing program."""
+        """Take one training step by the program compiled for the tensors' shapes; compile the program if missing."""
         of_adam = (adam.eps, adam.exp_avg, adam.exp_avg_sq, adam.steps)
         tensors = [networks.parameters, *of_adam, active, *vars(hyper).values(), *vars(batch).values()]
         layout = (networks.layout, networks.parameters.dtype, batch.observations.shape, switches)
@@ -50,10 +50,10 @@ def _flat(
     batch: Any,
     switches: tuple[bool, ...],
 ) -> Step:
-    """Wrap a training step as a function of tensors alone, as the compiler wants: without objects such as networks."""
+    """Wrap a training step as a function of tensors only, as the compiler requires."""
 
     def flat(*tensors: Tensor) -> Any:
-        """Make optimiser, settings and batch from the given tensors, and take one training step."""
+        """Build optimiser, settings and batch from the given tensors, and take one training step."""
         parameters, eps, exp_avg, exp_avg_sq, steps, active, *others = tensors
         size = len(vars(hyper))
         of_hyper, of_batch = type(hyper)(*others[:size]), type(batch)(*others[size:])
@@ -64,7 +64,7 @@ def _flat(
 
 
 def _program(function: Step, tensors: list[Tensor]) -> Step:
-    """Compile a function for tensors of the same shapes as the given ones; the numbers in the tensors do not matter."""
+    """Compile a function for tensors of the given ones' shapes; the numbers in the tensors do not matter."""
     from torch._inductor import compile as inductor  # late: 100 MB that nobody needs who does not compile
     from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -73,5 +73,5 @@ def _program(function: Step, tensors: list[Tensor]) -> Step:
 
 
 def _tanh(tensor: Tensor) -> Tensor:
-    """Compute tanh by one exponential, which compiles to code five times as fast as torch's tanh."""
+    """Compute tanh from one exponential, which compiles to code five times as fast as torch's tanh."""
     return 2 * torch.sigmoid(2 * tensor) - 1

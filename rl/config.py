@@ -32,7 +32,7 @@ VECTORIZATIONS = ("sync", "async")
 
 
 def require(holds: bool, message: str) -> None:
-    """Raise `ConfigError(message)` if `holds` is False; a comparison with NaN is False, so NaN is always refused."""
+    """Raise `ConfigError(message)` if `holds` is False; comparisons with NaN are False, so NaN is always refused."""
     if not holds:
         raise ConfigError(message)
 
@@ -47,7 +47,7 @@ def require_one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class DataConfig:
-    """Settings of the data: source of the flows, and way of splitting flows into parts; see `rl.data.load_flows`."""
+    """Settings of the data set: source of the network flows, and how to split them into parts."""
 
     source: str = "synthetic"  # synthetic | nsl_kdd | csv | one of another package's (docs/extending.md)
     path: str | None = None  # the file, for nsl_kdd and csv; .gz is read as it is
@@ -106,7 +106,7 @@ class DataConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EnvConfig:
-    """Settings of the environment that the agent acts in: the triage of flows, or any Gymnasium id."""
+    """Settings of the environment that the agent acts in: triage of network flows, or any Gymnasium id."""
 
     id: str = TRIAGE  # unstuck/Triage-v0, or a Gymnasium id such as CartPole-v1
     flows_per_episode: int = 1000  # triage: flows judged in an episode; 100 to 10,000
@@ -134,7 +134,7 @@ class EnvConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PPOConfig:
-    """Settings of PPO and the networks. A learner's members may differ in numbers like `lr`, not in network shapes."""
+    """Settings of PPO and the networks; seeds trained together may differ in numbers like `lr`, not in shapes."""
 
     num_iterations: int = 200  # rollouts, each followed by an update; 20 to 2000
     num_envs: int = 8  # lanes of a member that step together; 1 to 64

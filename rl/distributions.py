@@ -18,7 +18,7 @@ _HALF_LOG_TWO_PI = 0.5 * math.log(2 * math.pi)
 
 
 class Distribution(ABC):
-    """Base class of probability distributions over actions, made from the outputs of a policy network.
+    """Base class of probability distributions over actions, parametrised by a policy network's outputs.
 
     Attributes:
         num_outputs: K, outputs that describe one distribution.
@@ -36,14 +36,14 @@ class Distribution(ABC):
 
     @abstractmethod
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw the random numbers from which `sample` makes actions; `shape` is the shape of the set of actions.
+        """Draw the random numbers that `sample` needs for a set of actions of the given shape.
 
         Returns float32 `[*shape, n]`.
         """
 
     @abstractmethod
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Sample actions by the network's outputs, with the random numbers that `noise` has drawn.
+        """Sample actions from the network's outputs, with random numbers that `noise` drew.
 
         Returns actions `[..., *action_shape]`; the random numbers are `[..., n]`.
         """
@@ -68,7 +68,7 @@ class Distribution(ABC):
         """
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Compute how often each choice was taken, as a fraction of all actions of a member (seed).
+        """Compute how often each choice was taken, as a fraction of all actions of each member (seed).
 
         Returns float64 `[P, len(choices)]` for actions `[P, B, *action_shape]`.
         """
@@ -76,7 +76,7 @@ class Distribution(ABC):
 
 
 class Categorical(Distribution):
-    """Distribution of an action that is one choice among n: the softmax of n network outputs (logits).
+    """Distribution of an action that is one of n choices: the softmax of n network outputs (logits).
 
     Example:
         >>> import torch
@@ -91,7 +91,7 @@ class Categorical(Distribution):
         self.choices = tuple(map(str, range(num_actions)))
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw random numbers (standard Gumbel), one for each choice of an action to sample; see `Distribution.noise`.
+        """Draw random numbers (standard Gumbel) that `sample` needs, one for each choice of an action.
 
         Returns float32 `[*shape, n]`, -ln of exponential draws.
         """
@@ -99,21 +99,21 @@ class Categorical(Distribution):
         return -torch.from_numpy(waits).log()
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Sample actions: choices with the largest logit + Gumbel noise (Maddison 2014); see `Distribution.sample`."""
+        """Sample actions as the choices with the largest logit + Gumbel noise (Maddison 2014)."""
         return (outputs + noise).argmax(-1)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the most probable action: the choice with the largest logit, an int64; see `Distribution.mode`."""
+        """Return the most probable action, the choice with the largest logit, as int64."""
         return outputs.argmax(-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-probabilities of choices, by log-softmax, and entropies; see `Distribution.log_probs`."""
+        """Compute log-probabilities of given choices (log-softmax), and the distributions' entropies."""
         every = torch.log_softmax(outputs, dim=1)
         chosen = every.gather(1, actions.unsqueeze(1)).squeeze(1)
         return chosen, -(every.exp() * every).sum(1)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Compute the fraction of each member's (seed's) actions that equal each choice; see `Distribution.shares`.
+        """Compute the fraction of each member's (seed's) actions that equal each choice.
 
         Returns float64 `[P, n]`.
         """
@@ -121,7 +121,7 @@ class Categorical(Distribution):
 
 
 class MultiCategorical(Distribution):
-    """Distribution of an action that consists of several independent choices, each drawn by a softmax.
+    """Distribution of an action made of several independent choices, each with a softmax of its own.
 
     Choice i has `counts[i]` logits; the name "i.j" means that choice i took option j.
     """
@@ -134,34 +134,34 @@ class MultiCategorical(Distribution):
         self._counts = list(counts)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw random numbers (standard Gumbel), one for each option of each choice; see `Categorical.noise`.
+        """Draw random numbers (standard Gumbel) that `sample` needs, one for each option of each choice.
 
         Returns float32 `[*shape, sum(counts)]`.
         """
         return torch.cat([part.noise(generator, shape) for part in self.parts], dim=-1)
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Sample actions: one option for each of the action's choices, drawn as in `Categorical.sample`.
+        """Sample actions: for each of an action's choices, the option with the largest logit + Gumbel noise.
 
         Returns int64 `[..., len(counts)]`.
         """
         return self.mode(outputs + noise)
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the most probable action: for each of the action's choices, the option with the largest logit.
+        """Return the most probable action: for each of its choices, the option with the largest logit.
 
         Returns int64 `[..., len(counts)]`.
         """
         return torch.stack([logits.argmax(-1) for logits in torch.split(outputs, self._counts, dim=-1)], dim=-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-probabilities and entropies, summed over each action's choices; see `Distribution.log_probs`."""
+        """Compute log-probabilities of given actions, and entropies, both summed over an action's choices."""
         each = zip(self.parts, torch.split(outputs, self._counts, dim=1), actions.unbind(-1), strict=True)
         log_probs, entropies = zip(*(part.log_probs(logits, chosen) for part, logits, chosen in each), strict=True)
         return torch.stack(log_probs).sum(0), torch.stack(entropies).sum(0)
 
     def shares(self, actions: Tensor) -> Tensor:
-        """Compute the fraction of actions that took each option of each choice; see `Distribution.shares`.
+        """Compute the fraction of each member's (seed's) actions that took each option of each choice.
 
         Returns float64 `[P, sum(counts)]` for P members.
 
@@ -172,7 +172,7 @@ class MultiCategorical(Distribution):
 
 
 class DiagonalGaussian(Distribution):
-    """Distribution of an action of d independent normal numbers: d means, and d log-spreads alike for all observations.
+    """Distribution of an action of d independent normal numbers, with standard deviations equal for all observations.
 
     The log-spreads are 0 at the start.
 
@@ -187,14 +187,14 @@ class DiagonalGaussian(Distribution):
         self.action_shape = (num_dimensions,)
 
     def noise(self, generator: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-        """Draw standard normal random numbers, d for each action to sample; see `Distribution.noise`.
+        """Draw the standard normal random numbers that `sample` needs, d for each action.
 
         Returns float32 `[*shape, d]`.
         """
         return torch.from_numpy(generator.standard_normal((*shape, self.num_constant), dtype=np.float32))
 
     def sample(self, outputs: Tensor, noise: Tensor) -> Tensor:
-        """Sample actions: mean + spread * noise, not limited to any bounds; see `Distribution.sample`.
+        """Sample actions as mean + standard deviation * noise, without any bounds.
 
         Returns float32 `[..., d]`.
         """
@@ -202,14 +202,14 @@ class DiagonalGaussian(Distribution):
         return means + log_stds.exp() * noise
 
     def mode(self, outputs: Tensor) -> Tensor:
-        """Return the most probable actions, which are the means; see `Distribution.mode`.
+        """Return the most probable actions, which are the means.
 
         Returns float32 `[..., d]`.
         """
         return outputs[..., : self.num_constant]
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute log-densities and entropies, summed over each action's d numbers; see `Distribution.log_probs`."""
+        """Compute log-densities of given actions, and entropies, both summed over an action's d numbers."""
         means, log_stds = outputs.chunk(2, dim=1)
         deviations = (actions.transpose(1, 2) - means) * (-log_stds).exp()
         log_probs = -(0.5 * deviations.square() + log_stds + _HALF_LOG_TWO_PI).sum(1)
@@ -217,7 +217,7 @@ class DiagonalGaussian(Distribution):
 
 
 def distribution_over(space: Space[object]) -> Distribution:
-    """Return the distribution that fits an action space: Discrete, MultiDiscrete, or a Box of rank 1.
+    """Return the distribution for an action space: Discrete, MultiDiscrete, or a Box of rank 1.
 
     Raises:
         ConfigError: For any other space.

@@ -2,19 +2,19 @@
 
 
 class ConfigError(ValueError):
-    """Error: a setting, or a combination of settings, is not allowed; refused, never changed to an allowed value."""
+    """Error: a setting, or a combination of settings, is not allowed."""
 
 
 class DataError(ValueError):
-    """Error: a data set cannot be used with the settings: missing, malformed, too small or of one class only."""
+    """Error: a data set cannot be used: missing, malformed, too small, or with one kind of label only."""
 
 
 class LittleLeftError(DataError):
-    """Error: too few flows differ in the columns as read: no column varies, or a part has too few flows or one class.
+    """Error: too few different flows are left: no column varies, or a part is too small or has one label only.
 
     The reading of columns as numbers or names may be the cause.
     """
 
 
 class CheckpointError(ValueError):
-    """Error for a checkpoint that is missing, damaged, of another format or of another learner."""
+    """Error: a checkpoint is missing, damaged, of another format or of another learner."""

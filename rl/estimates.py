@@ -24,7 +24,7 @@ COUNTED = 512
 
 
 class Weights(NamedTuple):
-    """Weights of entropy bonus and value loss in PPO's loss, one of each for each member, `[P]`."""
+    """Weights of entropy bonus and value loss in PPO's loss, for each member (seed), `[P]`."""
 
     entropy: Tensor
     value: Tensor
@@ -33,7 +33,7 @@ class Weights(NamedTuple):
 def compute_plain_losses(
     policy: tuple[Tensor, Tensor], advantages: Tensor, values: Tensor, targets: Tensor, weights: Weights
 ) -> tuple[Tensor, Tensor]:
-    """Compute the two parts of PPO's loss where each probability ratio is 1, whose gradients tell what moves what.
+    """Compute PPO's policy loss and value loss at probability ratio 1, whose gradients are then compared.
 
     There PPO's objective has the plain policy gradient, so the first part is that of REINFORCE.
 
@@ -55,7 +55,7 @@ def compute_plain_losses(
 
 
 def describe_rollout(advantages: Tensor, returns: Tensor) -> dict[str, Tensor]:
-    """Compute mean and spread of a rollout's returns and advantages, `[P, B]` each, by metric name, `[P]`."""
+    """Compute mean and spread of a rollout's returns and advantages, by metric name, `[P]` for P seeds."""
     return {
         metrics.TARGET_MEAN: returns.mean(-1),
         metrics.TARGET_STD: returns.std(-1, correction=0),
@@ -65,17 +65,17 @@ def describe_rollout(advantages: Tensor, returns: Tensor) -> dict[str, Tensor]:
 
 
 def estimate_kl(ratio: Tensor, log_ratio: Tensor) -> Tensor:
-    """Estimate KL(old, new) by the estimator k3, which is never negative (Schulman 2020); `[P]` in nats."""
+    """Estimate KL(old, new) in nats by the estimator k3, which is never negative (Schulman 2020), `[P]`."""
     return ((ratio - 1) - log_ratio).mean(-1)
 
 
 def measure_clipping(ratio: Tensor, clip_range: Tensor) -> Tensor:
-    """Compute the share of samples whose ratio is clipped: `[P]` for ratios `[P, B]` and a clip range `[P, 1]`."""
+    """Compute the share of samples whose probability ratio is clipped: `[P]` for ratios `[P, B]`."""
     return ((ratio - 1).abs() > clip_range).float().mean(-1)
 
 
 def measure_ratio_deviation(log_ratio: Tensor) -> Tensor:
-    """Compute the largest deviation of a probability ratio from 1: `[P]` for logarithms of ratios `[P, B]`."""
+    """Compute the largest deviation of a probability ratio from 1: `[P]` for log-ratios `[P, B]`."""
     return (log_ratio.exp() - 1).abs().amax(-1)
 
 
@@ -85,7 +85,7 @@ def measure_input_scale(inputs: Tensor) -> Tensor:
 
 
 def compute_explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
-    """Compute the share of the variance of returns that predictions explain; 0 where the returns are constant.
+    """Compute the share of the returns' variance that predictions explain; 0 if the returns are constant.
 
     1 - Var(returns - predictions) / Var(returns), over samples `[P, B]`.
     """
@@ -95,7 +95,7 @@ def compute_explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
 
 
 def compute_correlations(first: Tensor, second: Tensor) -> Tensor:
-    """Compute Pearson's correlation of two samples, for each row (member) of the two tensors.
+    """Compute Pearson's correlation of two samples, for each row (seed) of two tensors.
 
     Returns `[P]` for samples `[P, n]`; 0 where one of them is constant.
 
@@ -107,7 +107,7 @@ def compute_correlations(first: Tensor, second: Tensor) -> Tensor:
 
 
 def measure_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """Compute the share of repeats in a sample of a rollout's observations, for each member (seed).
+    """Compute the share of repeated observations in a sample of a rollout, for each member (seed).
 
     Returns `[P]` for observations `[P, B, F]`.
     """
@@ -121,7 +121,7 @@ def measure_repeats(rollout: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]
 
 @lru_cache
 def draw_rows(size: int, most: int) -> npt.NDArray[np.int64]:
-    """Draw at most `most` random positions below `size`, the same at each call.
+    """Draw at most `most` random row indices below `size`, the same ones at each call.
 
     Each nth sample instead would come from the same few lanes.
     """

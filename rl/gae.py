@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Discounts(NamedTuple):
-    """Discount factors of each member (seed): gamma for later rewards, gae_lambda for later temporal differences.
+    """Discount factors of each member (seed): gamma for rewards, gae_lambda for temporal differences.
 
     Attributes:
         gamma: Discount of the reward one step later, `[P, 1]`.
@@ -26,7 +26,7 @@ def generalized_advantages(
     truncated: Tensor,
     discounts: Discounts,
 ) -> Tensor:
-    """Compute the advantage of each action in a rollout of one or more episodes (generalised advantage estimation).
+    """Compute the advantage of each action in a rollout by generalised advantage estimation (GAE).
 
     A terminated state has no future, so the value after the action counts as 0. A truncated state has a future: the
     advantage bootstraps from the value of the episode's own final observation, never from the first observation of the

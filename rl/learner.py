@@ -44,13 +44,13 @@ _EVALUATED_AT_ONCE = 512
 
 @dataclass(frozen=True)
 class Member:
-    """Configuration and seed of one member, which is one of the policies (with critics) that a learner trains."""
+    """Configuration and random seed of one member, one of the policies that a learner trains together."""
 
     config: PPOConfig
     seed: SeedSequence
 
     def lane_seeds(self, iteration: int = 0) -> list[int]:
-        """Return random seeds for the member's parallel environments (lanes), one for each lane.
+        """Return the random seeds of the member's parallel environments (lanes), one for each.
 
         Args:
             iteration: Iterations done; above 0 after a resume, where lanes that cannot restore their state restart from
@@ -61,12 +61,12 @@ class Member:
         return [derive_int(derive_child(lanes, lane)) for lane in range(self.config.num_envs)]
 
     def generator(self, purpose: int) -> np.random.Generator:
-        """Make the member's random generator for one purpose: initial parameters, actions or order of samples."""
+        """Make the member's random generator for one purpose: initial parameters, actions or sample order."""
         return np.random.default_rng(derive_child(self.seed, purpose))
 
 
 class Learner:
-    """Learner that trains members (one policy per seed) side by side in one computation, independently of each other.
+    """Learner that trains members (one policy for each seed) in one computation, independently of each other.
 
     Args:
         members: Members, whose settings may differ in `Hyperparameters` alone: shapes and switches are shared.
@@ -121,7 +121,7 @@ class Learner:
 
     @use_one_thread()
     def iterate(self) -> Metrics:
-        """Train one iteration (rollout, update, evaluation if due); return metrics by name, a value for each member.
+        """Train one iteration (rollout, update, evaluation if due); return metrics by name, a value for each seed.
 
         Returns:
             The metrics of `rl.metrics` that apply, one value a member. `train/episode_return` is absent until every
@@ -167,7 +167,7 @@ class Learner:
 
     @torch.inference_mode()
     def greedy_actions(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """Return each member's (seed's) most probable action for each raw observation.
+        """Return the most probable action of each member (seed) for each raw observation.
 
         Returns `[P, B, *action_shape]` for observations float32 `[P, B, F]`.
         """
@@ -182,7 +182,7 @@ class Learner:
         return actions
 
     def read_effective(self) -> Metrics:
-        """Return the PPO settings of the next update, by name, read back from the loss, the optimiser and the schedule.
+        """Return the next update's PPO settings by name, read back from loss, optimiser and schedule.
 
         Returns:
             Values by the names of `Hyperparameters`, one a member, in the float32 of the update; infinite where a limit
@@ -192,7 +192,7 @@ class Learner:
         return {field.name: getattr(in_force, field.name)[:, 0].double().cpu().numpy() for field in fields(in_force)}
 
     def state(self) -> tuple[Arrays, dict[str, Any]]:
-        """Copy the state of the training: arrays by name, and a dict of other values that JSON can hold."""
+        """Copy the training state: arrays by name, and a dict of other values for JSON."""
         arrays: Arrays = {name: tensor.numpy(force=True).copy() for name, tensor in self._tensors().items()}
         if isinstance(self.env, LaneVectorEnv):
             arrays |= {LANE_ARRAY + name: array for name, array in self.env.get_state().items()}
@@ -205,7 +205,7 @@ class Learner:
         return arrays, rest
 
     def load_state(self, arrays: Mapping[str, npt.NDArray[Any]], rest: Mapping[str, Any]) -> None:
-        """Set the learner to a training state that `state` returned, but keep the learner's own settings.
+        """Load a training state that `state` returned; keep the learner's own settings.
 
         Lanes whose state is missing start anew, from separate seeds for the iteration reached; `resumed_exactly` is
         then False.
@@ -237,7 +237,7 @@ class Learner:
             self._start_lanes()
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Return the tensors of the training state by name, uncopied: writing to a tensor changes the learner."""
+        """Return the training state's tensors by name, uncopied: writing to one changes the learner."""
         parts = {"adam": self.adam.state(), "returns": self.return_normalizer.state(), "rollout": self.rollout.state()}
         parts["value_floor"] = self.value_floor.state()
         if self.observation_normalizer:
@@ -245,7 +245,7 @@ class Learner:
         return {f"{part}.{name}": tensor for part, tensors in parts.items() for name, tensor in tensors.items()}
 
     def _start_lanes(self) -> None:
-        """Start new episodes, in a branch not those that the run began with."""
+        """Start new episodes in all parallel environments; a run branched from another one gets other episodes."""
         done = -(-self.budget.done // self.config.batch_size) + self.iteration
         seeds = [seed for member in self.members for seed in member.lane_seeds(done)]
         first, _ = self.env.reset(seed=seeds)
@@ -257,7 +257,7 @@ class Learner:
         return self.budget.evaluates_after(iteration, self.config.batch_size)
 
     def _in_force(self) -> Hyperparameters:
-        """Return the members' settings for the next iteration, e.g. the learning rate as lowered by the schedule."""
+        """Compute the settings of the next iteration for each seed, e.g. the learning rate after the schedule."""
         left = self.budget.share_left(self.iteration, self.config.batch_size)
         schedules = {"lr": self.config.lr_schedule, "clip_range": self.config.clip_range_schedule}
         decayed = {name: getattr(self.hyper, name) * left for name, kind in schedules.items() if kind == "linear"}
@@ -265,7 +265,7 @@ class Learner:
 
     @torch.no_grad()
     def _batch(self) -> tuple[Batch, Tensor, dict[str, Tensor]]:
-        """Prepare the rollout's samples for the update: normalised observations, advantages, targets of the critic.
+        """Prepare a rollout for the update: normalised observations, advantages and the critic's targets.
 
         Returns:
             The batch, its advantages once more `[P, B]`, and metrics of the networks that acted.
@@ -308,7 +308,7 @@ class Learner:
     def _critic_metrics(
         self, rollout: Steps, inputs: Tensor, values: Tensor, next_values: Tensor, returns: Tensor
     ) -> dict[str, Tensor]:
-        """Measure how well the critic predicted the returns of the rollout.
+        """Measure how well the critic predicted the rollout's returns; return metrics by name.
 
         If an evaluation is due, compute as well how well a critic could foresee them.
         """
@@ -337,7 +337,7 @@ class Learner:
 
 
 def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
-    """Return the settings that all members share; refuse members with different network shapes or switches."""
+    """Return the settings that all members (seeds) share; raise an error if shapes or switches differ."""
     own = {field.name for field in fields(Hyperparameters)}
     first = configs[0]
     for field in fields(PPOConfig):
@@ -351,7 +351,7 @@ def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
 
 
 def _require_alike(live: Arrays, saved: Arrays) -> None:
-    """Raise `ValueError` for saved arrays whose shapes or types differ from those of the learner's arrays.
+    """Raise `ValueError` for saved arrays whose shapes or types differ from the learner's.
 
     Broadcasting might hide wrong shapes.
     """
@@ -370,7 +370,7 @@ def _generator(state: Mapping[str, Any]) -> np.random.Generator:
 
 
 def _resume_lanes(env: LaneEnv, lanes: Arrays, observations: npt.NDArray[np.float32]) -> bool:
-    """Restore the state of the environment's lanes and return True; return False if no state was saved or fits."""
+    """Restore the parallel environments' saved state; return False if none was saved or none fits."""
     if not lanes or not isinstance(env, LaneVectorEnv):
         return False
     before, alike = env.get_state(), False

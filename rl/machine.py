@@ -12,7 +12,7 @@ from unstuck.rl.config import PPOConfig, require
 
 
 def require_machine(config: PPOConfig) -> None:
-    """Raise `ConfigError` if the machine lacks the device, or for `compile` the C++ compiler or Python's headers."""
+    """Raise `ConfigError` if the machine lacks the wanted device, or a C++ compiler for `compile`."""
     torch_device(config.device)
     if config.compile:
         _require_compiler()
@@ -34,7 +34,7 @@ def torch_device(name: str) -> torch.device:
 
 @contextmanager
 def use_one_thread() -> Iterator[None]:
-    """Limit torch to one thread inside the block or the decorated function; restore the number afterwards.
+    """Limit torch to one thread inside the block or decorated function; afterwards restore the number.
 
     With several threads torch cuts long sums into as many parts, which round differently; and two threads on small
     matrices spend their time waiting for each other. Use more cores by training more learners.

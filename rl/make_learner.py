@@ -19,7 +19,7 @@ def make_learner(
     data: FlowData | None = None,
     budget: Budget | None = None,
 ) -> Learner:
-    """Make an untrained learner with one member (policy and critic) for each seed, all of one configuration.
+    """Make an untrained learner with one member (policy and critic) for each seed, all with one configuration.
 
     Args:
         config: Settings of PPO.

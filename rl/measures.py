@@ -29,7 +29,7 @@ _COMPARED = 256
 
 
 def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
-    """Measure the networks before an update: gradient norms and their ratio, saturated hidden units, input scale.
+    """Measure networks before an update: gradient norms, saturated hidden units, input scale; as metrics by name.
 
     Before an update each probability ratio must be 1, so PPO's objective has the plain policy gradient. The plain
     gradient is measured, the entropy bonus included, and the critic's gradient of the value loss times `value_coef`.
@@ -67,7 +67,7 @@ def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparam
 
 @torch.no_grad()
 def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor) -> dict[str, Tensor]:
-    """Measure if the update made good actions more probable: correlation of advantage with change of probability.
+    """Measure if the update made good actions more likely: correlation of advantage and change of probability.
 
     A wrong sign, or advantages that lost their samples by a shuffle, show here.
 
@@ -90,7 +90,7 @@ def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor
 
 
 class ObservationComparer:
-    """Policy of an evaluation that also keeps some first observations, to compare with the observations of training.
+    """Evaluation policy that also keeps its first observations, to compare them with training's.
 
     Only the first: later observations depend on the policy, and on the length of other members' episodes.
 
@@ -104,13 +104,13 @@ class ObservationComparer:
         self._shown: npt.NDArray[np.float32] | None = None
 
     def __call__(self, observations: npt.NDArray[np.float32]) -> Actions:
-        """Return the most probable actions for observations; at the first call, keep a sample of the observations."""
+        """Return the most probable actions for observations; at the first call, keep a sample of these."""
         if self._shown is None:
             self._shown = observations[:, draw_rows(observations.shape[1], _COMPARED)]
         return self._act(observations)
 
     def shift(self) -> npt.NDArray[np.float64]:
-        """Compute, for each member (seed), how far evaluation's observations are from training's, in mean and spread.
+        """Compute how far evaluation's observations are from training's in mean and spread, for each seed.
 
         Returns the values of `metrics.OBSERVATION_SHIFT`, `[P]`.
         """

@@ -27,7 +27,7 @@ _PROBED_AT_ONCE, _PROBE_COLUMNS, _PROBE_COPIES = 4, 64, 6
 
 
 def learner_bytes(config: PPOConfig, vector: LaneEnv, members: int, evaluated: int) -> int:
-    """Estimate the most main memory that a learner takes, in bytes, without the Python process and the data.
+    """Estimate the most memory that a learner takes, in bytes, without the Python process and the data.
 
     Args:
         config: Settings of PPO. Where a device of its own holds the networks, they count nothing.

@@ -87,20 +87,20 @@ PER_SEED = (F1, EVAL_RETURN, VALUE_LOSS)
 
 
 def action_metric(action: str) -> str:
-    """Return the name of the metric for how often `action` was sampled in training, e.g. `train/action/allow`."""
+    """Return the name of the metric for how often an action was sampled in training: `train/action/allow`."""
     return ACTION_PREFIX + action
 
 
 def greedy_metric(action: str) -> str:
-    """Return the name of the metric for how often `action` was the most probable one, e.g. `eval/action/allow`."""
+    """Return the name of the metric for how often an action was the most probable one: `eval/action/allow`."""
     return GREEDY_PREFIX + action
 
 
 def effective_metric(setting: str) -> str:
-    """Return the name of the metric for the value of a setting that the learner really uses, e.g. `effective/lr`."""
+    """Return the name of the metric for a setting's value as read back from the learner: `effective/lr`."""
     return EFFECTIVE_PREFIX + setting
 
 
 def seed_metric(name: str, member: int) -> str:
-    """Return the name of the metric for one member's (seed's) own value of the metric `name`, e.g. `eval/f1/seed_0`."""
+    """Return the name of the metric for one member's (seed's) value of another metric: `eval/f1/seed_0`."""
     return f"{name}/seed_{member}"

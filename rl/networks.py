@@ -34,7 +34,7 @@ def _padded(width: int) -> int:
 
 
 def _orthogonal(rows: int, columns: int, gain: float, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Draw a random matrix with orthonormal columns (or rows, if there are fewer rows), multiplied by `gain`."""
+    """Draw a random matrix with orthonormal columns (or rows, if fewer), multiplied by `gain`."""
     normal = generator.standard_normal((max(rows, columns), min(rows, columns)))
     q, r = np.linalg.qr(normal)
     q *= np.sign(np.diag(r))
@@ -43,7 +43,7 @@ def _orthogonal(rows: int, columns: int, gain: float, generator: np.random.Gener
 
 
 def _tanh_(tensor: Tensor) -> Tensor:
-    """Replace a tensor's numbers by tanh of the numbers; on the CPU by numpy, since torch's tanh was slow there."""
+    """Replace a tensor's numbers by their tanh; on the CPU by numpy, which is faster than torch there."""
     if tensor.device.type != "cpu":
         return tensor.tanh_()
     np.tanh(tensor.numpy(), out=tensor.numpy())
@@ -51,7 +51,7 @@ def _tanh_(tensor: Tensor) -> Tensor:
 
 
 class ActorCritic:
-    """Policy and critic networks of P members (seeds), computed together, with all parameters in one tensor.
+    """Policy and critic networks of P members (seeds), computed together, all parameters in one tensor.
 
     The layers are few and their gradient is short, so the gradient is written out (`backward`). Autograd, which would
     spend as much time on bookkeeping, serves the loss alone, and checks the written gradient in the tests.
@@ -88,7 +88,7 @@ class ActorCritic:
         self._policy = [[view[:: self.num_towers] for view in views] for views in (self._weights, self._biases)]
 
     def _views(self, buffer: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Return the weights and biases of each layer, as views of one tensor with the parameters of all members.
+        """Return weights and biases of each layer, as views of the tensor with all members' parameters.
 
         Weights are `[P * towers, in, out]`, biases `[P * towers, 1, out]`.
         """
@@ -116,14 +116,14 @@ class ActorCritic:
                 view[:rows, :columns] = torch.from_numpy(weight).to(view.dtype)
 
     def policy_head(self) -> list[Tensor]:
-        """Return the weights and biases of the policy's outputs, as views: writing to a view changes the networks.
+        """Return the weights and biases of the policy's output layer; writing to them changes the networks.
 
         The weights are `[P, in, num_outputs]`, the biases `[P, 1, num_outputs]`.
         """
         return [views[-1][:: self.num_towers, :, : self._num_outputs] for views in (self._weights, self._biases)]
 
     def value_head(self) -> list[Tensor]:
-        """Return the weights and biases of the critic's output, as views: writing to a view changes the networks.
+        """Return the weights and biases of the critic's output layer; writing to them changes the networks.
 
         The weights are `[P, in, 1]`, the biases `[P, 1, 1]`.
         """
@@ -132,7 +132,7 @@ class ActorCritic:
         return [views[-1][last, :, column] for views in (self._weights, self._biases)]
 
     def __call__(self, observations: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the policy's outputs and the critic's values for observations; no gradient can be taken of them.
+        """Compute the policy's outputs and the critic's values for observations, without gradients.
 
         Few members are computed at a time, to save memory.
         """
@@ -145,7 +145,7 @@ class ActorCritic:
         return outputs, values
 
     def policy(self, observations: Tensor) -> Tensor:
-        """Return the policy's outputs for observations, without the critic's values.
+        """Compute the policy's outputs for observations, without the critic's values.
 
         `[P, B, num_outputs]` for observations `[P, B, num_features]`.
         """
@@ -154,7 +154,7 @@ class ActorCritic:
         return torch.baddbmm(biases[-1], hidden, weights[-1])[..., : self._num_outputs]
 
     def forward(self, observations: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
-        """Return the policy's outputs, the critic's values, and each layer's inputs, which `backward` needs.
+        """Compute the policy's outputs, the critic's values, and each layer's inputs for `backward`.
 
         The observations are `[P, B, num_features]`.
 
@@ -169,7 +169,7 @@ class ActorCritic:
         return outputs[:, 0, : self._num_outputs], outputs[:, -1, self._num_outputs], inputs
 
     def backward(self, inputs: Sequence[Tensor], policy_gradient: Tensor, values_gradient: Tensor) -> Tensor:
-        """Compute the gradient of all parameters from the gradients of the outputs, layer by layer (chain rule).
+        """Compute the gradient of all parameters from the gradients of the outputs, layer by layer.
 
         Args:
             inputs: Inputs of the layers, from `forward`.
@@ -195,7 +195,7 @@ class ActorCritic:
         return torch.cat(parts, dim=1).view_as(self.parameters)
 
     def share_of_units_beyond(self, limit: float, inputs: Sequence[Tensor]) -> Tensor:
-        """Compute the share of each member's hidden activations that exceed `limit` in magnitude.
+        """Compute the share of hidden activations beyond ±`limit`, for each member (seed).
 
         Returns `[P]`; `inputs` come from `forward`.
         """
@@ -208,16 +208,16 @@ class ActorCritic:
 
     @property
     def layout(self) -> tuple[Hashable, ...]:
-        """Hashable key, equal for networks of the same architecture, which can share one compiled program."""
+        """Hashable key, equal for networks of equal architecture, which can share a compiled program."""
         distribution = self.distribution
         return (*self.sizes, self.num_towers, type(distribution), distribution.num_constant, distribution.choices)
 
     def select_members(self, members: slice) -> "ActorCritic":
-        """Return the networks of some members (seeds) alone; the parameters are shared, not copied."""
+        """Return the networks of some members (seeds) only; parameters are shared, not copied."""
         return self.with_parameters(self.parameters[members], self._tanh)
 
     def with_parameters(self, parameters: Tensor, tanh: Callable[[Tensor], Tensor]) -> "ActorCritic":
-        """Return networks of the same architecture that use the given parameters and the given function for tanh.
+        """Return networks of the same architecture with the given parameters and tanh function.
 
         The tanh may work in place.
         """
@@ -227,7 +227,7 @@ class ActorCritic:
         return other
 
     def _for_each_tower(self, observations: Tensor) -> Tensor:
-        """Repeat each member's observations for each of the towers (policy and critic, if they share no layers).
+        """Repeat each seed's observations for policy and critic network, if these share no layers.
 
         Returns `[P * towers, B, F]`.
         """
@@ -236,7 +236,7 @@ class ActorCritic:
         return observations.unsqueeze(1).expand(-1, self.num_towers, -1, -1).flatten(0, 1)
 
     def _layers(self, inputs: Tensor, weights: Sequence[Tensor], biases: Sequence[Tensor]) -> list[Tensor]:
-        """Compute the inputs of each layer: the observations first, then each hidden layer's activations after tanh."""
+        """Compute the inputs of each layer: observations, then each hidden layer's outputs after tanh."""
         activations = [inputs]
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
             activations.append(self._tanh(torch.baddbmm(bias, activations[-1], weight)))

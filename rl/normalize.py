@@ -8,7 +8,7 @@ _MIN_STD = 1e-6
 
 
 class RunningMoments:
-    """Running mean and standard deviation of each column of samples, for each member (seed) (Chan et al. 1983).
+    """Running mean and standard deviation of each column of samples, for each seed (Chan et al. 1983).
 
     Attributes:
         mean: float64 `[P, 1, F]`.
@@ -21,7 +21,7 @@ class RunningMoments:
         self.count = torch.zeros(num_members, 1, 1, dtype=torch.float64, device=device)
 
     def update(self, samples: Tensor) -> None:
-        """Add new samples to the running mean and spread of each member (seed).
+        """Add samples to the running mean and standard deviation, for each member (seed).
 
         The samples are `[P, B, F]`.
         """
@@ -36,7 +36,7 @@ class RunningMoments:
         self.count = total
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that new samples change, by name: mean, sum of squares and count.
+        """Return the running statistics' tensors by name: mean, sum of squares and count.
 
         Mean and squares are `[P, 1, F]`, the count `[P, 1, 1]`.
         """
@@ -53,7 +53,7 @@ class RunningMoments:
 
 
 class ObservationNormalizer:
-    """Normaliser of observations to mean 0 and standard deviation 1, by the statistics of all earlier rollouts.
+    """Normaliser of observations to mean 0 and standard deviation 1, by statistics of earlier rollouts.
 
     Statistics move between iterations only, so that the ratio of new to old policy starts at 1.
     """
@@ -73,7 +73,7 @@ class ObservationNormalizer:
 
 
 class ReturnNormalizer:
-    """Converter between returns and the critic's scaled predictions, for each member: return = mean + std * prediction.
+    """Converter between returns and the critic's scaled predictions, for each seed: return = mean + std * prediction.
 
     `none` leaves returns unchanged, `batch` takes mean and spread of each rollout, `running` those of the run so far.
     Predictions are turned into returns before entering the advantages, by the statistics that the critic was last
@@ -91,21 +91,21 @@ class ReturnNormalizer:
         self.moments = RunningMoments(num_members, 1, device)
 
     def to_returns(self, predictions: Tensor) -> Tensor:
-        """Convert the critic's scaled predictions to returns.
+        """Convert the critic's scaled predictions to returns, in the unit of the rewards.
 
         Both are `[P, B]`.
         """
         return predictions * self.std + self.mean
 
     def to_targets(self, returns: Tensor) -> Tensor:
-        """Convert returns to the scale in which the critic predicts.
+        """Convert returns to the critic's scale, as targets of its training.
 
         Both are `[P, B]`; the statistics are the current ones.
         """
         return (returns - self.mean) / self.std
 
     def update(self, returns: Tensor) -> None:
-        """Set mean and standard deviation anew from a rollout's returns; with mode `none`, mean 0 and deviation 1 stay.
+        """Compute mean and standard deviation from a rollout's returns again; no change in the mode `none`.
 
         The returns are `[P, B]`.
         """
@@ -117,7 +117,7 @@ class ReturnNormalizer:
         self.std = self.moments.std[:, 0].to(returns.dtype)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that an update changes, by name: mean and standard deviation, and the running moments.
+        """Return the normaliser's tensors by name: mean, standard deviation and running statistics.
 
         `mean` and `std` are `[P, 1]`.
         """

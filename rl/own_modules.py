@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def add_own_modules(folder: Path) -> None:
-    """Add a folder at the end of the import path, so that the folder's modules are found, and hide no others.
+    """Append a folder to the import path, so that its modules are found, but hide no others.
 
     Args:
         folder: Folder of the user's modules, absolute; a folder that is missing, as on another machine, does no harm.

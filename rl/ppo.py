@@ -35,7 +35,7 @@ _KL_SLACK = 1.5
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """PPO settings that may differ between members (seeds), a number for each; infinity means that a limit is off.
+    """PPO settings that may differ between members (seeds), a number for each; infinity switches a limit off.
 
     Each is float32 `[P, 1]`.
     """
@@ -53,7 +53,7 @@ class Hyperparameters:
 
     @classmethod
     def stack_settings(cls, configs: Sequence[PPOConfig]) -> "Hyperparameters":
-        """Collect the settings of configurations in tensors, a row for each configuration; None becomes infinity.
+        """Collect settings of configurations in tensors, one number for each configuration; None becomes infinity.
 
         Each tensor is `[P, 1]`.
         """
@@ -65,17 +65,17 @@ class Hyperparameters:
         return cls(**{field.name: column(field.name) for field in fields(cls)})
 
     def to_device(self, device: torch.device) -> "Hyperparameters":
-        """Move the settings, all tensors, to a torch device."""
+        """Move the settings, which are tensors, to a torch device."""
         return Hyperparameters(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
 
     def select_members(self, members: slice) -> "Hyperparameters":
-        """Return the settings of some members (seeds) alone."""
+        """Return the settings of some members (seeds) only."""
         return _select_members(self, members)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of a rollout for the update, equally many for each member (seed), in any order.
+    """Samples of a rollout for the update, equally many for each member (seed).
 
     Tensors are `[P, B, ...]`: P members, B samples each.
 
@@ -96,7 +96,7 @@ class Batch:
     predictions: Tensor
 
     def shuffle(self, order: Tensor) -> "Batch":
-        """Reorder the samples of each member (seed) as `order` says, a row of positions for each member.
+        """Reorder the samples of each member (seed) by the indices in `order`, a row for each.
 
         `order` is int64 `[P, B]`.
         """
@@ -110,11 +110,11 @@ class Batch:
         return Batch(**{field.name: reordered(getattr(self, field.name)) for field in fields(self)})
 
     def select_members(self, members: slice) -> "Batch":
-        """Return the samples of some members (seeds) alone."""
+        """Return the samples of some members (seeds) only."""
         return _select_members(self, members)
 
     def minibatches(self, size: int) -> list["Batch"]:
-        """Cut the batch into consecutive minibatches, each with `size` samples of each member (seed)."""
+        """Cut the batch into consecutive minibatches, with `size` samples of each member (seed)."""
         parts = {field.name: getattr(self, field.name).split(size, dim=1) for field in fields(self)}
         return [Batch(**dict(zip(parts, tensors, strict=True))) for tensors in zip(*parts.values(), strict=True)]
 
@@ -127,7 +127,7 @@ def _select_members(columns: _Columns, members: slice) -> _Columns:
 
 
 class Switches(NamedTuple):
-    """Switches that choose between formulas of `minibatch_step`, the same for all members (seeds).
+    """Switches that choose between formulas of a training step, the same for all members (seeds).
 
     Attributes:
         normalize_advantage: True to divide advantages by their spread in the minibatch.
@@ -140,7 +140,7 @@ class Switches(NamedTuple):
 
 @dataclass(frozen=True)
 class _Members:
-    """Members (seeds) trained together: networks, optimiser, settings, and generators that order the samples."""
+    """Networks, optimiser, settings and random generators of members (seeds) that are trained together."""
 
     networks: ActorCritic
     adam: Adam
@@ -148,7 +148,7 @@ class _Members:
     generators: Sequence[np.random.Generator]
 
     def select_members(self, members: slice) -> "_Members":
-        """Return some of the members alone, which share parameters, moments and generators with the whole."""
+        """Return some of the members (seeds) only; they share parameters, moments and generators with the whole."""
         networks = self.networks.select_members(members)
         adam = self.adam.select_members(members, networks.parameters)
         return _Members(networks, adam, self.hyper.select_members(members), self.generators[members])
@@ -162,7 +162,7 @@ def update(
     config: PPOConfig,
     generators: Sequence[np.random.Generator],
 ) -> dict[str, Tensor]:
-    """Update the networks by PPO, in `num_epochs` passes over the rollout in shuffled minibatches; return mean metrics.
+    """Update the networks by PPO, in `num_epochs` passes over shuffled minibatches; return metrics by name.
 
     Members take each step together. Compiled members take their steps one after the other: sharing operations gains
     nothing then, the tensors of a step stay in the core's cache, and one program serves all members.
@@ -187,7 +187,7 @@ def update(
 
 
 def _epochs(step: Step, members: _Members, batch: Batch, config: PPOConfig) -> dict[str, Tensor]:
-    """Run all passes of `update` over the rollout, for members (seeds) that take each step together."""
+    """Run all passes over the rollout, for members (seeds) that take each step together; return metrics."""
     networks, adam, hyper = members.networks, members.adam, members.hyper
     switches = Switches(config.normalize_advantage, bool(hyper.clip_range_vf.isfinite().any()))
     active = torch.ones_like(hyper.target_kl, dtype=torch.bool)
@@ -212,7 +212,7 @@ def minibatch_step(
     active: Tensor,
     switches: Switches,
 ) -> tuple[Tensor, Tensor]:
-    """Train on one minibatch (loss, gradient, clipping, Adam); return which members (seeds) go on, and metrics.
+    """Train on one minibatch (loss, gradient, clipping, Adam); return which seeds continue, and metrics.
 
     Args:
         networks: Networks, changed in place, but for members that have stopped.

@@ -24,7 +24,7 @@ episodes end, and so one rounding."""
 
 @dataclass(frozen=True)
 class Steps:
-    """Recorded steps of a rollout, as tensors on one device; `Rollout` describes shapes and types."""
+    """Steps of a rollout as tensors on one device: observations, actions, rewards and others."""
 
     raw_observations: Tensor
     actions: Tensor
@@ -34,7 +34,7 @@ class Steps:
 
 
 class Rollout:
-    """Storage of a rollout, allocated once: T steps in each of the N parallel environments of P members (seeds).
+    """Storage of a rollout: T steps in each of N parallel environments of P members (seeds).
 
     Attributes:
         raw_observations: float32 `[P, T + 1, N, F]`, as the environment gave them; the last row follows the rollout.
@@ -57,7 +57,7 @@ class Rollout:
         self._finals: list[list[tuple[int, int, npt.NDArray[np.float32]]]] = [[] for _ in range(num_members)]
 
     def to_device(self, device: torch.device) -> Steps:
-        """Return the recorded steps as tensors on a device; on the CPU without copying."""
+        """Return the rollout's steps as tensors on a device; on the CPU without copying."""
         return Steps(**{field.name: getattr(self, field.name).to(device) for field in fields(Steps)})
 
     def state(self) -> dict[str, Tensor]:
@@ -80,7 +80,7 @@ class Rollout:
         normalizer: ObservationNormalizer | None,
         generators: Sequence[np.random.Generator],
     ) -> None:
-        """Act for T steps in all environments and record the steps, starting where the last rollout ended.
+        """Act for T steps in all environments and record the steps, continuing from the last rollout.
 
         Args:
             env: Environment of P * N lanes; the lanes of a member are neighbours.
@@ -134,7 +134,7 @@ class Rollout:
 
     @torch.inference_mode()
     def final_values(self, networks: ActorCritic, normalizer: ObservationNormalizer | None) -> Tensor:
-        """Predict the value of the last observation of each episode that a time limit cut off; 0 for other steps.
+        """Compute the value of the last observation of episodes that a time limit ended; 0 for other steps.
 
         Returns `[P, T, N]`.
         """

@@ -10,7 +10,7 @@ Nothing draws from `rerank` yet; without the name, the blocks behind it would ha
 
 
 def make_member_seeds(seed: int, count: int, block: str = "search") -> list[SeedSequence]:
-    """Make the random seeds of a trial's members, equal for all trials of a sweep, so that trials can be paired.
+    """Make random seeds for a trial's members, the same for all trials of a sweep, so that trials can be compared.
 
     Args:
         seed: Seed of the sweep.
@@ -26,7 +26,7 @@ def make_evaluation_seed(seed: int, block: str = "evaluation") -> SeedSequence:
 
 
 def derive_child(parent: SeedSequence, index: int) -> SeedSequence:
-    """Derive seed number `index` from a parent seed; unlike numpy's `spawn`, equal calls return equal seeds."""
+    """Derive seed number `index` from a parent seed; equal calls return equal seeds, unlike numpy's `spawn`."""
     return SeedSequence(parent.entropy, spawn_key=(*parent.spawn_key, index))
 
 

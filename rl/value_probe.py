@@ -37,7 +37,7 @@ alike (see `rl.networks`). Padding holds zeros, which the ridge keeps solvable."
 
 
 class ValueFloor:
-    """Estimate of the lowest value loss that a critic could reach, for each member (seed), renewed now and then.
+    """Estimate of the lowest value loss that any critic could reach, for each seed, measured now and then.
 
     Stored is the share of a return's variance that no probe foresaw. The floor is this share times the variance of the
     current rollout, so the floor follows returns whose scale changes while the policy learns.
@@ -53,14 +53,14 @@ class ValueFloor:
         self.measured_at = torch.tensor(-math.inf, dtype=torch.float64)
 
     def state(self) -> dict[str, Tensor]:
-        """Return the tensors that a measurement changes, by name: `unforeseen` and `measured_at`.
+        """Return the estimate's tensors by name: `unforeseen` shares and iteration `measured_at`.
 
         `unforeseen` is `[P, 3]`.
         """
         return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
-        """Measure `unforeseen` (shares that no probe predicts) anew, if `choose_interval` iterations have passed.
+        """Measure again which share of the targets no regression predicts, if enough iterations have passed.
 
         Args:
             iteration: The current one.
@@ -76,7 +76,7 @@ class ValueFloor:
 
     @torch.no_grad()
     def floor_metrics(self, values: Tensor, targets: Tensor, unit: Tensor) -> dict[str, Tensor]:
-        """Compute as metrics the lowest reachable value loss of a rollout, and the predictable share of the variance.
+        """Compute the lowest reachable value loss of a rollout, and the predictable share of the variance, as metrics.
 
         Args:
             values: `[P, T, N]`, of the critic that acted. The critic never saw the rollout, so is a candidate like any
@@ -98,13 +98,13 @@ class ValueFloor:
 
 
 def choose_interval(num_columns: int) -> int:
-    """Return how many iterations lie between two measurements: more for observations with many columns."""
+    """Return how many iterations lie between two measurements: more for observations with more columns."""
     return max(EVERY, num_columns // COLUMNS_AN_ITERATION)
 
 
 @torch.no_grad()
 def measure_unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
-    """Measure the share of each target's variance that even the best regression fails to predict (held-out samples).
+    """Measure the share of each target's variance that even the best regression does not predict on held-out data.
 
     The probes are a constant and, for each set of features (linear; linear and random), each of `STRENGTHS` and each
     target, a regression to the target. All probes compete for each target: where steps are independent, the best
@@ -133,7 +133,7 @@ def measure_unforeseen_shares(observations: Tensor, targets: Tensor) -> Tensor:
 
 
 def _features(observations: Tensor) -> tuple[Tensor, int]:
-    """Compute inputs of regressions from observations, linear ones first, and count the linear ones.
+    """Compute inputs of regressions from observations, linear ones first; also return how many are linear.
 
     Returns features `[P, B, W]` with mean 0, and the number of linear ones.
     """
@@ -151,7 +151,7 @@ def _features(observations: Tensor) -> tuple[Tensor, int]:
 
 
 def _centred(columns: Tensor) -> Tensor:
-    """Put the steps of all lanes one below the other, shift each column to mean 0, and pad the columns.
+    """Stack the steps of all parallel environments, shift each column to mean 0, and pad the columns.
 
     `[P, T, N, n]` becomes `[P, B, n]`, lane by lane.
     """
@@ -161,7 +161,7 @@ def _centred(columns: Tensor) -> Tensor:
 
 
 class _Half(NamedTuple):
-    """Half of the samples of all members, for fitting or for testing regressions: features and targets.
+    """Half of the samples of all seeds, to fit or to test regressions on: inputs and targets.
 
     Features are `[P, B, W]`, targets `[P, B, K]`.
     """
@@ -171,7 +171,7 @@ class _Half(NamedTuple):
 
 
 def _reductions(fitted: _Half, held_out: _Half, num_linear: int, num_targets: int) -> Tensor:
-    """Compute by how much regressions fitted on one half beat a constant on the other half, in squared error.
+    """Compute how much regressions fitted on one half beat a constant on the other half, in squared error.
 
     Returns:
         `[P, fits, K]`; fits run over sets of features, strengths and targets.
@@ -203,7 +203,7 @@ def _variances(columns: Tensor) -> Tensor:
 
 
 def _padded(columns: Tensor) -> Tensor:
-    """Copy the columns, and add columns of zeros up to a multiple of the alignment.
+    """Copy the columns, and append columns of zeros up to a multiple of the alignment.
 
     The columns are `[P, B, n]`.
     """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 @contextmanager
 def replace_file(file: Path) -> Iterator[Path]:
-    """Yield a temporary path; when the block ends without error, the file written there replaces `file` at once.
+    """Yield a temporary path; if the block ends without error, the file there replaces `file` in one step.
 
     Example:
         >>> import tempfile
@@ -29,5 +29,5 @@ def replace_file(file: Path) -> Iterator[Path]:
 
 
 def find_left_behind(file: Path) -> list[Path]:
-    """Find temporary files that `replace_file` left beside a file because the process was killed."""
+    """Find temporary files that `replace_file` could not remove because the process was killed."""
     return list(file.parent.glob(f"{file.name}.*.tmp"))

@@ -14,12 +14,12 @@ def pluralize(count: int, noun: str) -> str:
 
 
 def compute_likeness(name: str, known: str) -> float:
-    """Compute how similar two names are, from 0 to 1, ignoring upper and lower case (Ratcliff and Obershelp 1988)."""
+    """Compute how similar two names are, from 0 to 1, ignoring case (Ratcliff and Obershelp 1988)."""
     return SequenceMatcher(None, known.lower(), name.lower()).ratio()
 
 
 def find_nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most similar to a wrong name; of equally similar ones, the last in the alphabet.
+    """Return the known name that is most similar to a wrong name; of equals, the last in the alphabet.
 
     Example:
         >>> find_nearest("cartpole", ["Pendulum-v1", "CartPole-v0", "CartPole-v1"])
@@ -29,7 +29,7 @@ def find_nearest(name: str, known: Iterable[str]) -> str:
 
 
 def find_near(name: str, known: Iterable[str], least: float) -> str | None:
-    """Return the known name that is most similar to a wrong name; None if no similarity reaches `least`.
+    """Return the known name most similar to a wrong one; None if no similarity reaches `least`.
 
     Example:
         >>> find_near("linaer", ["constant", "linear"], 0.7), find_near("cubic", ["constant", "linear"], 0.7)

@@ -32,7 +32,7 @@ Reader = Callable[[DataConfig], RawFlows]
 
 
 def read_synthetic(config: DataConfig) -> RawFlows:
-    """Generate artificial flows at random, the same for the same `data.seed`."""
+    """Generate artificial network flows at random, the same for equal `data.seed`."""
     return generate(config, np.random.default_rng(derive_child(SeedSequence(config.seed), 0)))
 
 
@@ -41,7 +41,7 @@ SOURCES: Mapping[str, Reader] = {"synthetic": read_synthetic, "nsl_kdd": read_ns
 
 
 def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, Reader] = SOURCES) -> FlowData:
-    """Read or generate flows; return the training, validation and test parts with features scaled by the training part.
+    """Read or generate network flows; return training, validation and test parts with scaled features.
 
     The same configuration always gives the same flows.
 
@@ -82,7 +82,7 @@ def load_flows(config: DataConfig, split: str = BY_SIZE, sources: Mapping[str, R
 
 
 def compute_fingerprint(data: FlowData) -> str:
-    """Compute a fingerprint (64 hex digits) of encoded flows, equal for equal flows from any source or file."""
+    """Compute a fingerprint (64 hex digits) of network flows, equal for equal flows from any file."""
     digest = hashlib.sha256("\n".join(data.feature_names).encode())
     for part in (data.train, data.validation, data.test):
         for array in (part.features, part.threat):

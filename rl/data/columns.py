@@ -17,7 +17,7 @@ LARGEST = 1e100  # the encoder squares values: beyond this a square could overfl
 
 
 def is_missing(cell: str) -> bool:
-    """True if the text of a cell means a missing value, e.g. an empty text, `?`, `-`, `n/a` or `null`."""
+    """True if the text of a table's cell means a missing value, e.g. an empty text, `?`, `-`, `n/a` or `null`."""
     return cell.strip().lower() in MISSING
 
 
@@ -56,12 +56,12 @@ def read_numbers(name: str, cells: Sequence[str], row_numbers: Sequence[int], pa
 
 
 def count_infinite(values: npt.NDArray[np.float64], cells: Sequence[str]) -> int:
-    """Return how many cells of a column are infinite numbers; `values` are the numbers read, with NaN for infinity."""
+    """Count the cells of a column that are infinite numbers, which stand as NaN in `values`."""
     return sum(not is_missing(cells[position]) for position in np.flatnonzero(np.isnan(values)).tolist())
 
 
 def _parse(cells: Sequence[str], notation: Notation) -> tuple[npt.NDArray[np.float64], list[int]]:
-    """Convert cells to numbers; also return the positions of cells that are neither a number nor a missing value."""
+    """Convert cells to numbers; also return the indices of cells that are neither a number nor missing."""
     junk: list[int] = []
     read = float if notation == PLAIN else notation.read  # the same, and faster
     try:

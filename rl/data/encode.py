@@ -19,7 +19,7 @@ Column = npt.NDArray[np.float64]
 
 
 class Feature(Protocol):
-    """Protocol of a feature: a named function that computes one input of the networks for a flow, from one column."""
+    """Protocol of a feature: a named function that computes one network input for each flow, from one column."""
 
     @property
     def name(self) -> str:
@@ -30,12 +30,12 @@ class Feature(Protocol):
         """Name of the column that the feature is computed from."""
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.floating] | npt.NDArray[np.bool_]:
-        """Compute the feature's value for each flow: one float or bool for each."""
+        """Compute the feature's value for each network flow: one float or bool each."""
 
 
 @dataclass(frozen=True)
 class Scaled:
-    """Feature of a column of numbers: gaps filled by the median, log1p if `log`, then scaled to mean 0 and spread 1."""
+    """Feature of a column of numbers: missing ones become the median, log1p if `log`, scaled to mean 0 and spread 1."""
 
     column: str
     median: float
@@ -49,14 +49,14 @@ class Scaled:
         return f"log1p({self.column})" if self.log else self.column
 
     def __call__(self, flows: RawFlows) -> Column:
-        """Compute the scaled number of each flow, float64, clipped to ±10."""
+        """Compute the scaled number of each network flow, float64, clipped to ±10."""
         values = _shape(flows.numbers[self.column], self.median, self.log)
         return np.clip((values - self.mean) / self.std, -CLIP, CLIP)
 
 
 @dataclass(frozen=True)
 class Missing:
-    """Feature that is 1 for each flow whose number in the column is missing, else 0."""
+    """Feature that is 1 for each network flow whose number in the column is missing, else 0."""
 
     column: str
 
@@ -66,13 +66,13 @@ class Missing:
         return f"{self.column}=missing"
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
-        """Tell for each flow if the column's number is missing: one bool for each flow."""
+        """Return for each network flow if the column's number is missing, as booleans."""
         return np.isnan(flows.numbers[self.column])
 
 
 @dataclass(frozen=True)
 class OneOf:
-    """Feature that is 1 for each flow whose name in the column is in `values`, or, if `negated`, is not in `values`."""
+    """Feature that is 1 for each flow whose name in the column is in `values` (or, if `negated`, is not), else 0."""
 
     column: str
     values: tuple[str, ...]
@@ -84,14 +84,14 @@ class OneOf:
         return f"{self.column}={'(rare)' if self.negated else self.values[0]}"
 
     def __call__(self, flows: RawFlows) -> npt.NDArray[np.bool_]:
-        """Tell for each flow if the name in the column fits the feature: one bool for each flow."""
+        """Return for each network flow if the name in the column fits the feature, as booleans."""
         column = flows.categories[self.column]
         member = np.array([(value in self.values) != self.negated for value in column.values])
         return member[column.codes]
 
 
 def fit_features(train: RawFlows) -> tuple[Feature, ...]:
-    """Choose features from the columns of the training flows; leave out features with one value for all training flows.
+    """Choose features from the columns of the training flows; leave out those that are constant in training.
 
     Raises:
         LittleLeftError: No column varies.
@@ -111,7 +111,7 @@ def fit_features(train: RawFlows) -> tuple[Feature, ...]:
 
 
 def encode(features: tuple[Feature, ...], flows: RawFlows) -> npt.NDArray[np.float32]:
-    """Compute all features of the flows: a float32 matrix, a row for each flow, a column for each feature, within ±10.
+    """Compute all features of network flows: a float32 matrix, rows are flows, columns features, within ±10.
 
     A name unseen in training counts as rare.
     """
@@ -141,7 +141,7 @@ def _fit_categories(name: str, column: Categorical) -> list[Feature]:
 
 
 def _has_long_tail(known: Column) -> bool:
-    """True if numbers look like counts or sizes: never negative, some large, skewed with a long tail to the right."""
+    """True if numbers look like counts or sizes: never negative, some large, skewed to the right."""
     if known.min() < 0 or known.max() < LONG_TAIL_MAXIMUM:
         return False
     deviations = (known - known.mean()) / known.max()

@@ -18,7 +18,7 @@ LISTED = 8  # names that a message lists at most
 
 @dataclass(frozen=True)
 class Sheet:
-    """Rows of a delimited text file such as CSV, all with the same number of cells; blank rows are left out.
+    """Rows of a delimited text file such as CSV, with equally many cells in each; without blank rows.
 
     Attributes:
         path: File that the rows were read from.
@@ -32,7 +32,7 @@ class Sheet:
 
 
 def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
-    """Read a delimited text file, gzipped or not, in UTF-8 or Latin-1, and return the rows of cells.
+    """Read a delimited text file, gzipped or not, in UTF-8 or Latin-1; return the rows of cells.
 
     Args:
         name: Path of the file. The file is held in memory as text: about 60 bytes a cell.
@@ -60,7 +60,7 @@ def read_sheet(name: str, delimiter: str | None = None) -> Sheet:
 
 
 def suggest_name(wanted: str, names: Iterable[str]) -> str:
-    """Return advice for an unknown name, as text: the most similar known name, if any, and the first 8 known names.
+    """Suggest, as text, a known name for an unknown one: the most similar, if any, and the first 8 known names.
 
     Example:
         >>> suggest_name("lable", ["duration", "label"])

@@ -41,7 +41,7 @@ _PATTERNS = {looks: re.compile(pattern) for looks, pattern in LOOKS.items()}
 
 
 class Named(NamedTuple):
-    """Name of a table's column with an example of a value in the column, for the text of a warning."""
+    """Name of a table's column, and an example value, for the text of a warning."""
 
     column: str
     example: str = ""
@@ -51,7 +51,7 @@ class Named(NamedTuple):
 
 
 def list_hints(raw: RawFlows, notation: Notation, rng: np.random.Generator) -> tuple[str, ...]:
-    """List warnings about a table's columns: numbers read as names, leaks of the label, row numbers, rare names.
+    """List warnings about a table's columns: numbers read as names, columns that give away the label, and others.
 
     Args:
         raw: The table.
@@ -88,7 +88,7 @@ def list_hints(raw: RawFlows, notation: Notation, rng: np.random.Generator) -> t
 
 
 class _Quantity(NamedTuple):
-    """Quantity such as a date, found in a column that was read as names: kind, remedy and an example of a value."""
+    """Quantity, such as a date, found in a column that was read as names: kind, remedy and example value."""
 
     what: str
     remedy: str
@@ -96,7 +96,7 @@ class _Quantity(NamedTuple):
 
 
 def _quantities(columns: Mapping[str, _Quantity]) -> Iterator[str]:
-    """Yield one warning for each kind of quantity (e.g. dates) that was read as names instead of numbers."""
+    """Yield a warning for each kind of quantity (e.g. dates) that was read as names instead of numbers."""
     for what, remedy in dict.fromkeys((found.what, found.remedy) for found in columns.values()):
         named = [Named(name, found.example) for name, found in columns.items() if found[:2] == (what, remedy)]
         otherwise = f"write plain numbers, or set {_drop(each.column for each in named)}"
@@ -104,7 +104,7 @@ def _quantities(columns: Mapping[str, _Quantity]) -> Iterator[str]:
 
 
 def _numbers(columns: Mapping[str, Categorical], present: Notation) -> dict[str, _Quantity]:
-    """Find columns read as names that are numbers with another decimal or thousands sign; return settings to change."""
+    """Find columns read as names that are numbers with other decimal or thousands signs; return remedies by column."""
     found = {name: others for name, column in columns.items() if (others := guess_notations(_known(column), present))}
     shared = [notation for notation in NOTATIONS if all(notation in others for others in found.values())]
     quantities = {}
@@ -118,7 +118,7 @@ def _numbers(columns: Mapping[str, Categorical], present: Notation) -> dict[str,
 
 
 def _quantity(values: list[str]) -> _Quantity | None:
-    """Return the kind of quantity (e.g. dates) that at least 90 % of a column's different values look like, or None."""
+    """Return the kind of quantity (e.g. dates) that at least 90 % of a column's values look like; None if none."""
     for what, pattern in _PATTERNS.items():
         fitting = [value for value in values if pattern.fullmatch(value)]
         if values and len(fitting) >= ENOUGH * len(values):
@@ -127,7 +127,7 @@ def _quantity(values: list[str]) -> _Quantity | None:
 
 
 def _leaks(raw: RawFlows, rng: np.random.Generator) -> list[str]:
-    """Find columns which alone predict the label of held-out flows, with a balanced accuracy of at least `LEAK`.
+    """Find columns that alone predict the label of held-out flows with a balanced accuracy of at least `LEAK`.
 
     A column is fitted on one half of the flows and judged on the other half.
     """
@@ -145,7 +145,7 @@ def _leaks(raw: RawFlows, rng: np.random.Generator) -> list[str]:
 
 
 def _by_threshold(values: npt.NDArray[np.float64], threat: npt.NDArray[np.bool_], fit: npt.NDArray[np.bool_]) -> float:
-    """Compute how well one threshold on a column of numbers tells threats from benign flows: the balanced accuracy."""
+    """Compute the balanced accuracy with which one threshold on a column separates threats from benign flows."""
     values = np.where(np.isnan(values), -np.inf, values)
     order = np.argsort(values[fit], kind="stable")
     ordered, labels = values[fit][order], threat[fit][order]
@@ -156,7 +156,7 @@ def _by_threshold(values: npt.NDArray[np.float64], threat: npt.NDArray[np.bool_]
 
 
 def _by_value(codes: npt.NDArray[np.intp], threat: npt.NDArray[np.bool_], fit: npt.NDArray[np.bool_]) -> float:
-    """Compute how well names in a column tell threats from benign flows, each by majority: the balanced accuracy."""
+    """Compute the balanced accuracy with which a column's names, each by majority, tell threats from other flows."""
     most = int(codes.max()) + 1
     shares = [np.bincount(codes[fit & label], minlength=most) / (fit & label).sum() for label in (threat, ~threat)]
     return _balanced((shares[0] > shares[1])[codes], threat, ~fit)
@@ -167,7 +167,7 @@ def _balanced(said: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_], judged
 
 
 def _counts_up(values: npt.NDArray[np.float64]) -> bool:
-    """True if numbers look like row numbers: always rising or falling, or distinct whole numbers close together."""
+    """True if numbers look like row numbers: always rising or falling, or distinct and close together."""
     if len(values) < FEWEST or np.isnan(values).any():
         return False
     steps = np.diff(values)
@@ -198,7 +198,7 @@ def _list(named: Sequence[Named | str]) -> str:
 
 
 def _drop(names: Iterable[str]) -> str:
-    """Return the setting `data.drop=[...]` that leaves the named columns out of the data, quoted for a shell."""
+    """Return the setting `data.drop=[...]` that leaves out the named columns, quoted for a shell."""
     listed = list(names)
     if any(_SEPARATING.search(name) for name in listed):
         listed = ["'" + re.sub(r"(['\\])", r"\\\1", name) + "'" for name in listed]

@@ -12,7 +12,7 @@ ENOUGH = 0.9  # share of a column's values that a way of writing numbers must ex
 
 @dataclass(frozen=True)
 class Notation:
-    """Way in which numbers are written in text: the decimal sign, and the sign between thousands.
+    """Way in which numbers are written in text: the sign before decimals, and the sign between thousands.
 
     Attributes:
         decimal: Sign before decimals, `.` or `,`.
@@ -30,7 +30,7 @@ class Notation:
     thousands: str | None = None
 
     def read(self, cell: str) -> float:
-        """Convert a cell's text to a float; raise `ValueError` if the number is not written in the notation.
+        """Convert a cell's text to a float; raise `ValueError` if it is not written in the notation.
 
         The plain notation reads by Python's own rules.
 
@@ -46,7 +46,7 @@ class Notation:
         return float(cell.replace(self.decimal, "."))
 
     def reads(self, cell: str) -> bool:
-        """True if `read` can convert the cell's text to a number."""
+        """True if `read` can convert a cell's text to a number in the notation."""
         try:
             self.read(cell)
         except ValueError:
@@ -54,7 +54,7 @@ class Notation:
         return True
 
     def settings(self, present: "Notation") -> str:
-        """Return the command-line settings by which numbers are read in the object's notation instead of `present`."""
+        """Return the command-line settings that switch from the notation `present` to this one."""
         quoted = {None: "null", " ": "' '", "'": '"\'"'}.get(self.thousands, self.thousands)
         words = []
         if self.decimal != present.decimal:
@@ -88,7 +88,7 @@ NOTATIONS = (
 
 
 def guess_notations(cells: Sequence[str], present: Notation) -> list[Notation]:
-    """Find notations that read at least 90 % of a column's cells, and 90 % of the cells that `present` cannot read.
+    """Find notations that read 90 % of a column's cells, and 90 % of those that `present` cannot read.
 
     Args:
         cells: Different values of a column, none missing.

@@ -60,7 +60,7 @@ BENIGN = "normal"
 
 
 def read_nsl_kdd(config: DataConfig) -> RawFlows:
-    """Read the NSL-KDD file `data.path` and return the flows; a flow is a threat unless column 42 says `normal`.
+    """Read network flows from the NSL-KDD file `data.path`; a flow is a threat unless column 42 says `normal`.
 
     Raises:
         DataError: The file does not exist, has another number of columns, or a column of numbers holds junk.

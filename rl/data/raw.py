@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 @dataclass(frozen=True)
 class Categorical:
-    """Column of names (categories), stored as the list of different names and one integer code for each row.
+    """Column of names (categories): the list of different names, and an integer code for each row.
 
     Attributes:
         values: The different names, in order of first appearance.
@@ -29,7 +29,7 @@ class Categorical:
 
 @dataclass(frozen=True)
 class RawFlows:
-    """Flows as read from a source, before scaling: columns of numbers, columns of names, and labels (threat or benign).
+    """Network flows as read, before scaling: columns of numbers, columns of names, labels (threat or benign).
 
     Attributes:
         numbers: Column name to float64 `[n]`; NaN where a value is missing, never infinite.
@@ -44,13 +44,13 @@ class RawFlows:
     infinite: Mapping[str, int] = field(default_factory=dict)
 
     def select_rows(self, rows: npt.NDArray[np.intp]) -> "RawFlows":
-        """Return the flows in the rows with the given positions, in the order given."""
+        """Return the network flows in the given rows, in the given order."""
         numbers = {name: values[rows] for name, values in self.numbers.items()}
         categories = {name: Categorical(c.values, c.codes[rows]) for name, c in self.categories.items()}
         return RawFlows(numbers, categories, self.threat[rows])
 
     def vectors(self) -> npt.NDArray[np.int64]:
-        """Give each flow an integer id, so that flows with equal values in all columns have equal ids.
+        """Give each network flow an integer id, so that flows with equal values in all columns have equal ids.
 
         Labels are not part of a feature vector.
         """

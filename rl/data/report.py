@@ -17,7 +17,7 @@ WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Report on loaded data for the user: counts of flows, threats and features, unused columns with reasons, warnings.
+    """Report on loaded data: counts of flows, threats and features, unused columns with reasons, warnings.
 
     Attributes:
         source: Source of the flows: a file's name, or `synthetic`.
@@ -85,7 +85,7 @@ def make_report(
     threats: Sequence[npt.NDArray[np.bool_]],
     hints: tuple[str, ...],
 ) -> LoadReport:
-    """Make the report on loaded data, from the flows as read, the features and the labels in each part of the split.
+    """Make the report on loaded data from the flows as read, the features, and the labels in each part.
 
     Args:
         config: Source of the flows.
@@ -112,7 +112,7 @@ def make_report(
 
 
 def _left_out(config: DataConfig, raw: RawFlows, used: set[str]) -> dict[str, tuple[str, ...]]:
-    """Group the columns that are not used as features by the reason, e.g. constant or left out by `data.drop`."""
+    """Group the columns that are not used as features by the reason, e.g. constant or dropped by the user."""
     reasons: dict[str, list[str]] = {"by data.drop": list(config.drop)}
     for name, values in raw.numbers.items():
         if name not in used:

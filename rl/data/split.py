@@ -23,7 +23,7 @@ Counts = npt.NDArray[np.int64]
 
 
 class Parts(NamedTuple):
-    """Rows of the flows in training, validation and test part, as ascending positions; a part may repeat a row."""
+    """Rows of the network flows in training, validation and test part, as ascending indices; rows may repeat."""
 
     train: Rows
     validation: Rows
@@ -37,7 +37,7 @@ def split_by_size(
     eval_flows: int,
     rng: np.random.Generator,
 ) -> tuple[Parts, int]:
-    """Split flows at random into three parts with like shares of threats; flows with equal features share a part.
+    """Split network flows at random into three parts with like shares of threats; equal flows share a part.
 
     Groups of equal vectors form strata by labels and size. Each part gets whole groups of every stratum, and the part's
     share of the stratum's flows: some flows of a group are left out, or taken again, to make the share exact. So a
@@ -84,7 +84,7 @@ def split_by_size(
 
 
 def _strata(counts: Counts) -> Counts:
-    """Sort groups of equal flows into strata: sets of at least three groups with like labels and sizes.
+    """Sort groups of equal flows into sets (strata) of at least three groups with like labels and sizes.
 
     Alike are groups whose labels are the same, or mixed with the same majority, and whose sizes lie within a power of
     two: within `WIDEST` powers where there are fewer than three.
@@ -109,7 +109,7 @@ def _strata(counts: Counts) -> Counts:
 
 
 def _alike(groups: Rows, octaves: Counts) -> list[Rows]:
-    """Sort groups of equal flows by size into sets of at least three; leave out groups that find no two others."""
+    """Sort groups of equal flows by size into sets of at least three; leave out groups without two like ones."""
     found: list[Rows] = []
     together, largest = groups[:0], 0
     for octave in np.unique(octaves)[::-1]:
@@ -123,7 +123,7 @@ def _alike(groups: Rows, octaves: Counts) -> list[Rows]:
 
 
 def _apportion(total: int, have: Counts) -> Counts:
-    """Divide a total into whole numbers in proportion to the numbers `have`, rounded by the largest remainder."""
+    """Divide a total into whole numbers in proportion to `have`, by the method of the largest remainder."""
     exact = total * have / max(1, have.sum())
     counts: Counts = np.floor(exact).astype(np.int64)
     counts[np.argsort(counts - exact, kind="stable")[: total - counts.sum()]] += 1
@@ -131,7 +131,7 @@ def _apportion(total: int, have: Counts) -> Counts:
 
 
 def _enough(counts: Counts, due: Counts, leave: int) -> int:
-    """Return how many groups, from the first on, hold enough benign flows and threats for one part.
+    """Count how many groups, from the first on, have enough benign flows and threats for one part of the split.
 
     Args:
         counts: Benign flows and threats of each group, `[2, g]`.
@@ -144,7 +144,7 @@ def _enough(counts: Counts, due: Counts, leave: int) -> int:
 
 
 def _select_due(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due: Counts) -> Rows:
-    """Select for one part the wanted number of rows of each stratum and label; repeat all rows equally if too few.
+    """Select the rows of one part of the split, by set and label; repeat all rows equally if there are too few.
 
     Args:
         rows: Rows of the part, `[n]`.
@@ -163,7 +163,7 @@ def _select_due(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due:
 def split_stream(
     threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int, rng: np.random.Generator
 ) -> Parts:
-    """Split flows by time: the last flows are for test, the flows before for validation, earlier flows for training.
+    """Split network flows by time: the last ones for test, those before for validation, the first for training.
 
     With a `share`, the cuts count benign flows, all of which are kept, and each stretch is thinned to the share by
     itself; a stretch with too few threats keeps all threats. Arguments and errors as for
@@ -178,7 +178,7 @@ def split_stream(
 
 
 def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flows, Flows, Flows]:
-    """Remove from each of the three parts the flows whose encoded features also occur in a later part.
+    """Remove flows from each part of the split whose features also occur in a later part.
 
     Encoding can make different vectors equal, by pooled rare categories and clipped extremes: a few flows in ten
     thousand. The test part stays unchanged.
@@ -191,7 +191,7 @@ def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flow
 
 
 def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
-    """Raise `LittleLeftError` if a part of the split has fewer than `MIN_PART` flows, no threat or no benign flow."""
+    """Raise `LittleLeftError` if a part of the split has fewer than `MIN_PART` flows, or none of one label."""
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         threats = int(part.threat.sum())
         if not 0 < threats < len(part) or len(part) < MIN_PART:
@@ -203,7 +203,7 @@ def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
 
 
 def thin_threats(threat: npt.NDArray[np.bool_], rows: Rows, share: float | None, rng: np.random.Generator) -> Rows:
-    """Drop random threats until threats are the share `share` of the rows; keep all rows if `share` is None.
+    """Drop random threats until they make up `share` of the rows; keep all rows if `share` is None.
 
     A set of rows with too few threats keeps all threats.
     """
@@ -219,7 +219,7 @@ def _threats_for(benign: int, share: float) -> int:
 
 
 def count_eval_flows(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
-    """Compute how many benign flows and how many threats the validation part gets; the test part gets as many.
+    """Compute how many benign flows and threats the validation part gets; the test part gets as many.
 
     Raises:
         DataError: The file has fewer threats than the share needs, or too few flows to split.
@@ -246,6 +246,6 @@ def count_eval_flows(threat: npt.NDArray[np.bool_], share: float | None, eval_fl
 
 
 def _round_down(share: float) -> float:
-    """Round a share of threats down to three digits, so that a file with the unrounded share has threats enough."""
+    """Round a share of threats down to three significant digits, so that the data hold enough threats for it."""
     unit = 10.0 ** (np.floor(np.log10(share)) - 2) if share > 0 else 1.0
     return float(f"{np.floor(share / unit) * unit:.3g}")

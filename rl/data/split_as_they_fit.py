@@ -18,7 +18,7 @@ def split_as_they_fit(
     eval_flows: int,
     rng: np.random.Generator,
 ) -> Parts:
-    """Split flows at random, with equal flows in one part, by the older rule that sweeps of format 1 used.
+    """Split network flows at random, equal flows in one part, by the old rule of sweeps of format 1.
 
     Validation and test have the same share of threats.
 
@@ -51,7 +51,7 @@ def split_as_they_fit(
 
 
 def _draw(groups: Rows, benign: Counts, threats: Counts, wanted: tuple[int, int], rng: np.random.Generator) -> Rows:
-    """Draw random groups of equal flows that add up to nearly, never more than, the wanted benign flows and threats.
+    """Draw random groups of equal flows that add up to nearly, never above, the wanted benign flows and threats.
 
     Where groups hold both classes, one class fills up and the rest fits no more: the best of some draws is taken.
     """

@@ -26,7 +26,7 @@ Matrix = npt.NDArray[np.float64]
 
 
 def generate(config: DataConfig, rng: np.random.Generator) -> RawFlows:
-    """Generate `data.num_flows` artificial flows, of which the share `data.threat_share` (rounded) are threats.
+    """Generate `data.num_flows` artificial network flows, of which the share `data.threat_share` are threats.
 
     Args:
         config: Settings, of which `num_flows`, `num_features`, `difficulty`, `burst_length` and `threat_share` are
@@ -51,7 +51,7 @@ def generate(config: DataConfig, rng: np.random.Generator) -> RawFlows:
 
 
 def _bursts(config: DataConfig, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Place bursts of threats among the flows: return each flow's burst number, or -1 for a benign flow.
+    """Place bursts of threats in the sequence of flows; return each flow's burst number, -1 for benign ones.
 
     Bursts are laid out block by block, each block with the share of threats of all flows, so that no stretch of time is
     all quiet.
@@ -81,7 +81,7 @@ def _bursts(config: DataConfig, rng: np.random.Generator) -> npt.NDArray[np.int6
 
 
 def _composition(total: int, parts: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Divide `total` at random into `parts` positive whole numbers, all divisions equally likely.
+    """Divide `total` into `parts` positive whole numbers at random, all divisions equally likely.
 
     The lengths are geometric in the limit, and exact in sum.
     """
@@ -90,7 +90,7 @@ def _composition(total: int, parts: int, rng: np.random.Generator) -> npt.NDArra
 
 
 def _disguise(threat: npt.NDArray[np.bool_], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Choose which flows look like an attack: the threats, but for a share that swaps looks with as many benign flows.
+    """Choose which flows look like attacks: the threats, except that a share swaps looks with benign flows.
 
     A share of the threats and as many benign flows are exchanged.
     """
@@ -109,7 +109,7 @@ def _hidden(
     difficulty: float,
     rng: np.random.Generator,
 ) -> Matrix:
-    """Draw hidden properties of each flow: normal around 0, or around a centre for flows that look like an attack."""
+    """Draw hidden properties of each flow: normal around 0, or around a centre for flows that look like attacks."""
     distance = FARTHEST + (CLOSEST - FARTHEST) * difficulty
     centers = np.zeros((KINDS, width))
     for kind in range(KINDS):
@@ -121,7 +121,7 @@ def _hidden(
 
 
 def _observe(hidden: Matrix, num_features: int, rng: np.random.Generator) -> Matrix:
-    """Compute features from the hidden properties: random directions first, then random mixtures."""
+    """Compute flows' features from hidden properties: random linear mixtures with noise, some exponentiated."""
     width = hidden.shape[1]
     turned, _ = np.linalg.qr(rng.standard_normal((width, width)))
     mixtures = rng.standard_normal((width, num_features - width))

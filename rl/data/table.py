@@ -16,7 +16,7 @@ from unstuck.rl.errors import DataError
 
 
 def read_csv(config: DataConfig) -> RawFlows:
-    """Read the flows in the CSV table `data.path`; a flow is a threat unless the label is listed in `data.benign`.
+    """Read network flows from the CSV table `data.path`; a flow is a threat unless `data.benign` lists the label.
 
     Raises:
         DataError: The file, a column named or a label named does not exist, or a column of numbers holds junk.
@@ -52,7 +52,7 @@ def read_csv(config: DataConfig) -> RawFlows:
 
 
 def _unique(names: list[str]) -> list[str]:
-    """Make column names unique by numbering repeated names: `a, a` becomes `a, a.1`."""
+    """Make column names unique by numbering repeated ones: `a, a` becomes `a, a.1`."""
     seen: Counter[str] = Counter()
     unique = []
     for position, name in enumerate(names):
@@ -74,7 +74,7 @@ def _check_columns(header: list[str], config: DataConfig, sheet: Sheet) -> None:
 
 
 def _check_labels(labels: list[str], config: DataConfig, sheet: Sheet) -> None:
-    """Raise `DataError` for a row without a label, a benign label that never occurs, or no threat at all."""
+    """Raise `DataError` for a row without label, a benign label that never occurs, or data without threats."""
     for label, number in zip(labels, sheet.row_numbers[1:], strict=True):
         if is_missing(label):
             raise DataError(

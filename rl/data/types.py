@@ -10,7 +10,7 @@ from unstuck.rl.data.report import LoadReport
 
 @dataclass(frozen=True)
 class Flows:
-    """Flows ready for training: features scaled to numbers, and labels (threat or benign), in the order of recording.
+    """Network flows ready for training: scaled features and labels (threat or benign), in recorded order.
 
     Attributes:
         features: float32 `[n, num_features]`, scaled by statistics of the training part alone.
@@ -29,14 +29,14 @@ class Flows:
         return len(self.threat)
 
     def select_evenly(self, count: int) -> "Flows":
-        """Select `count` flows at even distances in the order of recording, or all flows if there are fewer."""
+        """Select `count` network flows at equal distances in the order of recording, or all if there are fewer."""
         rows = np.linspace(0, len(self) - 1, min(count, len(self))).round().astype(np.int64)
         return Flows(self.features[rows], self.threat[rows])
 
 
 @dataclass(frozen=True)
 class FlowData:
-    """Training, validation and test flows; parts share no equal flows (`shuffled`) or no stretch of time (`stream`).
+    """Training, validation and test flows; parts share no equal flows (`shuffled`), or no stretch of time (`stream`).
 
     Attributes:
         train: Flows that the agent is trained on.
@@ -56,5 +56,5 @@ class FlowData:
 
     @property
     def num_features(self) -> int:
-        """Number of features of a flow, which is the number of values in one observation."""
+        """Number of features of a network flow, which is the size of an observation."""
         return len(self.feature_names)

@@ -24,7 +24,7 @@ gymnasium.register(TRIAGE, entry_point="unstuck.rl.envs.triage:TriageEnv")
 
 
 def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> LaneEnv:
-    """Make a training environment with a lane for each random seed; `reset(seed=list(seeds))` starts all lanes.
+    """Make a training environment of parallel environments (lanes), one for each random seed.
 
     `rl.envs.lanes` describes the returned values.
 
@@ -44,7 +44,7 @@ def make_vec(env: EnvConfig, seeds: Sequence[int], data: FlowData | None) -> Lan
 
 
 def check_env(env: EnvConfig, data: FlowData | None) -> None:
-    """Refuse an environment that cannot be made, that fails in its first reset or step, or that no learner can act in.
+    """Raise an error for an environment that cannot be made, fails at once, or in which no learner can act.
 
     Args:
         env: The environment.
@@ -62,7 +62,7 @@ def check_env(env: EnvConfig, data: FlowData | None) -> None:
 
 
 def list_action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tuple[str, ...]:
-    """List the names of the actions to choose from, e.g. allow, block, quarantine and alert for triage.
+    """List the names of the actions, e.g. allow, block, quarantine and alert for triage of network flows.
 
     Other environments: "0", "1" and so on, "0.1" for option 1 of the first of several choices, no names for numbers.
     """

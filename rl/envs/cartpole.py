@@ -27,10 +27,10 @@ MAX_STEPS = 500
 
 
 class CartPoleVector(LaneVectorEnv):
-    """CartPole-v1 in parallel lanes. Observation: position, velocity, angle, angular velocity; reward 1 a step."""
+    """CartPole-v1 as parallel environments. Observation: position, velocity, angle, angular velocity; reward 1."""
 
     def __init__(self, num_envs: int) -> None:
-        """Make the environment with `num_envs` parallel lanes."""
+        """Make `num_envs` parallel CartPole environments."""
         high = np.array([2 * MAX_POSITION, np.inf, 2 * MAX_ANGLE, np.inf], dtype=np.float32)
         super().__init__(num_envs, Box(-high, high, dtype=np.float32), Discrete(2), MAX_STEPS)
         self._physics = np.zeros((4, num_envs), dtype=np.float64)

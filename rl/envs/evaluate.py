@@ -21,10 +21,10 @@ STEP_CAP = 10_000
 
 
 class Evaluator(Protocol):
-    """Protocol of an evaluator, which tests all members (seeds) of a trial with greedy actions, and returns metrics."""
+    """Protocol of an evaluator, which tests the policies of all members (seeds) with greedy actions."""
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Test the policies of all members (seeds) with greedy actions; return each member's metrics, by name.
+        """Test the policies of all members (seeds) with greedy actions; return metrics by name, a value for each.
 
         Args:
             act: Greedy actions `[P, B, *action_shape]` for observations float32 `[P, B, F]`.
@@ -38,7 +38,7 @@ class Evaluator(Protocol):
 def make_evaluator(
     env: EnvConfig, flows: Flows | None, seeds: Sequence[int], trained_on: Flows | None = None
 ) -> Evaluator:
-    """Make the evaluator that fits an environment: judging flows for triage, playing whole episodes for any other.
+    """Make the evaluator for an environment: judge network flows for triage, play whole episodes for any other.
 
     Args:
         env: The environment.
@@ -57,10 +57,10 @@ def make_evaluator(
 
 
 class TriageEvaluator:
-    """Evaluator for triage: each member (seed) judges the same flows; flagged means blocked, quarantined or alerted."""
+    """Evaluator for triage: each member (seed) judges the same flows; all actions but allow count as flagged."""
 
     def __init__(self, env: EnvConfig, flows: Flows, trained_on: Flows | None) -> None:
-        """Store the flows to judge, some training flows to compare with, and rewards and episode length of `env`."""
+        """Store the network flows to judge, some training flows to compare with, and settings of `env`."""
         self._flows, self._trained_on = flows, trained_on
         self._flows_per_episode = env.flows_per_episode
         self._rewards = make_reward_table(env)
@@ -71,7 +71,7 @@ class TriageEvaluator:
         }
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Let each member (seed) judge all flows; return F1, confusion counts, mean return, shares of actions.
+        """Let each member (seed) judge all flows; return metrics by name: F1, counts, return, shares of actions.
 
         The return is the mean reward of a flow times flows per episode.
         """
@@ -96,7 +96,7 @@ class TriageEvaluator:
 
 
 def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusion]:
-    """Let each member (seed) judge all flows; return each member's actions and confusion counts.
+    """Let each member (seed) judge all network flows; return the actions and the confusion counts.
 
     The actions are int64 `[P, n]`.
     """
@@ -107,7 +107,7 @@ def _judged(act: Act, flows: Flows, num_members: int) -> tuple[Actions, Confusio
 
 
 class EpisodeEvaluator:
-    """Evaluator that plays the same `env.eval_episodes` episodes with each member (seed), side by side."""
+    """Evaluator that plays the same `env.eval_episodes` episodes with each member (seed), in parallel."""
 
     def __init__(self, env: EnvConfig, seeds: Sequence[int]) -> None:
         """Store the environment's settings and one seed for each of `env.eval_episodes` episodes."""
@@ -120,7 +120,7 @@ class EpisodeEvaluator:
         self._lanes: LaneEnv | None = None
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Play all episodes with each member (seed); return the members' mean returns; see `Evaluator.evaluate`.
+        """Play all evaluation episodes with each member (seed); return mean returns, as metrics by name.
 
         An episode ends by the environment's rules, or after `STEP_CAP` steps.
         """
@@ -140,7 +140,7 @@ class EpisodeEvaluator:
         return {metrics.EVAL_RETURN: returns.reshape(num_members, -1).mean(axis=1)}
 
     def _make(self, num_members: int) -> LaneEnv:
-        """Return the evaluation's environment, kept for later evaluations, since some environments are slow to make."""
+        """Return the evaluation's environments; make them at the first call only, since that can be slow."""
         if self._lanes is None or self._lanes.num_envs != num_members * len(self._seeds):
             self._lanes = make_gym_vec(self._id, num_members * len(self._seeds), self._vectorization)
         return self._lanes

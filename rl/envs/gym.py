@@ -19,7 +19,7 @@ from unstuck.rl.wording import find_near
 
 
 def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "LaneEnv":
-    """Make an environment of `num_lanes` parallel lanes for a Gymnasium id.
+    """Make `num_lanes` parallel environments (lanes) of a Gymnasium id.
 
     Args:
         env_id: A registered id, or `module:id`.
@@ -39,7 +39,7 @@ def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "L
 
 
 def _make(env_id: str) -> gymnasium.Env[Any, Any]:
-    """Make one Gymnasium environment whose observation is flattened to a row of numbers."""
+    """Make one Gymnasium environment, with observations flattened to a row of numbers."""
     try:
         env = gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
@@ -76,7 +76,7 @@ def _say(error: Exception) -> str:
 
 
 def try_lanes(lanes: "LaneEnv", env_id: str) -> None:
-    """Reset and step an environment once; raise `ConfigError` if it fails, or observes what is no finite number.
+    """Reset and step an environment once; raise `ConfigError` if it fails or observes non-finite numbers.
 
     Args:
         lanes: The environment, new.
@@ -120,7 +120,7 @@ class GymVector(
     env: SyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]] | AsyncVectorEnv[npt.NDArray[Any], npt.NDArray[Any]]
 
     def __init__(self, env: SyncVectorEnv[Any, Any] | AsyncVectorEnv[Any, Any], env_id: str) -> None:
-        """Wrap a vectorised Gymnasium environment, in which each lane observes one row of numbers."""
+        """Wrap a vectorised Gymnasium environment, whose observations are one row of numbers for each lane."""
         super().__init__(env)
         self.single_observation_space = _as_float32(env.single_observation_space)
         self.observation_space = _as_float32(env.observation_space)
@@ -130,7 +130,7 @@ class GymVector(
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start new episodes; return each lane's first observation, and a dict of infos; see `LaneVectorEnv.reset`.
+        """Start new episodes in all parallel environments; return the first observations and an info dict.
 
         The observations are float32 `[L, F]`.
 
@@ -143,7 +143,7 @@ class GymVector(
     def step(
         self, actions: Actions
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], dict[str, Any]]:
-        """Step each lane once, as `LaneVectorEnv.step` does; infos also holds what the wrapped environments report."""
+        """Step each parallel environment once; return observations, rewards, both kinds of ends, and infos."""
         raw, rewards, terminated, truncated, infos = self.env.step(self._to_env(actions))
         observations = raw.astype(np.float32)
         if "final_obs" in infos:

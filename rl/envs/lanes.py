@@ -23,7 +23,7 @@ _WORD = 2**64
 
 
 class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
-    """Base class of environments with parallel lanes: random generators, restarts, time limit. A subclass adds rules.
+    """Base class of parallel environments (lanes): random generators, restarts, time limit; subclasses add rules.
 
     After the end of an episode the next one begins in the same step (`AutoresetMode.SAME_STEP`). Each returned array is
     new: a later step does not change it.
@@ -36,7 +36,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         action_space: gymnasium.spaces.Discrete,
         max_steps: int,
     ) -> None:
-        """Set the number of lanes, the spaces and the time limit; `reset` starts the lanes.
+        """Set the number of parallel environments (lanes), the spaces and the time limit.
 
         Args:
             num_envs: Lanes, L.
@@ -57,30 +57,30 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
     @abstractmethod
     def _start(self, lane: int, generator: np.random.Generator) -> None:
-        """Begin an episode in one lane, drawing all random numbers from the lane's generator."""
+        """Start an episode in one of the parallel environments, with random numbers from the given generator."""
 
     @abstractmethod
     def _observe(self) -> Observations:
-        """Return the observations of all lanes, a row for each lane, in a new array.
+        """Return the observations of all parallel environments, one row for each, in a new array.
 
         float32 `[L, F]`, C-contiguous.
         """
 
     @abstractmethod
     def _advance(self, actions: Actions) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Apply one action in each lane; return each lane's reward, True for each episode that terminated, and infos.
+        """Apply one action in each parallel environment; return rewards, ends of episodes (booleans) and infos.
 
         Rewards `[L]`, terminated `[L]` and infos are those of the step just made.
         """
 
     @abstractmethod
     def _arrays(self) -> State:
-        """Return the subclass's arrays, uncopied, that hold the state of the lanes, but for generators and clocks."""
+        """Return the subclass's arrays with the environments' state, uncopied, without generators and clocks."""
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: Mapping[str, Any] | None = None
     ) -> tuple[Observations, dict[str, Any]]:
-        """Start new episodes in all lanes, or in lanes chosen by a mask; return all observations and an empty dict.
+        """Start new episodes in all parallel environments, or in masked ones; return observations and {}.
 
         Args:
             seed: Seed of lane i: `seed + i`, or `seed[i]`; where it is None the lane's generator goes on.
@@ -109,7 +109,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
     def step(
         self, actions: Actions
     ) -> tuple[Observations, npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_], dict[str, Any]]:
-        """Step every lane once, each by an action of its own; return observations, rewards, ends of episodes and infos.
+        """Step each parallel environment by its action; return observations, rewards, ends of episodes, infos.
 
         Args:
             actions: Integers `[L]`.
@@ -138,7 +138,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return observations, rewards, terminated, truncated, infos
 
     def get_state(self) -> State:
-        """Copy the state of all lanes to arrays by name, from which `set_state` continues bit for bit.
+        """Copy the state of all parallel environments to arrays by name, to continue from bit for bit.
 
         Raises:
             ResetNeeded: Before the first reset: there is nothing to go on from.
@@ -150,7 +150,7 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
         return state
 
     def set_state(self, state: Mapping[str, npt.NDArray[Any]]) -> None:
-        """Set the lanes to a state that `get_state` returned, for an environment of the same size and settings.
+        """Restore a state that `get_state` returned, in environments of the same number and settings.
 
         Raises:
             ValueError: An array is missing, unknown or of another shape; the lanes are then unchanged.
@@ -199,14 +199,14 @@ class LaneVectorEnv(VectorEnv[Observations, Actions, npt.NDArray[Any]]):
 
 
 def _pack(generator: np.random.Generator) -> npt.NDArray[np.uint64]:
-    """Pack the state of a random generator (PCG64) into six integers, for storage in an array."""
+    """Convert the state of a random generator (PCG64) to six integers in an array."""
     state: Any = generator.bit_generator.state
     words = [word for number in (state["state"]["state"], state["state"]["inc"]) for word in divmod(number, _WORD)]
     return np.array([*words, state["has_uint32"], state["uinteger"]], dtype=np.uint64)
 
 
 def _unpack(words: npt.NDArray[np.uint64]) -> np.random.Generator:
-    """Make the random generator whose state `_pack` has packed."""
+    """Make a random generator from the six integers that `_pack` returned."""
     state_high, state_low, inc_high, inc_low, has_uint32, uinteger = (int(word) for word in words)
     generator = np.random.Generator(np.random.PCG64(0))
     generator.bit_generator.state = {

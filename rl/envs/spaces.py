@@ -23,7 +23,7 @@ MAX_CHOICES = 1_000
 
 
 def flatten_observations(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
-    """Wrap an environment so that an observation is one row of numbers: parts side by side, a choice as one-hot.
+    """Wrap an environment so that observations are one row of numbers; discrete parts become one-hot.
 
     Raises:
         ConfigError: Observations are images, have varying length, or hold too many numbers.
@@ -50,7 +50,7 @@ def flatten_observations(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium
 
 
 def lane_actions(env_id: str, space: Space[Any]) -> tuple[Space[Any], Callable[[Actions], npt.NDArray[Any]]]:
-    """Return the space of actions that the learner chooses from, and a function that adapts actions to the environment.
+    """Return the learner's action space, and a function that converts its actions to the environment's.
 
     Args:
         env_id: Name of the environment, for messages.

@@ -18,7 +18,7 @@ from unstuck.rl.metrics import ACTIONS
 def draw_episode(
     generator: np.random.Generator, num_flows: int, flows_per_episode: int, order: str
 ) -> npt.NDArray[np.int64]:
-    """Draw the rows of the flows to judge in one episode, and of one more flow, the last observation.
+    """Draw the indices of the network flows in one episode, and of one more flow, the last observation.
 
     Args:
         generator: Generator, drawn from once.
@@ -36,7 +36,7 @@ def draw_episode(
 
 
 def make_reward_table(env: EnvConfig) -> npt.NDArray[np.float64]:
-    """Make the table of rewards: row 0 for benign flows, row 1 for threats, columns in the order of `ACTIONS`.
+    """Make the table of rewards: rows are benign and threat, columns the actions in the order of `ACTIONS`.
 
     Returns `[2, 4]`.
     """
@@ -54,7 +54,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     metadata = {"render_modes": []}  # noqa: RUF012  (an instance variable in gymnasium.Env)
 
     def __init__(self, flows: Flows | None = None, env: EnvConfig | None = None, order: str = "shuffled") -> None:
-        """Make the environment, which draws episodes from the given flows.
+        """Make the triage environment, which draws episodes from the given network flows.
 
         Args:
             flows: The part to draw from; None: the training part of the synthetic flows, as `DataConfig` has them.
@@ -77,7 +77,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; return the features of the first flow, and an empty dict. No options are known.
+        """Start an episode; return the first flow's features, and an empty dict. There are no options.
 
         The features are float32 `[F]`.
         """
@@ -87,7 +87,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Judge the flow observed last by `action`; return the next flow, reward, False, True at the end, and info.
+        """Judge the last observed flow by `action`; return next flow, reward, False, True at the end, info.
 
         Raises:
             ResetNeeded: Before the first reset, or after the episode's end.
@@ -104,13 +104,13 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
 
 
 class TriageVectorEnv(LaneVectorEnv):
-    """Triage environment of parallel lanes; each steps exactly as a `TriageEnv` that was reset with the lane's seed.
+    """Parallel triage environments (lanes), each equal to a `TriageEnv` that was reset with the same seed.
 
     Each step's `infos["threat"]`, bool `[L]`, says whether the flows just judged were threats.
     """
 
     def __init__(self, num_envs: int, flows: Flows, env: EnvConfig, order: str = "shuffled") -> None:
-        """Make the environment with `num_envs` parallel lanes, which draw episodes from the given flows.
+        """Make `num_envs` parallel triage environments, which draw episodes from the given network flows.
 
         Args:
             num_envs: Lanes, L.
@@ -137,7 +137,7 @@ class TriageVectorEnv(LaneVectorEnv):
         self._episodes[lane] = draw_episode(generator, len(self._threat), self.max_steps, self._order)
 
     def _current(self) -> npt.NDArray[np.int64]:
-        """Return the row of the flow to be judged next in each lane.
+        """Return the index of the network flow to be judged next in each parallel environment.
 
         Row numbers `[L]`; flat `take` costs half of indexing by two arrays.
         """

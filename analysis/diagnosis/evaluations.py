@@ -165,7 +165,7 @@ def _is_cost(
 
 
 def _measure_narrowing(run: Signals) -> float:
-    """Return the share of the variance of continuous actions that is left in the end; 0 if the spread is not logged."""
+    """Compute the share of the continuous actions' variance that is left at the end; 0 if not logged."""
     start, late = run.select_first(POLICY_STD, START), run.select_last(POLICY_STD, share=0.0)
     return (late.mean / start.mean) ** 2 if start and late and start.mean > 0 else 0.0
 

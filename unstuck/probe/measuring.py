@@ -43,7 +43,7 @@ def _find_pools() -> ThreadpoolController:
 
 
 def use_one_thread() -> AbstractContextManager[Any]:
-    """Let numpy multiply matrices in one thread inside the block: small ones leave the others spinning for nothing."""
+    """Make numpy multiply matrices in one thread inside the block, which is cheaper for small ones."""
     limit: AbstractContextManager[Any] = _find_pools().limit(limits=1, user_api="blas")
     return limit
 

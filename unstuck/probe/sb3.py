@@ -324,7 +324,7 @@ class _Tap:
         return spoken
 
     def _pass_parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Pass the parameters on, and measure the gradient first: who asks last before a step is about to clip it."""
+        """Return the policy's parameters, after measuring the gradient that the caller is about to clip."""
         self._take_gradient()
         return self._list_parameters(recurse)
 

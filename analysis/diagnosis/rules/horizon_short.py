@@ -97,7 +97,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _pays_at_once(run: Signals) -> bool:
-    """True if a probe has measured that what is done shows in what the step pays, as in a bandit."""
+    """True if a probe (logger) measured that actions change the reward of the same step, as in a bandit."""
     seen, told = run.select_first(REWARD_BY_OBSERVATION), run.select_first(REWARD_BY_STEP)
     return seen is not None and told is not None and told.median - seen.median >= AT_ONCE
 

@@ -101,7 +101,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _is_over(run: Signals, kl: Window | None) -> bool:
-    """True if updates of another learner were large at first, as where a task is learned at once, and no longer are."""
+    """True if another program's updates were too large at first only, as where a task is learned at once."""
     late, clipped = run.select_last(metrics.APPROX_KL), run.select_last(metrics.CLIP_FRACTION)
     if run.is_ours or kl is None or kl.mean > RUINOUS_KL or late is None:
         return False

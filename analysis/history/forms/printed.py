@@ -21,7 +21,7 @@ _TRAINED = 3
 
 
 def rewrite_prints(text: str) -> str:
-    """Return a text whose printed tuples and bare tables are lines of `name: value`; the same text without any.
+    """Convert printed tuples and plain tables in a text to lines of `name: value`; leave other text unchanged.
 
     A tuple is what Python 2 prints for `print("Episode", 3, "reward", 1.0)`. A bare table has a line of names between
     bars and lines of numbers below: OpenAI Baselines' PPO1 prints one at each update, a line an epoch, of which the
@@ -35,7 +35,7 @@ def rewrite_prints(text: str) -> str:
 
 
 def _unpack(line: str) -> str:
-    """Return a printed tuple of names and numbers in turn as pairs; the line itself if it is none."""
+    """Convert a printed tuple of alternating names and numbers to pairs; return other lines unchanged."""
     try:
         parts = ast.literal_eval(line.strip())
     except (ValueError, SyntaxError):
@@ -48,7 +48,7 @@ def _unpack(line: str) -> str:
 
 
 def _fold_tables(lines: Sequence[str]) -> list[str]:
-    """Return lines whose bare tables are one line each: the names with the last numbers below them."""
+    """Convert each plain table in printed lines to one line: the names with the last numbers below them."""
     kept: list[str] = []
     names: list[str] = []
     last: list[str] = []
@@ -74,19 +74,19 @@ def _pair(names: Sequence[str], values: Sequence[str]) -> list[str]:
 
 
 def _read_names(line: str) -> list[str]:
-    """Return the names of a bare table's head: words between bars, with none at either end; empty for other lines."""
+    """Return the column names in a plain table's header, words between bars; empty for other lines."""
     cells = [cell.strip() for cell in line.split("|")]
     words = len(cells) >= _COLUMNS and all(re.fullmatch(r"[A-Za-z][\w./]*", cell) for cell in cells)
     return cells if words else []
 
 
 def _has_rules(lines: Sequence[str]) -> bool:
-    """True if a line of dashes and bars tells that a table is Markdown's."""
+    """True if a line of dashes and bars shows that a table is in Markdown."""
     return any(re.fullmatch(r"[\s|:+-]*-{2,}[\s|:+-]*", line) and "|" in line for line in lines)
 
 
 def find_test(lines: Sequence[str]) -> int | None:
-    """Find the line where a test begins behind a training: it says so, and counts begin anew and do not get as far.
+    """Find the line where a test's output begins after a training's: counts restart and stay lower.
 
     Evaluations in the middle of a training are none: behind these the counts go on.
     """

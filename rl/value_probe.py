@@ -60,7 +60,7 @@ class ValueFloor:
         return {"unforeseen": self.unforeseen, "measured_at": self.measured_at}
 
     def update(self, iteration: int, observations: Tensor, targets: Tensor) -> None:
-        """Measure again which share of the targets no regression predicts, if enough iterations have passed.
+        """Measure again which share of the critic's targets no regression predicts, if it is time to.
 
         Args:
             iteration: The current one.

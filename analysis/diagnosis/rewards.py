@@ -78,7 +78,7 @@ def compute_threat_share(run: Signals) -> float | None:
 
 
 def judge_constant_policies(run: Signals) -> tuple[Support, str]:
-    """Judge if one action pays most for both benign flows and threats; return yes, open or no, and the reason."""
+    """Judge if one action pays most for benign and threat flows alike; return yes, open or no, and the reason."""
     rewards = compute_rewards(run)
     if rewards is None:
         return Support.OPEN, ""

@@ -80,7 +80,7 @@ def _find_risen(run: Signals) -> "pd.Index[int]":
 
 
 def find_unpredicted_rewards(run: Signals) -> Evidence | None:
-    """Return evidence that observations of flows do not predict rewards although F1 is good; None otherwise."""
+    """Return evidence that observations do not predict triage's rewards although F1 is good; None otherwise."""
     foreseen, level = run.select_all(metrics.REWARD_FORESEEN), run.select_last(metrics.F1, share=0.0)
     if foreseen is None or level is None or not run.is_triage or not run.trivial_f1:
         return None
@@ -111,7 +111,7 @@ def _foreseen(run: Signals) -> float:
 
 
 def find_wrong_labels(run: Signals) -> Evidence | None:
-    """Return evidence of wrong labels, as F1 on training flows is far below F1 on other flows; None otherwise."""
+    """Return evidence of wrong labels, as F1 on training data is far below F1 on other data; None otherwise."""
     ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None or not run.is_triage or len(run.select_finite(metrics.F1_TRAIN)) < POINTS:
         return None

@@ -124,7 +124,7 @@ class Signals(Curves):
 
     @property
     def is_measured_by_us(self) -> bool:
-        """True if our learner or our probe (logger in another loop) measured the run, as docs/metrics.md defines."""
+        """True if our learner, or our logger in another program's loop, measured the run's metrics."""
         return self.is_ours or self.history.probed != ""
 
     # Settings

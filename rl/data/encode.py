@@ -19,7 +19,7 @@ Column = npt.NDArray[np.float64]
 
 
 class Feature(Protocol):
-    """Protocol of a feature: a named function that computes one network input for each flow, from one column."""
+    """Protocol of a feature: a function that computes one network input for each network flow, from one column."""
 
     @property
     def name(self) -> str:
@@ -72,7 +72,7 @@ class Missing:
 
 @dataclass(frozen=True)
 class OneOf:
-    """Feature that is 1 for each flow whose name in the column is in `values` (or, if `negated`, is not), else 0."""
+    """Feature that is 1 for each network flow whose name in the column is (`negated`: is not) in `values`."""
 
     column: str
     values: tuple[str, ...]
@@ -91,7 +91,7 @@ class OneOf:
 
 
 def fit_features(train: RawFlows) -> tuple[Feature, ...]:
-    """Choose features from the columns of the training flows; leave out those that are constant in training.
+    """Choose features from the columns of the training part; leave out those that are constant there.
 
     Raises:
         LittleLeftError: No column varies.

@@ -127,7 +127,7 @@ def _quantity(values: list[str]) -> _Quantity | None:
 
 
 def _leaks(raw: RawFlows, rng: np.random.Generator) -> list[str]:
-    """Find columns that alone predict the label of held-out flows with a balanced accuracy of at least `LEAK`.
+    """Find columns that alone predict the label of held-out data with a balanced accuracy of at least `LEAK`.
 
     A column is fitted on one half of the flows and judged on the other half.
     """
@@ -145,7 +145,7 @@ def _leaks(raw: RawFlows, rng: np.random.Generator) -> list[str]:
 
 
 def _by_threshold(values: npt.NDArray[np.float64], threat: npt.NDArray[np.bool_], fit: npt.NDArray[np.bool_]) -> float:
-    """Compute the balanced accuracy with which one threshold on a column separates threats from benign flows."""
+    """Compute the balanced accuracy with which one threshold on a column separates threats from benign rows."""
     values = np.where(np.isnan(values), -np.inf, values)
     order = np.argsort(values[fit], kind="stable")
     ordered, labels = values[fit][order], threat[fit][order]
@@ -156,7 +156,7 @@ def _by_threshold(values: npt.NDArray[np.float64], threat: npt.NDArray[np.bool_]
 
 
 def _by_value(codes: npt.NDArray[np.intp], threat: npt.NDArray[np.bool_], fit: npt.NDArray[np.bool_]) -> float:
-    """Compute the balanced accuracy with which a column's names, each by majority, tell threats from other flows."""
+    """Compute the balanced accuracy with which a column's names, each by majority, tell threats from benign rows."""
     most = int(codes.max()) + 1
     shares = [np.bincount(codes[fit & label], minlength=most) / (fit & label).sum() for label in (threat, ~threat)]
     return _balanced((shares[0] > shares[1])[codes], threat, ~fit)

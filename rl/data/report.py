@@ -17,7 +17,7 @@ WORTH_SAYING = 0.01  # share of the flows that are in training alone, from which
 
 @dataclass(frozen=True)
 class LoadReport:
-    """Report on loaded data: counts of flows, threats and features, unused columns with reasons, warnings.
+    """Report on loaded data: counts of network flows, threats, features; unused columns with reasons; warnings.
 
     Attributes:
         source: Source of the flows: a file's name, or `synthetic`.
@@ -85,7 +85,7 @@ def make_report(
     threats: Sequence[npt.NDArray[np.bool_]],
     hints: tuple[str, ...],
 ) -> LoadReport:
-    """Make the report on loaded data from the flows as read, the features, and the labels in each part.
+    """Make the report on loaded data from network flows as read, the features, and the labels in each part.
 
     Args:
         config: Source of the flows.

@@ -84,7 +84,7 @@ def split_by_size(
 
 
 def _strata(counts: Counts) -> Counts:
-    """Sort groups of equal flows into sets (strata) of at least three groups with like labels and sizes.
+    """Sort groups of equal network flows into sets (strata) of three groups or more with like labels and sizes.
 
     Alike are groups whose labels are the same, or mixed with the same majority, and whose sizes lie within a power of
     two: within `WIDEST` powers where there are fewer than three.
@@ -109,7 +109,7 @@ def _strata(counts: Counts) -> Counts:
 
 
 def _alike(groups: Rows, octaves: Counts) -> list[Rows]:
-    """Sort groups of equal flows by size into sets of at least three; leave out groups without two like ones."""
+    """Sort groups of equal network flows by size into sets of three or more; leave out groups without like ones."""
     found: list[Rows] = []
     together, largest = groups[:0], 0
     for octave in np.unique(octaves)[::-1]:
@@ -131,7 +131,7 @@ def _apportion(total: int, have: Counts) -> Counts:
 
 
 def _enough(counts: Counts, due: Counts, leave: int) -> int:
-    """Count how many groups, from the first on, have enough benign flows and threats for one part of the split.
+    """Count how many groups, from the first on, have enough benign and threat flows for a part of the data.
 
     Args:
         counts: Benign flows and threats of each group, `[2, g]`.
@@ -144,7 +144,7 @@ def _enough(counts: Counts, due: Counts, leave: int) -> int:
 
 
 def _select_due(rows: Rows, threat: npt.NDArray[np.bool_], stratum: Counts, due: Counts) -> Rows:
-    """Select the rows of one part of the split, by set and label; repeat all rows equally if there are too few.
+    """Select the rows of a part of the data, by set and label; repeat all rows equally if there are too few.
 
     Args:
         rows: Rows of the part, `[n]`.
@@ -178,7 +178,7 @@ def split_stream(
 
 
 def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flows, Flows, Flows]:
-    """Remove flows from each part of the split whose features also occur in a later part.
+    """Remove network flows from training or validation part whose features also occur in a later part.
 
     Encoding can make different vectors equal, by pooled rare categories and clipped extremes: a few flows in ten
     thousand. The test part stays unchanged.
@@ -191,7 +191,7 @@ def leave_out_shared(train: Flows, validation: Flows, test: Flows) -> tuple[Flow
 
 
 def check_parts(train: Flows, validation: Flows, test: Flows) -> None:
-    """Raise `LittleLeftError` if a part of the split has fewer than `MIN_PART` flows, or none of one label."""
+    """Raise `LittleLeftError` if a part of the data has fewer than `MIN_PART` rows, or no rows of one label."""
     for name, part in (("training", train), ("validation", validation), ("test", test)):
         threats = int(part.threat.sum())
         if not 0 < threats < len(part) or len(part) < MIN_PART:
@@ -219,7 +219,7 @@ def _threats_for(benign: int, share: float) -> int:
 
 
 def count_eval_flows(threat: npt.NDArray[np.bool_], share: float | None, eval_flows: int) -> tuple[int, int]:
-    """Compute how many benign flows and threats the validation part gets; the test part gets as many.
+    """Compute how many benign and threat flows the validation part of the data gets; the test part gets as many.
 
     Raises:
         DataError: The file has fewer threats than the share needs, or too few flows to split.

@@ -51,7 +51,7 @@ def split_as_they_fit(
 
 
 def _draw(groups: Rows, benign: Counts, threats: Counts, wanted: tuple[int, int], rng: np.random.Generator) -> Rows:
-    """Draw random groups of equal flows that add up to nearly, never above, the wanted benign flows and threats.
+    """Draw random groups of equal network flows that add up to nearly, never above, the wanted numbers by label.
 
     Where groups hold both classes, one class fills up and the rest fits no more: the best of some draws is taken.
     """

@@ -51,7 +51,7 @@ def generate(config: DataConfig, rng: np.random.Generator) -> RawFlows:
 
 
 def _bursts(config: DataConfig, rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """Place bursts of threats in the sequence of flows; return each flow's burst number, -1 for benign ones.
+    """Place bursts of threats in a sequence of network flows; return each one's burst number, -1 for benign ones.
 
     Bursts are laid out block by block, each block with the share of threats of all flows, so that no stretch of time is
     all quiet.
@@ -90,7 +90,7 @@ def _composition(total: int, parts: int, rng: np.random.Generator) -> npt.NDArra
 
 
 def _disguise(threat: npt.NDArray[np.bool_], share: float, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Choose which flows look like attacks: the threats, except that a share swaps looks with benign flows.
+    """Choose which network flows look like attacks: the threats, but a share swaps looks with benign ones.
 
     A share of the threats and as many benign flows are exchanged.
     """
@@ -109,7 +109,7 @@ def _hidden(
     difficulty: float,
     rng: np.random.Generator,
 ) -> Matrix:
-    """Draw hidden properties of each flow: normal around 0, or around a centre for flows that look like attacks."""
+    """Draw hidden properties of each network flow: around 0, or around a centre if it looks like an attack."""
     distance = FARTHEST + (CLOSEST - FARTHEST) * difficulty
     centers = np.zeros((KINDS, width))
     for kind in range(KINDS):
@@ -121,7 +121,7 @@ def _hidden(
 
 
 def _observe(hidden: Matrix, num_features: int, rng: np.random.Generator) -> Matrix:
-    """Compute flows' features from hidden properties: random linear mixtures with noise, some exponentiated."""
+    """Compute network flows' features from hidden properties: random linear mixtures with noise, some exponentiated."""
     width = hidden.shape[1]
     turned, _ = np.linalg.qr(rng.standard_normal((width, width)))
     mixtures = rng.standard_normal((width, num_features - width))

@@ -36,7 +36,7 @@ class Flows:
 
 @dataclass(frozen=True)
 class FlowData:
-    """Training, validation and test flows; parts share no equal flows (`shuffled`), or no stretch of time (`stream`).
+    """Training, validation and test network flows; parts share no equal flows, or (`stream`) no stretch of time.
 
     Attributes:
         train: Flows that the agent is trained on.

@@ -10,7 +10,7 @@ RANDOM_FLAG_SHARE = 0.75  # three of the four actions flag
 
 
 class Confusion(NamedTuple):
-    """Counts of true and false positives and negatives for each member (seed); flagged flows are positives."""
+    """Counts of true and false positives and negatives for each member (seed); flagged network flows are positives."""
 
     tp: Numbers
     tn: Numbers
@@ -19,7 +19,7 @@ class Confusion(NamedTuple):
 
 
 def count_confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_]) -> Confusion:
-    """Count true and false positives and negatives for each member (seed), from the flows that it flagged.
+    """Count true and false positives and negatives for each member (seed), by the network flows that it flagged.
 
     Args:
         flagged: Decisions of P members about n flows, bool `[P, n]`.
@@ -31,7 +31,7 @@ def count_confusion(flagged: npt.NDArray[np.bool_], threat: npt.NDArray[np.bool_
 
 
 def precision(counts: Confusion) -> Numbers:
-    """Compute precision: the share of threats among the flows flagged, tp / (tp + fp); 0 if no flow was flagged."""
+    """Compute precision, the share of threats among flagged network flows, tp / (tp + fp); 0 if none is flagged."""
     return _share(counts.tp, counts.tp + counts.fp)
 
 
@@ -46,7 +46,7 @@ def f1(counts: Confusion) -> Numbers:
 
 
 def f1_at_random(threat: npt.NDArray[np.bool_], flag_share: float) -> float:
-    """Compute the expected F1 of a policy that flags each flow at random with probability `flag_share`.
+    """Compute the expected F1 of a policy that flags each network flow at random with probability `flag_share`.
 
     Args:
         threat: True for flows that are threats, bool `[n]`.

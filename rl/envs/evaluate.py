@@ -57,7 +57,7 @@ def make_evaluator(
 
 
 class TriageEvaluator:
-    """Evaluator for triage: each member (seed) judges the same flows; all actions but allow count as flagged."""
+    """Evaluator for triage: each member (seed) judges the same network flows; any action but allow is a flag."""
 
     def __init__(self, env: EnvConfig, flows: Flows, trained_on: Flows | None) -> None:
         """Store the network flows to judge, some training flows to compare with, and settings of `env`."""
@@ -71,7 +71,7 @@ class TriageEvaluator:
         }
 
     def evaluate(self, act: Act, num_members: int) -> Results:
-        """Let each member (seed) judge all flows; return metrics by name: F1, counts, return, shares of actions.
+        """Let each member (seed) judge all network flows; return metrics by name, such as F1, counts and return.
 
         The return is the mean reward of a flow times flows per episode.
         """

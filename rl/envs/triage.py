@@ -77,7 +77,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
-        """Start an episode; return the first flow's features, and an empty dict. There are no options.
+        """Start an episode; return the first network flow's features, and an empty dict. There are no options.
 
         The features are float32 `[F]`.
         """
@@ -87,7 +87,7 @@ class TriageEnv(gymnasium.Env[npt.NDArray[Any], np.int64]):
         return self._observe(), {}
 
     def step(self, action: np.int64) -> tuple[npt.NDArray[np.float32], float, bool, bool, dict[str, Any]]:
-        """Judge the last observed flow by `action`; return next flow, reward, False, True at the end, info.
+        """Judge the present network flow by `action`; return the next one, reward, False, True at the end, and infos.
 
         Raises:
             ResetNeeded: Before the first reset, or after the episode's end.

@@ -27,7 +27,7 @@ _FORMAT = 2
 
 @dataclass(frozen=True)
 class ParentRun:
-    """Stuck run to branch: complete configuration, checkpoint, and where the run is recorded.
+    """Stuck run to train further with changes: configuration, checkpoint, and where the run is recorded.
 
     Attributes:
         name: Name for people: `SWEEP/7`, or the path of a checkpoint without a sweep.
@@ -72,7 +72,7 @@ class ParentRun:
 
 
 def find_run(config: SweepConfig) -> ParentRun:
-    """Find the run to branch, which `config.run` names, with settings, checkpoint and records.
+    """Find the stuck run that `config.run` names, with settings, checkpoint and records.
 
     Args:
         config: Composed configuration of the unstick; of a checkpoint without a sweep also environment and data.
@@ -130,7 +130,7 @@ def _find_trial_of(file: Path) -> tuple[str, int, Path] | None:
 
 
 def _load_trial(sweep: str, number: int, folder: Path, config: SweepConfig) -> ParentRun:
-    """Load a recorded trial as the run to branch; use the caller's `data.path` if the network flows were moved."""
+    """Load a recorded trial as the stuck run; use the caller's `data.path` if the network flows were moved."""
     own = find_sweep(sweep, folder, *_find_urls(sweep, folder, config))
     if own.format < _FORMAT and own.env.id == TRIAGE:
         raise SweepError(
@@ -163,7 +163,7 @@ def _find_urls(sweep: str, folder: Path, config: SweepConfig) -> tuple[str | Non
 
 
 def _load_lone(file: Path, config: SweepConfig) -> ParentRun:
-    """Load a checkpoint outside any sweep as the run to branch: PPO's settings from the file, others from `config`."""
+    """Load a checkpoint outside any sweep as the stuck run: PPO's settings from the file, others from `config`."""
     point = read_branch_point(file)
     if any(one != point.configs[0] for one in point.configs):
         raise CheckpointError(f"{file} must hold members with the same settings, got several; branch a run of one")

@@ -47,7 +47,7 @@ def _recorded(run: Signals, name: str) -> bool:
 
 
 def _by_counts(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
-    """Check the confusion counts for a greedy policy that flags none or all of the flows; None if it does neither."""
+    """Check by confusion counts if a greedy policy flags none or all of the network flows; None if neither."""
     counts = run.confusion
     if len(counts) < EVALUATIONS:
         return None

@@ -82,7 +82,7 @@ def _show_judged(run: Signals, share: float) -> Evidence:
 
 
 def _rewards(run: Signals) -> tuple[Array, Array] | None:
-    """Return the rewards of the actions on benign flows and on threats, each `[4]`; None if not recorded."""
+    """Return the rewards of the actions on benign and on threat flows, each `[4]`; None if not recorded."""
     rows = [run.setting("env.reward_benign"), run.setting("env.reward_threat")]
     if not all(isinstance(row, tuple | list) and len(row) == len(ACTIONS) for row in rows):
         return None

@@ -33,7 +33,7 @@ COUNTED = 512
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding on whether F1 on training flows is far above F1 on other flows; None if not recorded."""
+    """Return a finding on whether F1 on training data is far above F1 on other data; None if not recorded."""
     ours, theirs = run.select_last(metrics.F1_TRAIN, share=0.0), run.select_last(metrics.F1, share=0.0)
     if ours is None or theirs is None:
         return None
@@ -64,7 +64,7 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _few_shown(run: Signals) -> Evidence | None:
-    """Return evidence that training shows a small part of the data's flows over and over; None otherwise."""
+    """Return evidence that training shows a small part of the network flows over and over; None otherwise."""
     shown, flows, repeats = (
         _count_shown(run),
         run.read_number("data.num_flows"),

@@ -86,7 +86,7 @@ def _has_rules(lines: Sequence[str]) -> bool:
 
 
 def find_test(lines: Sequence[str]) -> int | None:
-    """Find the line where a test's output begins after a training's: counts restart and stay lower.
+    """Find the line where a test's output begins after a training's, by counts that restart; None if none does.
 
     Evaluations in the middle of a training are none: behind these the counts go on.
     """

@@ -388,7 +388,7 @@ def test_a_stuck_script_is_swept_diagnosed_and_unstuck(command: Command, monkeyp
     assert '"updates_too_small"' in told.out
     freed = command(
         *("+experiment=unstick", "run=mine/0", "sweep.name=freed", "arms=[prescribed, single_changes]"),
-        *("unstick.iterations=12", "unstick.repeats=3", "milestones=none"),
+        *("unstick.iterations=12", "unstick.repeats=3", "milestones=none", "resources.cpus=1"),
     )
     assert freed.code == 0, freed.err
     assert (

@@ -29,6 +29,7 @@ UNSTICK = (
     "run=stuck/0",
     "unstick.iterations=8",
     "unstick.repeats=3",
+    "resources.cpus=1",
     "sweep.name=unstuck",
     ARMS,
 )

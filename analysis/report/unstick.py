@@ -37,7 +37,7 @@ from unstuck.records.unstick import MilestoneRecord
 
 
 def unstick_document(found: Findings, unstick: Unstick) -> Document:
-    """Return the report on a stuck run's branches as a document, in the order of the owner's questions."""
+    """Return the report on a stuck run as a document: result, diagnosis, branches tried, milestones, next runs."""
     sweep, before = found.sweep, found.before
     curves = arm_curve_blocks(found, unstick)
     blocks: list[Block] = [

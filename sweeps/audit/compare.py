@@ -369,7 +369,7 @@ def _map_by_step(run: TrackedRun, name: str) -> dict[int, float]:
 
 
 def is_summary(name: str) -> bool:
-    """True if a metric sums up a whole trial (`final/*`): MLflow may hold two values of one after an interruption."""
+    """True if a metric sums up a whole trial (`final/*`): MLflow may hold two values of it after an interruption."""
     return name.startswith(metrics.FINAL_PREFIX)
 
 

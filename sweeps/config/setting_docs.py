@@ -130,7 +130,7 @@ def describe_group(group: str) -> str:
 
 
 def list_top_level() -> tuple[str, ...]:
-    """List all groups, and settings outside groups, by name in order of declaration; `experiment` comes last."""
+    """List all groups of settings, and settings outside groups, in order of declaration; `experiment` is last."""
     return (*get_type_hints(SweepConfig), EXPERIMENT)
 
 

@@ -57,7 +57,7 @@ class Lineage:
 
 @dataclass(frozen=True)
 class Task:
-    """Task for one process: train some repeats (fresh seeds) of a chain of configurations.
+    """Task for one process: train configurations one after another, for some repeats (fresh seeds).
 
     Attributes:
         name: Name of the lineage.
@@ -71,7 +71,7 @@ class Task:
 
 
 def train_repeats(lineage: Lineage, data: FlowData | None, repeats: range) -> Values:
-    """Train repeats of a chain of configurations with fresh seeds; return the final values of each repeat's seeds.
+    """Train configurations one after another with fresh seeds, several times; return the final values.
 
     Args:
         lineage: What to train.
@@ -117,7 +117,7 @@ def train_fresh(
     report: Callable[[str, int, Sequence[float]], None],
     is_over: Callable[[], bool],
 ) -> dict[str, Values] | None:
-    """Train repeats of each chain of configurations on all cores; return the values by name, or None if told to stop.
+    """Train repeats (fresh seeds) of several configurations on all cores; return values by name, or None if stopped.
 
     Args:
         lineages: What to train, by name; all have equally many members.
@@ -154,7 +154,7 @@ def train_fresh(
 
 
 def _divide(lineages: Mapping[str, Lineage], repeats: int, cores: int, data: FlowData | None) -> list[Task]:
-    """Divide the repeats of all chains of configurations into tasks that use all cores and fit the memory."""
+    """Divide the repeats (fresh seeds) of all configurations' training into tasks for all cores that fit the memory."""
     tasks = []
     for name, lineage in lineages.items():
         fitting = min(count_fitting_members(one, data, MEMBERS_AT_ONCE, cores) for one in lineage.configs)

@@ -113,7 +113,7 @@ def make_milestone_tags(decided: Iterable[MilestoneRecord]) -> dict[str, str]:
 
 @dataclass(frozen=True, kw_only=True)
 class StageRecord:
-    """Record of a round of a stuck run's branches, or of the decision that no further round starts.
+    """Record of one round of changes tried on a stuck run, or of the decision that no further round starts.
 
     Attributes:
         stage: Number of the stage, from 1.
@@ -132,16 +132,16 @@ class StageRecord:
 
     @property
     def is_started(self) -> bool:
-        """True for a round of a stuck run's branches; False for the decision that no further round starts."""
+        """True for a round that tries changes on a stuck run; False for the decision that no more rounds start."""
         return bool(self.arms)
 
     def to_json(self) -> dict[str, Any]:
-        """Convert the record of a round of a stuck run's branches to a dict to store in the Optuna study."""
+        """Convert the record of one round of changes tried on a stuck run to a dict to store in the Optuna study."""
         return {**asdict(self), "arms": list(self.arms)}
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "StageRecord":
-        """Make the record of a round of a stuck run's branches from a dict that `to_json` returned."""
+        """Make the record of one round of changes tried on a stuck run from a dict that `to_json` returned."""
         return cls(**{**kept, "arms": tuple(kept["arms"])})
 
 

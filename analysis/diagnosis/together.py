@@ -32,7 +32,7 @@ _WEIGHT = {Kind.FAULT: 2, Kind.SUSPECT: 1}
 
 
 def read_together(trial: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, Answer]:
-    """Return what each rule says of a trial, judged seed by seed and combined; unchanged if seeds were not recorded.
+    """Return each rule's finding on a trial, combined from single seeds' findings; unchanged without such seeds.
 
     Args:
         trial: Trial, as the mean over its seeds.

@@ -53,7 +53,7 @@ class Judgement:
 
     @property
     def estimate(self) -> Estimate:
-        """Mean and spread over the fresh seeds of the value of the trial that was trained again."""
+        """Mean and spread over the fresh seeds on which the trial was trained again."""
         return estimate_over_seeds(self.champion)
 
     def is_about(self, trial: int, values: Mapping[str, Any], searched: float | None) -> bool:
@@ -66,7 +66,7 @@ class Judgement:
         return self.trial == trial and self.values == values
 
     def has_configuration_of(self, other: "Judgement") -> bool:
-        """True if two results on fresh seeds are about the same trial with the same settings."""
+        """True if two results of training again on fresh seeds are of the same trial with the same settings."""
         return self.trial == other.trial and (None in (self.values, other.values) or self.values == other.values)
 
 
@@ -82,7 +82,7 @@ class Judgements:
 
     @property
     def distinct(self) -> list[Judgement]:
-        """One result on fresh seeds for each configuration that was trained again: the one with most seeds."""
+        """One result of training again on fresh seeds for each configuration: the one with most seeds."""
         kept: list[Judgement] = []
         for reading in sorted(self.readings, key=lambda reading: -len(reading.champion)):
             if not any(reading.has_configuration_of(other) for other in kept):
@@ -94,7 +94,7 @@ class Judgements:
         return next((reading for reading in self.distinct if reading.is_about(trial, values, searched)), None)
 
     def difference(self, reading: Judgement) -> Difference | None:
-        """Compute the trial's value minus the control's on fresh seeds, with an interval; None without a control."""
+        """Compute the value on fresh seeds of the retrained trial minus the control's, with an interval; or None."""
         return compute_difference(reading.champion, reading.control, self.comparisons) if reading.control else None
 
     @property
@@ -104,7 +104,7 @@ class Judgements:
 
 
 def read_judgements(report: Path) -> Judgements:
-    """Read all results on fresh seeds from a sweep's `report/` folder, also those of older versions.
+    """Read the results of training trials again on fresh seeds from a sweep's `report/` folder.
 
     Raises:
         AnalysisError: A file holds something else.
@@ -116,7 +116,7 @@ def read_judgements(report: Path) -> Judgements:
 
 
 def add_judgement(report: Path, judgement: Judgement) -> Judgements:
-    """Append a result on fresh seeds to the file in a sweep's `report/` folder; return all results.
+    """Append the result of training a trial again on fresh seeds to a file in `report/`; return all results.
 
     Raises:
         AnalysisError: The file that is there holds something else.

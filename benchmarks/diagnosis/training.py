@@ -179,7 +179,7 @@ def score_of(table: pd.DataFrame, world: World) -> float:
 def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
     """Build the metrics table of one seed, a row for each iteration, cut at the first row with a NaN or infinity.
 
-    The form is that of a sweep of one seed.
+    The form is that of a sweep of one seed; a loss that was logged as NaN is infinite, as `History` has it.
 
     Args:
         member: Metrics `[iterations]`, NaN where an iteration did not measure one, and where it did and got NaN: losses
@@ -193,7 +193,10 @@ def table_of(member: Mapping[str, np.ndarray]) -> pd.DataFrame:
     broken = np.isinf(table).any(axis=1) | losses.isna().any(axis=1)
     broken |= evaluated & table[metrics.GRAD_NORM_POLICY].isna()
     first = int(broken.to_numpy().argmax()) if broken.any() else len(table) - 1
-    return table.iloc[: first + 1].copy()
+    table = table.iloc[: first + 1].copy()
+    losses = table[list(metrics.LOSSES)]
+    table[list(metrics.LOSSES)] = losses.mask(losses.isna(), np.inf)
+    return table
 
 
 def _learner(arm: Arm, count: int, drawn_by: int) -> Learner:

@@ -58,6 +58,8 @@ def test_a_record_ends_with_its_first_number_that_is_not_finite() -> None:
     assert own.dropna().tolist() == [1.0, 1.0, 1.0]
     broken = often | {metrics.VALUE_LOSS: np.array([1.0, 1.0, math.inf, math.nan, math.nan, math.nan])}
     assert list(table_of({**broken, **rare}).index) == [1, 2, 3]
+    lost = often | {metrics.VALUE_LOSS: np.array([1.0, 1.0, math.nan, math.nan, math.nan, math.nan])}
+    assert table_of({**lost, **rare})[metrics.VALUE_LOSS].tolist() == [1.0, 1.0, math.inf]  # NaN is "not recorded"
     silent = rare | {metrics.GRAD_NORM_POLICY: np.array([math.nan, 1.0, math.nan, math.nan, math.nan, 1.0])}
     assert list(table_of({**often, **silent}).index) == [1, 2, 3, 4]
 

@@ -132,9 +132,11 @@ def _run_process(words: Sequence[str], told: Path, show: bool) -> _Ran:
     reader = threading.Thread(target=_read_errors, args=(process.stderr or (), errors, show), daemon=True)
     reader.start()
     try:
-        while process.poll() is None:
+        has_ended = False  # a process that has ended already may have printed
+        while not has_ended:
             try:
                 _pass_on(process, show)
+                has_ended = True
             except KeyboardInterrupt:
                 if not on_terminal:
                     process.send_signal(signal.SIGINT)

@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.sweeps_tests.flows_file import shuffle_labels
 
 
@@ -66,6 +68,7 @@ def test_a_control_that_was_stopped_is_not_compared_as_if_it_had_run_to_its_end(
     assert "interval" not in said
 
 
+@pytest.mark.slow
 def test_the_choice_of_the_best_is_paid_for(command: Any, ended: Path) -> None:
     (ended / "report" / "champion.json").unlink()
     assert "95 % interval for 3 comparisons at once" in lead(command, ended)

@@ -54,5 +54,5 @@ def test_seeds_beyond_the_memory_are_refused_with_the_most_that_fit(
     assert "the records were opened" in command(*arguments, f"sweep.seeds={most}").err
 
 
-def _reached(*arguments: object) -> None:
+def _reached(*arguments: object, **named: object) -> None:
     raise InterruptedError("the records were opened")

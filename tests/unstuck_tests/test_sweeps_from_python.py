@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -104,6 +105,22 @@ def test_what_the_sweep_prints_is_passed_on_and_its_last_error_kept(
     assert capsys.readouterr() == ("one\n", "oops\n")
     assert running._run_process([], child, show=False) == ran
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_a_sweep_printed_that_has_ended_already_is_passed_on(
+    child: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = subprocess.Popen
+
+    def end_at_once(*words: Any, **how: Any) -> "subprocess.Popen[str]":
+        process = start(*words, **how)
+        process.wait()
+        return process
+
+    monkeypatch.setattr(running.subprocess, "Popen", end_at_once)
+    child.write_text(PRINTS.format(""))
+    assert running._run_process([], child, show=True).code == 0
+    assert capsys.readouterr() == ("one\n", "oops\n")
 
 
 def test_an_interrupt_ends_the_sweep_and_not_the_program(child: Path, capsys: pytest.CaptureFixture[str]) -> None:

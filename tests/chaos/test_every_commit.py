@@ -24,11 +24,12 @@ def by_hand(folder: Path, *options: object) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def check(accident: str, results: list[dict[str, Any]], same: bool = True) -> None:
+def check(accident: str, results: list[dict[str, Any]], same: bool = True, prunes: bool = True) -> None:
+    """Compare each killed sweep with the undisturbed one, which must have trials that ended in each way."""
     undisturbed, *killed = results
     assert undisturbed["audit"]["findings"] == []
     outcomes = [outcome for _, outcome, *_ in undisturbed["decided"]]
-    assert {"completed", "pruned", "infeasible"} <= set(outcomes)
+    assert {"completed", "infeasible", *(["pruned"] if prunes else [])} <= set(outcomes)
     assert killed
     for result in killed:
         found = result["audit"]
@@ -45,7 +46,8 @@ def check(accident: str, results: list[dict[str, Any]], same: bool = True) -> No
 @pytest.mark.parametrize("trainer", [*KEEP_STATE, "command"])
 def test_killed_before_a_few_commits(tmp_path: Path, trainer: str) -> None:
     """A command keeps no state: its trials start anew, and end with the same numbers all the same."""
-    check("killed_before_a_few_commits", by_hand(tmp_path, "--first", 20, "--every", 60, "--trainer", trainer))
+    results = by_hand(tmp_path, "--first", 20, "--every", 60, "--trainer", trainer)
+    check("killed_before_a_few_commits", results, prunes=trainer != "sb3")  # whose few trials are all good enough
 
 
 @pytest.mark.chaos

@@ -106,7 +106,7 @@ class Seen:
             "audit": ("-m", "unstuck.sweeps", "audit", NAME, *urls),
             "champion without": judge,
             "resume": (str(ROOT / "sweep.py"), *SMALL, *settings, f"resume={NAME}"),
-            "champion": (*judge, *optuna),
+            "champion": (*judge, *urls),
             "repair": ("-m", "unstuck.sweeps", "audit", NAME, "--repair", *urls),
         }
         return [sys.executable, *words[which]]
@@ -327,7 +327,7 @@ def test_no_pickle_is_loaded_by_who_reads(seen):
 def test_nor_by_who_goes_on(gone_on):
     assert not (gone_on.folder / "loaded").exists()
     assert "2 trials: 2 completed" in gone_on.printed["resume"]  # trained from their start
-    assert "on fresh seeds and unseen data" in gone_on.printed["champion"]
+    assert "training trial 1 on 1 fresh seed" in gone_on.printed["champion"]
     assert gone_on.printed["repair"]
     _holds_no_password(gone_on)
 

@@ -91,7 +91,9 @@ def _reward(run: Signals) -> Evidence | None:
     """Return evidence that the reward follows the previous one, not the observation or critic; else None."""
     known, past = _known(run), run.select_first(REWARD_BY_PAST, LOOKS)
     explained = run.select_last(metrics.EXPLAINED_VARIANCE)
-    if known is None or past is None or known > LITTLE or past.median < max(FORETOLD, known + GAIN):
+    if known is None or past is None or len(past.values) < 2:
+        return None  # at a first look a normaliser's statistics still move from step to step
+    if known > LITTLE or past.median < max(FORETOLD, known + GAIN):
         return None
     if explained is None or explained.mean > UNEXPLAINED:
         return None

@@ -1,8 +1,12 @@
 """Observations that do not tell the state: where the rule fires, and where it must not."""
 
+import math
+from dataclasses import replace
+
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import observation_incomplete
+from unstuck.analysis.history.record import REWARD_BY_PAST
 
 from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
@@ -44,6 +48,19 @@ from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
 )
 def test_observations_that_do_not_tell_the_state(changed: dict[str, float], expected: Kind | None) -> None:
     assert kind(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})) is expected
+
+
+def test_a_first_look_alone_accuses_no_reward_since_a_normaliser_still_moves() -> None:
+    """In the second draw of strangers 11 healthy runs were accused by one regression on their first rollout."""
+    hidden = {"reward_by_observation": 0.0, "reward_by_step": 0.01, "reward_by_past": 0.95}
+    run = probed(**{**HEALTHY, **hidden})
+    table = run.table.copy()
+    looks = table.index[table[REWARD_BY_PAST].notna()]
+    assert kind(observation_incomplete.RULE, run) is Kind.FAULT
+    table.loc[looks[1] :, REWARD_BY_PAST] = math.nan
+    assert is_quiet(observation_incomplete.RULE, replace(run, table=table))
+    table.loc[looks[1], REWARD_BY_PAST] = 0.95
+    assert kind(observation_incomplete.RULE, replace(run, table=table)) is Kind.FAULT
 
 
 @pytest.mark.parametrize(

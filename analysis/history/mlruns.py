@@ -39,16 +39,16 @@ def read_store(path: Path, reading: Reading) -> History:
     Raises:
         AnalysisError: The folder holds several runs with metrics, which are listed, or none.
     """
-    runs = sorted(run for run in _find_runs(path) if any(_list_files(run / "metrics")))
+    runs = {run.name: run for run in sorted(_find_runs(path)) if any(_list_files(run / "metrics"))}
     if not runs:
         raise AnalysisError(f"{path} must hold an MLflow run with metrics, and holds none")
     if len(runs) == 1:
-        return _read_run(runs[0], reading)
-    named = {run.name: _run_name(run) for run in runs}
-    params = [_read_params(run) for run in runs]
-    trial = _join_runs(path, named, params, lambda run_id: _read_run(runs[list(named).index(run_id)], reading))
+        return _read_run(next(iter(runs.values())), reading)
+    named = {run_id: _run_name(run) for run_id, run in runs.items()}
+    params = [_read_params(run) for run in runs.values()]
+    trial = _join_runs(path, named, params, lambda run_id: _read_run(runs[run_id], reading))
     if trial is None:
-        refuse_several(path, runs, names=list(named.values()))
+        refuse_several(path, list(runs.values()), names=list(named.values()))
     return trial
 
 

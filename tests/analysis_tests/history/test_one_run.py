@@ -1,5 +1,6 @@
 """One run is one run: resumed in several files, in MLflow's folder; several are listed with the command for each."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -206,6 +207,9 @@ def test_mlflows_runs_that_differ_in_a_seed_are_one_trial(tmp_path: Path) -> Non
         assert trial.curve(VALUE).to_dict() == {1: 4.0, 2: 2.0}
         assert {seed: curve.loc[1] for seed, curve in trial.seeds(VALUE).items()} == {3: 3.0, 4: 4.0, 5: 5.0}
         assert "3 runs that differ in their seeds alone are read together (calm 33333333, calm 4444" in trial.remarks[0]
+    shutil.copytree(store / "0", store / "copy")  # the same runs by their ids
+    assert load(str(store)).curve(VALUE).to_dict() == {1: 4.0, 2: 2.0}
+    shutil.rmtree(store / "copy")
     (runs[0] / "params" / "seed").write_text("4")  # twice the same seed: a run and its copy, perhaps
     with pytest.raises(AnalysisError, match="holds 3 runs, "):
         load(str(store))

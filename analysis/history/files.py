@@ -21,6 +21,7 @@ from unstuck.analysis.history.mapping import read_mapping
 from unstuck.analysis.history.probed import SETTINGS, find_probe
 from unstuck.analysis.history.raw import Raw
 from unstuck.analysis.history.record import History
+from unstuck.analysis.history.saved import add_model, find_models
 from unstuck.analysis.history.settings import is_sweep, parse_configuration, parse_table, read_settings
 from unstuck.analysis.history.several import refuse_several
 from unstuck.analysis.history.timeline import join_steps
@@ -68,6 +69,8 @@ def read_files(path: Path, reading: Reading) -> History:
         kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
     history = assemble_history(path.name, _describe_source(path, found), found, reading)
+    if path.is_dir():
+        history = add_model(history, find_models(path), reading.settings)
     return note_ending(history, found.files)
 
 

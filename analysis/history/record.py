@@ -47,6 +47,9 @@ PROBED = (
 )
 """Columns that the probe alone measures (docs/probe.md)."""
 
+PARAMETERS_UNMOVED = "train/parameters_unmoved"
+"""Share of the policy's tensors of parameters that never had a gradient, as a saved optimiser shows."""
+
 EPISODE_LENGTH = "train/episode_length"
 EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"
@@ -57,7 +60,7 @@ FINISHED = "finished"
 
 LOGGED_ELSEWHERE = (
     *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS, EPOCHS_DONE),
-    *(EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
+    *(PARAMETERS_UNMOVED, EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
 )
 """Columns that other programs log and `rl.metrics` does not name."""
 

@@ -20,6 +20,9 @@ from unstuck.rl import metrics
 MONITOR = "#{"
 """Beginning of a monitor file."""
 
+UNNAMED = "None"
+"""Name of an environment that was not made by an id."""
+
 _EVALUATED = {"results": metrics.EVAL_RETURN, "ep_lengths": EVAL_LENGTH, "successes": EVAL_SUCCESS_RATE}
 
 
@@ -48,7 +51,8 @@ def read_monitors(files: Sequence[Path]) -> Raw:
             table = pd.read_csv(pd.io.common.StringIO(rest))  # type: ignore[attr-defined]
             header = json.loads(first.lstrip("#"))
             table["ended"] = table["t"] + float(header.get("t_start", 0.0))
-            settings |= {"env_id": header["env_id"]} if isinstance(header.get("env_id"), str) else {}
+            env_id = header.get("env_id")
+            settings |= {"env_id": env_id} if isinstance(env_id, str) and env_id != UNNAMED else {}
         except (ValueError, KeyError, OSError) as error:
             raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
         tables.append(table[["r", "l", "ended"]])

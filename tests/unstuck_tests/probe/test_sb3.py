@@ -11,7 +11,14 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from unstuck.analysis.history.record import EPISODE_LENGTH, POLICY_STD
+from unstuck.analysis.history.forms.saved_model import read_model
+from unstuck.analysis.history.record import (
+    COLUMNS_CONSTANT,
+    EPISODE_LENGTH,
+    PARAMETER_NORM,
+    PARAMETERS_UNMOVED,
+    POLICY_STD,
+)
 from unstuck.rl import metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.make_learner import make_learner
@@ -129,12 +136,21 @@ def test_actions_of_several_choices_are_logged_and_a_second_learn_goes_on(tmp_pa
     model.learn(128, callback=probe)
     model.learn(64, callback=probe, reset_num_timesteps=False)
     assert probe.last[metrics.action_metric("1.0")] + probe.last[metrics.action_metric("1.1")] < 1
+    model.save(tmp_path / "model.zip")
     again = unstuck.SB3Probe(tmp_path)  # as after a restart of the script, from a checkpoint
     model.learn(64, callback=again, reset_num_timesteps=False)
     run = unstuck.load_run(tmp_path)
     assert run.last_iteration == 4
     assert run.table["env_steps"].tolist() == [64, 128, 192, 256]
     assert 3 < probe.last[metrics.TRAIN_RETURN] < 9  # of 10 steps; no Monitor, so the rewards were summed
+    saved = read_model(tmp_path / "model.zip")
+    assert saved.steps == 192
+    told = {path: value for path, value in saved.settings.items() if path in run.settings}
+    assert told == {path: run.settings[path] for path in told}
+    assert {"ppo.gamma", "ppo.lr", "ppo.hidden_sizes", "ppo.optimizer", "ppo.num_steps", "ppo.num_envs"} <= told.keys()
+    assert 0.3 < saved.ended[metrics.INPUT_RMS_MAX] < 1.2  # 0.58: drawn evenly from -1 to 1
+    assert (saved.ended[COLUMNS_CONSTANT], saved.ended[PARAMETERS_UNMOVED]) == (0.0, 0.0)
+    assert saved.ended[PARAMETER_NORM] == pytest.approx(saved.started[PARAMETER_NORM], rel=0.02)
 
 
 @pytest.mark.parametrize("first", [True, False])

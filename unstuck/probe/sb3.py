@@ -383,6 +383,8 @@ def _make_evaluate(model: OnPolicyAlgorithm) -> Evaluate | None:
             observations = {name: part.to(model.device) for name, part in observations.items()}
         else:
             observations = observations.to(model.device)
+        if not isinstance(model.action_space, Discrete):
+            actions = actions.float()  # as PPO.train does: bits are stored as int8, which torch's Bernoulli refuses
         values, log_probs, entropies = ask(observations, actions.to(model.device))
         return log_probs, -log_probs if entropies is None else entropies, values
 

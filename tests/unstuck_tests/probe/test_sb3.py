@@ -153,6 +153,19 @@ def test_actions_of_several_choices_are_logged_and_a_second_learn_goes_on(tmp_pa
     assert saved.ended[PARAMETER_NORM] == pytest.approx(saved.started[PARAMETER_NORM], rel=0.02)
 
 
+class Bits(Switches):
+    """As `Switches`, but for an action of two bits."""
+
+    action_space = gymnasium.spaces.MultiBinary(2)
+
+
+def test_bits_are_actions_as_well() -> None:
+    probe = unstuck.SB3Probe(every=1)
+    PPO("MlpPolicy", DummyVecEnv([Bits]), **SMALL).learn(128, callback=probe)
+    assert probe.last[metrics.RATIO_DEVIATION] < 1e-5
+    assert probe.last[metrics.ENTROPY] == pytest.approx(2 * np.log(2), abs=0.05)
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_evaluations_of_a_callback_are_logged_in_their_iterations(tmp_path: Path, first: bool) -> None:
     """64 steps an iteration, an evaluation every 96 steps: at 96, 192 and 288, so in the iterations 2, 3 and 5."""

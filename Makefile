@@ -85,6 +85,7 @@ bench-wild: setup ## How good the diagnosis is on strangers' runs, which are no 
 
 bench-strangers: setup ## How good the diagnosis is on Stable-Baselines3 with faults that people make; trains for an hour once, then a minute
 	$(IN_VENV) $(PIP_INSTALL) --quiet --constraint requirements.lock 'stable-baselines3>=2.9'
+	$(IN_VENV) -m benchmarks.strangers --train $(ARGS)
 	$(IN_VENV) -m benchmarks.strangers $(ARGS)
 
 bench-sb3-sweep: setup ## What a sweep of Stable-Baselines3 costs beside Stable-Baselines3 alone; a quarter of an hour

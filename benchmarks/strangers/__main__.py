@@ -1,16 +1,18 @@
 """Train Stable-Baselines3 with faults that people make, diagnose its logs as a stranger's, and count what was found.
 
-    make bench-strangers
-    make bench-strangers ARGS=--probe               # from the probe's logs, in place of the trainer's own
+    make bench-strangers                            # trains what is missing, then reads each run's folder
+    make bench-strangers ARGS="--form csv"          # reads progress.csv alone, as where somebody passes on one file
+    make bench-strangers ARGS=--probe               # reads the probe's logs; short for --form probe
     python -m benchmarks.strangers --half calibration --details
     python -m benchmarks.strangers --train          # trains what is missing, and diagnoses nothing
 
-Runs are trained once and kept, each as soon as it is finished; scoring them again takes a minute.
+Runs are trained once and kept, each as soon as it is finished; scoring them again takes a minute. Reading trains
+nothing: a half that is kept out is trained on purpose, and read once.
 """
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.diagnosis.scoring import harms
@@ -18,13 +20,19 @@ from benchmarks.diagnosis.split import Half, SplitError
 from benchmarks.diagnosis.tables import false_table, harmless_table
 from benchmarks.seeds_together import SEEDS, together_table
 from benchmarks.strangers import split
-from benchmarks.strangers.scoring import find_place, judge, judge_together
+from benchmarks.strangers.scoring import LogForm, find_place, judge, judge_together
 from benchmarks.strangers.tables import found_table, missed_table, quiet_table
-from benchmarks.strangers.training import BASE, Arm, arms, list_runs, train
+from benchmarks.strangers.training import BASE, Arm, Run, arms, list_runs, train
+
+_FORMS = {
+    LogForm.CSV: "progress.csv alone",
+    LogForm.FOLDER: "folder of the trainer",
+    LogForm.PROBE: "log of the probe",
+}
 
 
 def main() -> int:
-    """Train what is missing and print the result tables; return 2 if the file of the halves does not fit."""
+    """Print the result tables, or train what is missing; return 2 if the list does not fit or a run is not trained."""
     options = _options()
     try:
         halves = split.read(arms())
@@ -33,39 +41,51 @@ def main() -> int:
         return 2
     everything = [arm for arm in arms() if arm.pair in halves]
     wanted = [Half(options.half)] if options.half else list(Half)
-    # Harm is measured by the plain healthy runs of both halves; then the half that thresholds may be set on.
-    order = sorted(
-        (arm for arm in everything if arm.name == BASE or halves[arm.pair] in wanted),
-        key=lambda arm: (arm.name != BASE, halves[arm.pair] is Half.KEPT_OUT, arm.is_healthy, arm.pair),
-    )
-    _train(order, options.folder)
-    if not options.train:
-        for half in wanted:
-            own = [arm for arm in everything if halves[arm.pair] is half]
-            print(f"# Strangers, {half} half, {'log of the probe' if options.probe else 'plain log'}\n")
-            print(_report(own, everything, options), end="\n\n")
+    every = [run for arm in _choose(everything, halves, wanted) for run in list_runs(arm, options.folder)]
+    missing = [run for run in every if not run.is_finished]
+    if options.train:
+        _train(missing)
+        return 0
+    if missing:
+        print(
+            f"each run of the half must be trained before it is read, got {len(missing)} of {len(every)} not in "
+            f"{options.folder}; train them: add --train",
+            file=sys.stderr,
+        )
+        return 2
+    for half in wanted:
+        own = [arm for arm in everything if halves[arm.pair] is half]
+        print(f"# Strangers, {half} half, {_FORMS[options.form]}\n")
+        print(_report(own, everything, options), end="\n\n")
     return 0
 
 
-def _train(order: Sequence[Arm], folder: Path) -> None:
-    every = [run for arm in order for run in list_runs(arm, folder)]
-    for number, run in enumerate(every, 1):
-        if not run.is_finished:
-            train(run)
-            place = f"{number} of {len(every)}"
-            print(f"{place}: {run.arm.pair}/{run.seed} scores {run.score:.4g}", file=sys.stderr, flush=True)
+def _choose(everything: Sequence[Arm], halves: Mapping[str, Half], wanted: Collection[Half]) -> list[Arm]:
+    """Return the arms of some halves, after the plain scripts of their worlds, which harm is measured by."""
+    own = [arm for arm in everything if halves[arm.pair] in wanted]
+    worlds = {arm.world for arm in own}
+    plain = [arm for arm in everything if arm.name == BASE and arm.world in worlds]
+    others = [arm for arm in own if arm.name != BASE]
+    return [*plain, *sorted(others, key=lambda arm: (halves[arm.pair] is Half.KEPT_OUT, arm.is_healthy, arm.pair))]
+
+
+def _train(missing: Sequence[Run]) -> None:
+    for number, run in enumerate(missing, 1):
+        train(run)
+        place = f"{number} of {len(missing)}"
+        print(f"{place}: {run.arm.pair}/{run.seed} scores {run.score:.4g}", file=sys.stderr, flush=True)
 
 
 def _report(own: Sequence[Arm], everything: Sequence[Arm], options: argparse.Namespace) -> str:
     """Diagnose the runs of some arms; return the tables."""
-    judged = {arm: [judge(run, options.probe) for run in list_runs(arm, options.folder)] for arm in own}
-    healthy = {
-        arm.world: [run.score for run in list_runs(arm, options.folder)] for arm in everything if arm.name == BASE
-    }
+    judged = {arm: [judge(run, options.form) for run in list_runs(arm, options.folder)] for arm in own}
+    worlds = {arm.world for arm in own}
+    plain = [arm for arm in everything if arm.name == BASE and arm.world in worlds]
+    healthy = {arm.world: [run.score for run in list_runs(arm, options.folder)] for arm in plain}
     hurt = harms(judged, healthy)
     tables = [found_table(judged, hurt), quiet_table(judged), harmless_table(hurt)]
     if options.together:
-        trials = [judge_together(arm, list_runs(arm, options.folder), options.probe) for arm in own]
+        trials = [judge_together(arm, list_runs(arm, options.folder), options.form) for arm in own]
         tables.append(together_table(trials, hurt, find_place))
     if options.details:
         tables += [missed_table(judged, hurt), false_table(judged)]
@@ -77,7 +97,10 @@ def _options() -> argparse.Namespace:
         "python -m benchmarks.strangers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--half", choices=[*Half], help="default: both, one after the other")
-    parser.add_argument("--probe", action="store_true", help="read the probe's logs, in place of the trainer's own")
+    parser.add_argument(
+        "--form", type=LogForm, choices=[*LogForm], default=LogForm.FOLDER, help="what is read; default: folder"
+    )
+    parser.add_argument("--probe", action="store_const", dest="form", const=LogForm.PROBE, help="--form probe")
     parser.add_argument("--details", action="store_true", help="what was missed or wrong, pair by pair; with --half")
     parser.add_argument(
         "--together", action="store_true", help=f"trials of {SEEDS} seeds too, beside each seed alone; some minutes"

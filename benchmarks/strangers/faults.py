@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from stable_baselines3.common.utils import LinearSchedule
 
 from benchmarks.causes import names_cause
 from benchmarks.strangers.plants import (
@@ -21,6 +22,7 @@ from benchmarks.strangers.plants import (
     EndsAsTruncations,
     FrozenPolicy,
     HiddenColumns,
+    LateActions,
     LateObservations,
     LogProbsOfOtherActions,
     NoisyRewards,
@@ -31,6 +33,7 @@ from benchmarks.strangers.plants import (
     WholeNumbers,
 )
 from benchmarks.strangers.script import Change, ppo, script
+from benchmarks.strangers.worlds import NEWEST
 
 
 @dataclass(frozen=True)
@@ -66,28 +69,28 @@ _SETTINGS = (
         "a learning rate of 0.3, in thousandths",
         ("updates_too_large", "units_saturated"),
         "lr too high",
-        _all(ppo(learning_rate=0.3), "tank", "shop", "cartpole", "reach", "acrobot", "lander", "desk"),
+        _all(ppo(learning_rate=0.3), "tank", "shop", "cartpole", "reach", "acrobot", "lander", "desk", *NEWEST),
     ),
     Fault(
         "lr too low",
         "a learning rate of 1e-6",
         ("updates_too_small", "policy_frozen"),
         "lr too low",
-        _all(ppo(learning_rate=1e-6), "reach", "courier", "tank", "shop", "acrobot", "lander", "desk"),
+        _all(ppo(learning_rate=1e-6), "reach", "courier", "tank", "shop", "acrobot", "lander", "desk", *NEWEST),
     ),
     Fault(
         "bonus too large",
         "an entropy coefficient of 1",
         ("entropy_pinned", "bonus_too_strong"),
         "entropy bonus too high",
-        _all(ppo(ent_coef=1.0), "reach", "courier", "tank", "cartpole", "acrobot", "lander", "desk"),
+        _all(ppo(ent_coef=1.0), "reach", "courier", "tank", "cartpole", "acrobot", "lander", "desk", *NEWEST),
     ),
     Fault(
         "gamma too low",
         "a discount of 0.5, where what pays comes late",
         ("horizon_too_short",),
         "",
-        _all(ppo(gamma=0.5), "cartpole", "courier", "acrobot", "lander", "tank"),
+        _all(ppo(gamma=0.5), "cartpole", "courier", "acrobot", "lander", "tank", "lake", "battery"),
     ),
     Fault(
         "few steps in a rollout",
@@ -96,7 +99,7 @@ _SETTINGS = (
         "",
         _all(
             Change({"n_steps": 16, "batch_size": 16, "n_epochs": 4}, {"envs": 1, "steps": 20_000}),
-            *("cartpole", "reach", "tank", "lander", "desk"),
+            *("cartpole", "reach", "tank", "lander", "desk", *NEWEST),
         ),
     ),
     Fault(
@@ -106,7 +109,7 @@ _SETTINGS = (
         "",
         _all(
             ppo(learning_rate=3e-4, policy_kwargs={"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}),
-            *("cartpole", "reach", "tank", "courier", "acrobot", "lander", "desk"),
+            *("cartpole", "reach", "tank", "courier", "acrobot", "lander", "desk", *NEWEST),
         ),
     ),
     Fault(
@@ -116,7 +119,7 @@ _SETTINGS = (
         "",
         _all(
             ppo(policy_kwargs={"optimizer_kwargs": {"weight_decay": 0.3}}),
-            *("cartpole", "courier", "reach", "tank", "acrobot", "lander", "desk"),
+            *("cartpole", "courier", "reach", "tank", "acrobot", "lander", "desk", *NEWEST),
         ),
     ),
     Fault(
@@ -124,7 +127,44 @@ _SETTINGS = (
         "hidden layers of one unit",
         ("network_too_small", "critic_explains_nothing"),
         "",
-        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach", "tank", "acrobot", "lander", "desk"),
+        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach", "tank", "acrobot", "lander", "desk", *NEWEST),
+    ),
+)
+
+_MORE_SETTINGS = (
+    Fault(
+        "target_kl in the wrong unit",
+        "a target_kl of 1e-5, which ends each update after a step or two",
+        ("updates_too_small", "policy_frozen"),
+        "target_kl too low",
+        _all(ppo(target_kl=1e-5), "cartpole", "reach", "tank", "desk", "lander", *NEWEST),
+    ),
+    Fault(
+        "gradient clipped away",
+        "a max_grad_norm of 1e-6, which Adam's epsilon swallows",
+        ("updates_too_small", "policy_frozen"),
+        "gradient clipped away",
+        _all(ppo(max_grad_norm=1e-6), "cartpole", "reach", "courier", "desk", "lander", *NEWEST),
+    ),
+    Fault(
+        "Adam's epsilon too large",
+        "an epsilon of 1",
+        ("updates_too_small", "policy_frozen"),
+        "Adam's epsilon too large",
+        _all(
+            ppo(policy_kwargs={"optimizer_kwargs": {"eps": 1.0}}),
+            *("cartpole", "reach", "courier", "desk", "lander", *NEWEST),
+        ),
+    ),
+    Fault(
+        "rate falls too early",
+        "a learning rate that falls to 0 in the first twentieth of the run",
+        ("bug_gate", "updates_too_small", "policy_frozen"),
+        "lr schedule too short",
+        _all(
+            ppo(learning_rate=LinearSchedule(1e-3, 0.0, 0.05)),
+            *("cartpole", "reach", "tank", "desk", "lander", *NEWEST),
+        ),
     ),
 )
 
@@ -134,16 +174,21 @@ _REWARDS = (
         "rewards 10,000 times too large",
         ("reward_scale", "critic_takes_the_gradient"),
         "advantages too large",
-        _all(
-            script(paid=(ScaledRewards(1e4),)), "cartpole", "tank", "reach", "pendulum", "courier", "acrobot", "lander"
-        ),
+        {
+            **_all(
+                script(paid=(ScaledRewards(1e4),)),
+                *("cartpole", "tank", "reach", "pendulum", "courier", "acrobot", "lander", "lake"),
+            ),
+            "battery": script(paid=(ScaledRewards(1e4),), normalised=("observations",)),
+            "fans": script(paid=(ScaledRewards(1e4),), normalised=()),
+        },
     ),
     Fault(
         "sign of the reward",
         "training is paid with the wrong sign, evaluations are not",
         ("learns_backwards", "reward_misspecified"),
         "",
-        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank", "cartpole", "shop", "lander", "desk"),
+        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank", "cartpole", "shop", "lander", "desk", *NEWEST),
     ),
     Fault(
         "noisy rewards",
@@ -157,6 +202,9 @@ _REWARDS = (
             "tank": script(training=(NoisyRewards(30.0),)),
             "lander": script(training=(NoisyRewards(30.0),)),
             "desk": script(training=(NoisyRewards(200.0),)),
+            "lake": script(training=(NoisyRewards(3.0),)),
+            "battery": script(training=(NoisyRewards(2000.0),)),
+            "fans": script(training=(NoisyRewards(100.0),)),
         },
     ),
     Fault(
@@ -164,7 +212,7 @@ _REWARDS = (
         "rewards below 0 are clipped to 0, outside of the monitor, which logs the true ones",
         ("reward_not_found", "advantage_scale", "reward_independent_of_actions"),
         "no reward",
-        _all(script(unwatched=(ClippedRewards(),)), "reach", "pendulum", "acrobot", "desk"),
+        _all(script(unwatched=(ClippedRewards(),)), "reach", "pendulum", "acrobot", "desk", "fans"),
     ),
     Fault(
         "costly actions",
@@ -176,6 +224,8 @@ _REWARDS = (
             "tank": script(training=(CostlyActions(20.0),)),
             "pendulum": script(training=(CostlyActions(20.0),), evaluates=True),
             "lander": script(training=(CostlyActions(1.0),)),
+            "battery": script(training=(CostlyActions(200.0),)),
+            "fans": script(training=(CostlyActions(5.0),)),
         },
     ),
 )
@@ -186,17 +236,20 @@ _INPUTS = (
         "observations in units 1,000 times too small, not normalised",
         ("inputs_unscaled", "units_saturated"),
         "inputs not scaled",
-        _all(
-            script(seen=(ScaledObservations(1000.0),), normalised=()),
-            *("cartpole", "tank", "reach", "pendulum", "acrobot", "lander"),
-        ),
+        {
+            **_all(
+                script(seen=(ScaledObservations(1000.0),), normalised=()),
+                *("cartpole", "tank", "reach", "pendulum", "acrobot", "lander"),
+            ),
+            **_all(script(seen=(ScaledObservations(1000.0),), normalised=("rewards",)), "battery", "fans"),
+        },
     ),
     Fault(
         "oldest frame",
         "of six frames the oldest is shown",
         ("observation_late", "signal_lost"),
         "",
-        _all(script(seen=(LateObservations(6),)), "cartpole", "tank", "reach", "pendulum", "lander"),
+        _all(script(seen=(LateObservations(6),)), "cartpole", "tank", "reach", "pendulum", "lander", *NEWEST),
     ),
     Fault(
         "columns left out",
@@ -209,6 +262,8 @@ _INPUTS = (
             "acrobot": script(seen=(HiddenColumns((4, 5)),)),
             "lander": script(seen=(HiddenColumns((2, 3)),)),
             "desk": script(seen=(HiddenColumns((0, 1, 2)),)),
+            "battery": script(seen=(HiddenColumns((1, 2, 3)),)),
+            "fans": script(seen=(HiddenColumns((0, 1, 2, 3)),)),
         },
     ),
     Fault(
@@ -216,7 +271,7 @@ _INPUTS = (
         "observations are stored as whole numbers",
         ("observation_empty", "observation_incomplete", "signal_lost", "critic_explains_nothing"),
         "",
-        _all(script(seen=(WholeNumbers(),)), "cartpole", "reach", "acrobot", "lander", "pendulum"),
+        _all(script(seen=(WholeNumbers(),)), "cartpole", "reach", "acrobot", "lander", "pendulum", "fans"),
     ),
     Fault(
         "clipped before normalised",
@@ -234,7 +289,8 @@ _INPUTS = (
         ("greedy_vs_sampled", "evaluation_sees_other_inputs"),
         "evaluation sees other inputs",
         {
-            **_all(script(forgets_normaliser=True), "tank", "shop", "desk"),
+            **_all(script(forgets_normaliser=True), "tank", "shop", "desk", "battery"),
+            "fans": script(forgets_normaliser=True, normalised=("observations", "rewards")),
             **_all(
                 script(forgets_normaliser=True, normalised=("observations",), evaluates=True),
                 *("pendulum", "lander", "acrobot"),
@@ -249,14 +305,21 @@ _ENVIRONMENT = (
         "half of the actions is cut off",
         ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
         "",
-        _all(script(seen=(ClippedActions(),)), "reach", "tank", "pendulum", "lander"),
+        _all(script(seen=(ClippedActions(),)), "reach", "tank", "pendulum", "lander", "battery"),
     ),
     Fault(
         "actions scaled twice",
         "a hundredth of an action is done",
         ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
         "",
-        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank", "pendulum", "lander"),
+        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank", "pendulum", "lander", "battery"),
+    ),
+    Fault(
+        "actions done late",
+        "the action that is done is the one chosen four steps before",
+        ("action_not_applied", "observation_late", "signal_lost"),
+        "",
+        _all(script(seen=(LateActions(4),)), *("cartpole", "reach", "tank", "courier", "desk", "lander", *NEWEST)),
     ),
     Fault(
         "episodes cut short",
@@ -276,14 +339,14 @@ _ENVIRONMENT = (
         "every end is told as a truncation",
         ("targets_beyond",),
         "ends forgotten",
-        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank", "lander", "acrobot", "courier"),
+        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank", "lander", "acrobot", "courier", "lake"),
     ),
     Fault(
         "resets alike",
         "every episode of training begins with the same seed",
         ("memorised", "overfitting"),
         "",
-        _all(script(training=(ResetsAlike(),)), "reach", "tank", "lander", "courier", "desk"),
+        _all(script(training=(ResetsAlike(),)), "reach", "tank", "lander", "courier", "desk", *NEWEST),
     ),
 )
 
@@ -293,7 +356,9 @@ _MODEL = (
         "the policy's layers are frozen",
         ("policy_frozen",),
         "policy left out",
-        _all(script(plants=(FrozenPolicy(),)), "cartpole", "shop", "reach", "tank", "acrobot", "lander", "desk"),
+        _all(
+            script(plants=(FrozenPolicy(),)), "cartpole", "shop", "reach", "tank", "acrobot", "lander", "desk", *NEWEST
+        ),
     ),
     Fault(
         "sampled twice",
@@ -301,9 +366,17 @@ _MODEL = (
         ("bug_gate", "stale_log_probability"),
         "stale log-probabilities",
         _all(
-            script(plants=(LogProbsOfOtherActions(),)), "reach", "courier", "cartpole", "tank", "shop", "lander", "desk"
+            script(plants=(LogProbsOfOtherActions(),)),
+            "reach",
+            "courier",
+            "cartpole",
+            "tank",
+            "shop",
+            "lander",
+            "desk",
+            *NEWEST,
         ),
     ),
 )
 
-FAULTS = {fault.name: fault for fault in (*_SETTINGS, *_REWARDS, *_INPUTS, *_ENVIRONMENT, *_MODEL)}
+FAULTS = {fault.name: fault for fault in (*_SETTINGS, *_MORE_SETTINGS, *_REWARDS, *_INPUTS, *_ENVIRONMENT, *_MODEL)}

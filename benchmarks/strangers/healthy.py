@@ -7,38 +7,50 @@ from torch import nn
 
 from benchmarks.strangers.plants import NoisyRewards
 from benchmarks.strangers.script import Change, ppo, script
-from benchmarks.strangers.worlds import WORLDS
+from benchmarks.strangers.worlds import NEWEST, WORLDS
 
 VARIANTS: Mapping[str, tuple[tuple[str, ...], Change]] = {
     # By name: in which worlds, and what is changed.
     "base": (tuple(WORLDS), Change()),
-    "slow": (("reach", "tank", "acrobot", "lander", "desk"), ppo(learning_rate=4e-4)),
-    "fast": (("reach", "tank", "shop", "acrobot", "lander", "desk"), ppo(learning_rate=2e-3)),
-    "annealed": (("cartpole", "tank", "reach", "lander", "desk"), ppo(learning_rate=LinearSchedule(1.5e-3, 0.0, 1.0))),
-    "not evaluated": (("reach", "tank", "shop", "lander", "desk"), script(evaluates=False)),
-    "few epochs": (("reach", "shop", "lander", "desk", "tank"), ppo(n_epochs=3)),
-    "many epochs": (("reach", "cartpole", "tank", "lander", "desk"), ppo(n_epochs=15, learning_rate=4e-4)),
-    "small minibatches": (("cartpole", "tank", "reach", "acrobot", "desk"), ppo(batch_size=64, n_epochs=4)),
-    "whole rollouts": (("reach", "cartpole", "tank", "acrobot", "lander"), ppo(batch_size=1024, n_epochs=20)),
-    "short traces": (("tank", "shop", "reach", "lander", "desk"), ppo(gae_lambda=0.8)),
-    "defaults of the horizon": (("reach", "cartpole", "courier", "tank", "lander", "desk"), ppo(gamma=0.99)),
+    "slow": (("reach", "tank", "acrobot", "lander", "desk", *NEWEST), ppo(learning_rate=4e-4)),
+    "fast": (("reach", "tank", "shop", "acrobot", "lander", "desk", *NEWEST), ppo(learning_rate=2e-3)),
+    "annealed": (
+        ("cartpole", "tank", "reach", "lander", "desk", *NEWEST),
+        ppo(learning_rate=LinearSchedule(1.5e-3, 0.0, 1.0)),
+    ),
+    "not evaluated": (("reach", "tank", "shop", "lander", "desk", *NEWEST), script(evaluates=False)),
+    "few epochs": (("reach", "shop", "lander", "desk", "tank", *NEWEST), ppo(n_epochs=3)),
+    "many epochs": (("reach", "cartpole", "tank", "lander", "desk", *NEWEST), ppo(n_epochs=15, learning_rate=4e-4)),
+    "small minibatches": (("cartpole", "tank", "reach", "acrobot", "desk", *NEWEST), ppo(batch_size=64, n_epochs=4)),
+    "whole rollouts": (("reach", "cartpole", "tank", "acrobot", "lander", *NEWEST), ppo(batch_size=1024, n_epochs=20)),
+    "short traces": (("tank", "shop", "reach", "lander", "desk", *NEWEST), ppo(gae_lambda=0.8)),
+    "defaults of the horizon": (("reach", "cartpole", "courier", "tank", "lander", "desk", *NEWEST), ppo(gamma=0.99)),
     "no bonus": (("courier", "acrobot"), ppo(ent_coef=0.0)),
-    "bonus": (("cartpole", "reach", "tank", "lander", "desk"), ppo(ent_coef=0.01)),
-    "tight": (("reach", "tank", "cartpole", "acrobot", "lander", "desk"), ppo(target_kl=0.02)),
-    "narrow": (("reach", "cartpole", "tank", "acrobot", "lander"), ppo(policy_kwargs={"net_arch": [16, 16]})),
-    "wide": (("tank", "courier", "cartpole", "acrobot", "lander", "desk"), ppo(policy_kwargs={"net_arch": [128, 128]})),
+    "bonus": (("cartpole", "reach", "tank", "lander", "desk", "lake", "fans"), ppo(ent_coef=0.01)),
+    "tight": (("reach", "tank", "cartpole", "acrobot", "lander", "desk", *NEWEST), ppo(target_kl=0.02)),
+    "narrow": (("reach", "cartpole", "tank", "acrobot", "lander", *NEWEST), ppo(policy_kwargs={"net_arch": [16, 16]})),
+    "wide": (
+        ("tank", "courier", "cartpole", "acrobot", "lander", "desk", *NEWEST),
+        ppo(policy_kwargs={"net_arch": [128, 128]}),
+    ),
     "rectified": (
-        ("courier", "cartpole", "reach", "acrobot", "lander", "desk"),
+        ("courier", "cartpole", "reach", "acrobot", "lander", "desk", *NEWEST),
         ppo(policy_kwargs={"activation_fn": nn.ReLU}),
     ),
-    "all normalised": (("reach", "cartpole", "acrobot", "lander"), script(normalised=("observations", "rewards"))),
-    "one environment": (("reach", "tank", "cartpole", "lander", "desk"), Change({"n_steps": 1024}, {"envs": 1})),
+    "all normalised": (
+        ("reach", "cartpole", "acrobot", "lander", "lake", "fans"),
+        script(normalised=("observations", "rewards")),
+    ),
+    "one environment": (
+        ("reach", "tank", "cartpole", "lander", "desk", *NEWEST),
+        Change({"n_steps": 1024}, {"envs": 1}),
+    ),
     "many environments": (
-        ("cartpole", "shop", "reach", "acrobot", "lander", "desk"),
+        ("cartpole", "shop", "reach", "acrobot", "lander", "desk", *NEWEST),
         Change({"n_steps": 32}, {"envs": 32}),
     ),
-    "state-dependent exploration": (("pendulum", "reach", "lander"), ppo(use_sde=True, sde_sample_freq=4)),
-    "clipped critic": (("reach", "tank", "acrobot", "lander", "desk"), ppo(clip_range_vf=0.5)),
-    "some noise": (("reach", "tank", "lander"), script(training=(NoisyRewards(0.3),))),
-    "long": (("reach", "cartpole", "lander", "desk"), script(steps=50_000)),
+    "state-dependent exploration": (("pendulum", "reach", "lander", "battery"), ppo(use_sde=True, sde_sample_freq=4)),
+    "clipped critic": (("reach", "tank", "acrobot", "lander", "desk", *NEWEST), ppo(clip_range_vf=0.5)),
+    "some noise": (("reach", "tank", "lander", "fans"), script(training=(NoisyRewards(0.3),))),
+    "long": (("reach", "cartpole", "lander", "desk", *NEWEST), script(steps=50_000)),
 }

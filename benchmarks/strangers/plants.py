@@ -97,6 +97,32 @@ class LateObservations:
         return _Late(env, self.frames)
 
 
+class _Delayed(gymnasium.Wrapper[Any, Any, Any, Any]):
+    def __init__(self, env: Env, steps: int) -> None:
+        super().__init__(env)
+        self._waiting, self._steps = deque[Any](), steps
+
+    def reset(self, **how: Any) -> tuple[Any, dict[str, Any]]:
+        self._waiting.clear()
+        return self.env.reset(**how)
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self._waiting.append(action)
+        due = self._waiting.popleft() if len(self._waiting) > self._steps else self._waiting[0]
+        return self.env.step(due)
+
+
+@dataclass(frozen=True)
+class LateActions:
+    """Each action is done some steps after it was chosen; until then the episode's first one is repeated."""
+
+    steps: int
+
+    def __call__(self, env: Env) -> Env:
+        """Wrap the environment."""
+        return _Delayed(env, self.steps)
+
+
 @dataclass(frozen=True)
 class ClippedActions:
     """Continuous actions are clipped to 0 to 1, where the environment wants -1 to 1."""

@@ -1,7 +1,11 @@
 """Diagnose runs from their logs alone: a faulty run as a whole, a healthy one also cut at each tenth."""
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind
@@ -17,6 +21,20 @@ from benchmarks.strangers.training import Arm, Run
 from benchmarks.wild import CUTS, cut_history, say_finished
 
 
+class LogForm(StrEnum):
+    """Names of what a diagnosis may read of a run.
+
+    Attributes:
+        CSV: The trainer's `progress.csv` alone, as where somebody passes on one file.
+        FOLDER: All that the trainer wrote: also monitors, evaluations and the saved model where there are any.
+        PROBE: What the probe wrote.
+    """
+
+    CSV = "csv"
+    FOLDER = "folder"
+    PROBE = "probe"
+
+
 @dataclass(frozen=True)
 class Answer(Verdict):
     """Result of diagnosing one run at a few looks.
@@ -28,21 +46,21 @@ class Answer(Verdict):
     suspected: bool
 
 
-def judge(run: Run, probed: bool) -> Answer:
-    """Diagnose a run from the trainer's log, or from the probe's, with its user's word that the run has ended.
+def judge(run: Run, form: LogForm) -> Answer:
+    """Diagnose a run from one form of its log, with its user's word that the run has ended.
 
     A log that holds no iteration, since training broke off in the first one, gets no answer.
     """
-    history = _load(run, probed)
+    history = _load(run, form)
     return look_at(history, run.score, _choose_cuts(run.arm)) if history else _answer_nothing(run.score)
 
 
-def judge_together(arm: Arm, runs: Sequence[Run], probed: bool) -> Trial:
+def judge_together(arm: Arm, runs: Sequence[Run], form: LogForm) -> Trial:
     """Diagnose the first runs of an arm one by one, their mean, and all together as one trial."""
     members = runs[:SEEDS]
     score = sum(run.score for run in members) / len(members)
-    read = {run.seed: history for run in members if (history := _load(run, probed))}
-    alone = tuple(judge(run, probed) for run in members)
+    read = {run.seed: history for run in members if (history := _load(run, form))}
+    alone = tuple(judge(run, form) for run in members)
     if not read:
         return Trial(arm, {ALONE: alone, MEAN: (_answer_nothing(score),), TOGETHER: (_answer_nothing(score),)})
     first = next(iter(read.values()))
@@ -51,12 +69,16 @@ def judge_together(arm: Arm, runs: Sequence[Run], probed: bool) -> Trial:
     return Trial(arm, {ALONE: alone, MEAN: (mean,), TOGETHER: (together,)})
 
 
-def _load(run: Run, probed: bool) -> History | None:
+def _load(run: Run, form: LogForm) -> History | None:
     """Load a run's log as of a run that has ended; None if the log holds no iteration."""
-    try:
-        return say_finished(load(str(run.probe if probed else run.log)), True)
-    except AnalysisError:
-        return None
+    with TemporaryDirectory() as scratch:
+        folder = {LogForm.CSV: Path(scratch), LogForm.FOLDER: run.log, LogForm.PROBE: run.probe}[form]
+        if form is LogForm.CSV:
+            shutil.copy2(run.log / "progress.csv", scratch)
+        try:
+            return say_finished(load(str(folder)), True)
+        except AnalysisError:
+            return None
 
 
 def _choose_cuts(arm: Arm) -> Sequence[float]:

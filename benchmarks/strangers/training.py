@@ -1,5 +1,7 @@
-"""Train healthy and faulty scripts, and keep a folder for each run: the trainer's log, the probe's, and the score.
+"""Train healthy and faulty scripts, and keep a folder for each run: what the trainer wrote, the probe's log, the score.
 
+The trainer writes what its users have: its logger's `progress.csv`, a `Monitor` file of each lane, `evaluations.npz`
+where the script evaluates, and the model as saved at the end. Runs of the first two draws hold `progress.csv` alone.
 The probe changes nothing in a training, so that one training leaves both logs. The score lies beside the folders of
 the logs: a diagnosis never sees it.
 """
@@ -8,7 +10,8 @@ import hashlib
 import inspect
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -97,7 +100,7 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """Folder of what the trainer wrote: all that a diagnosis of the plain log may read."""
+        """Folder of what the trainer wrote: all that a diagnosis of a stranger's folder may read."""
         return self.folder / "log"
 
     @property
@@ -153,27 +156,39 @@ def train_script(world: World, script: Script, seed: int, log: Path, probe: Path
     A training breaks off where the policy's numbers are no longer finite, and the score is the world's worst.
     """
     torch.set_num_threads(1)
-    lanes = make_training_lanes(world, script)
+    lanes = make_training_lanes(world, script, log)
     model = PPO("MlpPolicy", lanes, seed=seed % 2**31, device="cpu", **script.ppo)
     model.set_logger(configure(str(log), ["csv"]))
     for plant in script.plants:
         plant(model)
     try:
-        model.learn(script.steps, callback=[*_evaluations(world, script, seed), unstuck.SB3Probe(probe)])
-        return _judge(world, script, model, seed)
-    except ValueError as error:
-        if "satisfy the constraint" not in str(error):  # torch's words for parameters that are NaN
-            raise
+        with _ending_at_nan():
+            try:
+                model.learn(script.steps, callback=[*_evaluations(world, script, seed, log), unstuck.SB3Probe(probe)])
+            finally:
+                model.save(log / "model")
+            return _judge(world, script, model, seed)
         return world.worst
     finally:
         model.logger.close()
         lanes.close()
 
 
-def make_training_lanes(world: World, script: Script) -> VecEnv:
-    """Make the environments that a script trains on."""
+@contextmanager
+def _ending_at_nan() -> Iterator[None]:
+    """End the block in silence where the policy's numbers are no longer finite."""
+    try:
+        yield
+    except ValueError as error:
+        if "satisfy the constraint" not in str(error):  # torch's words for parameters that are NaN
+            raise
+
+
+def make_training_lanes(world: World, script: Script, log: Path | None = None) -> VecEnv:
+    """Make the environments that a script trains on; each one's `Monitor` writes `<lane>.monitor.csv` into the log."""
     inside = (*script.seen, *script.paid, *script.training)
-    lanes: VecEnv = DummyVecEnv([partial(_make, world, inside, script.unwatched)] * script.envs)
+    files = [str(log / str(lane)) if log else None for lane in range(script.envs)]
+    lanes: VecEnv = DummyVecEnv([partial(_make, world, inside, script.unwatched, file) for file in files])
     return _normalise(lanes, script, ("observations", "rewards"), float(script.ppo["gamma"]))
 
 
@@ -186,11 +201,13 @@ def make_evaluation_lanes(world: World, script: Script, count: int, wraps: Seque
     return lanes
 
 
-def _make(world: World, inside: Sequence[Wrap], outside: Sequence[Wrap]) -> gymnasium.Env[Any, Any]:
+def _make(
+    world: World, inside: Sequence[Wrap], outside: Sequence[Wrap], file: str | None = None
+) -> gymnasium.Env[Any, Any]:
     env = world.make()
     for wrap in inside:
         env = wrap(env)
-    watched: gymnasium.Env[Any, Any] = Monitor(env)
+    watched: gymnasium.Env[Any, Any] = Monitor(env, file)
     for wrap in outside:
         watched = wrap(watched)
     return watched
@@ -203,13 +220,13 @@ def _normalise(lanes: VecEnv, script: Script, what: Sequence[str], gamma: float)
     return VecNormalize(lanes, norm_obs=seen, norm_reward=paid, gamma=gamma)
 
 
-def _evaluations(world: World, script: Script, seed: int) -> list[BaseCallback]:
+def _evaluations(world: World, script: Script, seed: int, log: Path) -> list[BaseCallback]:
     if not script.evaluates:
         return []
     lanes = make_evaluation_lanes(world, script, EVALUATED_EPISODES, (*script.seen, *script.paid))
     lanes.seed((seed + 1) % 2**31)
     every = max(script.steps // script.envs // EVALUATIONS, 1)
-    return [EvalCallback(lanes, n_eval_episodes=EVALUATED_EPISODES, eval_freq=every, verbose=0)]
+    return [EvalCallback(lanes, n_eval_episodes=EVALUATED_EPISODES, eval_freq=every, log_path=str(log), verbose=0)]
 
 
 def _judge(world: World, script: Script, model: PPO, seed: int) -> float:

@@ -1,4 +1,4 @@
-"""Worlds to train in: three classic environments and six of the benchmark's own, each with a script that learns."""
+"""Worlds to train in: three classic environments and nine of the benchmark's own, each with a script that learns."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 import gymnasium
 
 from benchmarks.environments import Courier, Reach, Shop, Tank
+from benchmarks.more_environments import Battery, Fans, Lake
 from benchmarks.strangers.environments import Desk, Lander
 from benchmarks.strangers.script import Script
 
@@ -89,7 +90,25 @@ WORLDS = {
             learned=-150.0,
             worst=-2000.0,
         ),
+        World("lake", Lake, Script(20_000, {**_COMMON, "gamma": 0.97}), learned=0.5, worst=0.0),
+        World(
+            "battery",
+            Battery,
+            Script(30_000, {**_COMMON, "gamma": 0.97}, normalised=("observations", "rewards")),
+            learned=1000.0,
+            worst=-10_000.0,
+        ),
+        World(
+            "fans",
+            Fans,
+            Script(25_000, {**_COMMON, "gamma": 0.9}, normalised=("rewards",)),
+            learned=-100.0,
+            worst=-600.0,
+        ),
     )
 }
 """`reach` has negative rewards and episodes of 25 steps that no state ends; `pendulum`, `reach` and `tank` have
 continuous actions, `shop` two actions at a time."""
+
+NEWEST = ("lake", "battery", "fans")
+"""Worlds that no draw before the third held: a sparse goal, what pays hours later, and four bits at a time."""

@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -21,14 +22,16 @@ from benchmarks.diagnosis.faults import FAULTS as OURS
 from benchmarks.diagnosis.harm import Harm
 from benchmarks.diagnosis.split import Half
 from benchmarks.environments import Courier, Reach, Shop, Small, Tank
+from benchmarks.more_environments import Battery, Fans, Lake
 from benchmarks.seeds_together import ALONE, MEAN, TOGETHER, together_table
-from benchmarks.strangers import plants, split
+from benchmarks.strangers import __main__, plants, split
 from benchmarks.strangers.environments import Desk, Lander
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.healthy import VARIANTS
-from benchmarks.strangers.scoring import Answer, Counts, find_place, judge_together, look_at
+from benchmarks.strangers.scoring import Answer, Counts, LogForm, find_place, judge, judge_together, look_at
 from benchmarks.strangers.script import script
 from benchmarks.strangers.training import (
+    EVALUATIONS,
     Arm,
     Run,
     arms,
@@ -73,7 +76,7 @@ def test_the_committed_halves_are_those_that_were_drawn() -> None:
     assert listed == split.draw(arms(), listed[Half.CALIBRATION])
 
 
-@pytest.mark.parametrize("make", [Reach, Tank, Courier, Shop, Lander, Desk])
+@pytest.mark.parametrize("make", [Reach, Tank, Courier, Shop, Lander, Desk, Lake, Battery, Fans])
 def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]) -> None:
     env = make()
     env.action_space.seed(0)
@@ -86,7 +89,7 @@ def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]
         assert np.isfinite(reward)
         assert truncated == (step == env.length)
         if terminated:
-            assert make in (Tank, Courier, Lander)
+            assert make in (Tank, Courier, Lander, Lake)
             break
 
 
@@ -116,6 +119,50 @@ def test_desk_costs_who_waits_after_one_queue_was_served() -> None:
     assert reward == pytest.approx(-(2.5 + 2 + 3) / 10)
 
 
+def test_lake_pays_at_the_goal_alone_and_a_hole_ends_the_episode_unpaid() -> None:
+    env = Lake()
+    env.reset(seed=1)
+    env.slips = 0.0
+    env.place = np.array([5, 3])
+    seen, *rest = env.step(0)[:4]
+    assert (int(seen.argmax()), float(seen.sum()), rest) == (5 * 6 + 4, 1.0, [0.0, False, False])
+    assert env.step(0)[1:3] == (1.0, True)
+    env.place = np.array([4, 3])
+    assert env.step(0)[1:3] == (0.0, True)  # the hole at (4, 4)
+    env.place, env.slips = np.array([2, 2]), 1.0
+    env.step(0)
+    reached = set()
+    for _ in range(60):
+        env.place = np.array([2, 2])
+        env.step(0)
+        reached.add(tuple(env.place.tolist()))
+    assert reached == {(2, 3), (3, 2), (2, 1), (1, 2)}  # who slips goes anywhere
+
+
+def test_battery_pays_for_what_is_bought_and_no_more_than_fits() -> None:
+    env = Battery()
+    env.reset(seed=1)
+    env.charge, env.hour, env.drift = 9.0, 18, 0.0
+    assert env.price == pytest.approx(60.0)
+    seen, reward, *_ = env.step(np.array([1.0]))  # 1 of 2 kWh fits
+    assert reward == pytest.approx(-60 / 0.95)
+    assert seen[0] == pytest.approx(10.0)
+    env.hour, env.drift = 6, 0.0
+    seen, reward, *_ = env.step(np.array([-0.5]))
+    assert reward == pytest.approx(20 * 0.95)
+    assert seen == pytest.approx([9.0, 40 - 20 * 0.965926 + env.drift, 0.965926, -0.258819], rel=1e-5)
+
+
+def test_fans_cool_less_the_more_of_them_run() -> None:
+    env = Fans()
+    env.reset(seed=1)
+    env.heat, env.warming = np.array([3.0, 3.0, 0.0, -1.0]), np.full(4, 0.5)
+    seen, reward, *_ = env.step(np.array([1, 1, 0, 0]))
+    warmed = np.array([3.0, 3.0, 0.0, -1.0]) + env.warming - np.array([2, 2, 0, 0]) / 1.2
+    assert seen == pytest.approx([*warmed, *env.warming])
+    assert reward == pytest.approx(-(np.abs(warmed).mean() + 0.3))
+
+
 def test_wrappers_of_observations() -> None:
     moves = [[1, 0.5]] * 8
     plain = [seen for seen, *_ in steps(Reach(), moves)]
@@ -140,6 +187,13 @@ def test_wrappers_of_actions() -> None:
 
     np.testing.assert_allclose(way(plants.ClippedActions()), [0, 0.075], atol=1e-6)
     np.testing.assert_allclose(way(plants.ScaledActions(0.01)), [-0.0015, 0.00075], atol=1e-6)
+
+
+def test_late_actions_are_those_of_some_steps_before() -> None:
+    late = plants.LateActions(2)(Reach())
+    for _ in range(2):  # an episode begins with its own first action
+        places = np.array([seen[0] for seen, *_ in steps(late, [[0.1, 0], [0.2, 0], [0.3, 0], [0.4, 0], [0.5, 0]])])
+        np.testing.assert_allclose(np.diff(places), 0.15 * np.array([0.1, 0.1, 0.1, 0.2, 0.3]), atol=1e-6)
 
 
 def test_wrappers_of_rewards() -> None:
@@ -247,7 +301,11 @@ def test_a_run_leaves_both_logs_and_a_score_and_is_trained_once(tmp_path: Path) 
     plain, probed = load(str(run.log)), load(str(run.probe))
     assert (plain.dialect, plain.last_iteration, probed.last_iteration) == ("sb3", 3, 3)
     assert len(plain.curve(metrics.EVAL_RETURN)) > 0
-    assert {path.name for path in run.log.iterdir()} == {"progress.csv"}
+    monitors = {f"{lane}.monitor.csv" for lane in range(8)}
+    assert {path.name for path in run.log.iterdir()} == {"progress.csv", "evaluations.npz", "model.zip", *monitors}
+    assert (run.log / "7.monitor.csv").read_text().count("\n") == 2 + 3072 // 8 // Reach.length  # two lines of head
+    assert len(np.load(run.log / "evaluations.npz")["timesteps"]) == EVALUATIONS
+    assert PPO.load(run.log / "model", device="cpu").num_timesteps == 3072
     (run.folder / "score.json").write_text(json.dumps({"score": -1.0}))
     train(run)
     assert run.score == -1.0
@@ -275,6 +333,7 @@ def test_a_training_that_breaks_off_scores_the_worst(tmp_path: Path) -> None:
 
     broken = replace(world.script, steps=1024, plants=(break_off,))
     assert train_script(world, broken, 0, tmp_path, tmp_path / "probe") == world.worst
+    assert (tmp_path / "model.zip").exists()
 
 
 def answer(*listed: str, faults: tuple[str, ...] = ()) -> Answer:
@@ -315,7 +374,7 @@ def test_seeds_are_read_one_by_one_as_a_mean_and_together(tmp_path: Path) -> Non
     runs = list_runs(arm, tmp_path)
     for run in runs:
         write_log(run, -10.0 - run.seed, learns=run.seed == 2)
-    trial = judge_together(arm, runs, probed=False)
+    trial = judge_together(arm, runs, LogForm.FOLDER)
     assert [len(trial.verdicts[way]) for way in (ALONE, MEAN, TOGETHER)] == [3, 1, 1]
     assert [bool(one.faults) for one in trial.verdicts[ALONE]] == [True, True, False]
     assert not trial.verdicts[MEAN][0].faults  # a KL of 0.003, and a return that rises
@@ -324,6 +383,26 @@ def test_seeds_are_read_one_by_one_as_a_mean_and_together(tmp_path: Path) -> Non
     hurt = {arm: Harm(-3.0, -11.0, -9.0, -7.0)}
     last = together_table([trial], hurt, find_place).splitlines()[-1]
     assert last.startswith("| 3 seeds together | 1 | 1.00 (0.03 to 1.00) | 1.00 (0.03 to 1.00) |")
+
+
+def test_of_a_folder_the_table_can_be_read_alone(tmp_path: Path) -> None:
+    run = list_runs(next(arm for arm in arms() if arm.pair == "lr too low in reach"), tmp_path)[0]
+    write_log(run, -10.0, learns=True)
+    (run.log / "progress.json").write_text("{")  # a file that nobody can read
+    shutil.copytree(run.log, run.probe)
+    (run.probe / "progress.json").unlink()
+    (run.probe / "progress.csv").write_text("\n".join((run.log / "progress.csv").read_text().splitlines()[:-10]))
+    assert judge(run, LogForm.CSV).last == 40
+    assert judge(run, LogForm.PROBE).last == 30
+
+
+def test_reading_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("sys.argv", ["strangers", "--half", "kept-out", "--folder", str(tmp_path)])
+    assert __main__.main() == 2
+    said = capsys.readouterr()
+    assert said.err.startswith("each run of the half must be trained before it is read, got ")
+    assert said.err.count("\n") == 1
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_run_is_looked_at_whole_and_cut() -> None:

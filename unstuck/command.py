@@ -9,6 +9,7 @@ from pathlib import Path
 from unstuck.analysis.programs import unstuck_program
 from unstuck.command_line import DEBUG, answer_errors
 from unstuck.command_table import COMMANDS, ON_RUNS, ON_SWEEPS, SWEEP, list_commands
+from unstuck.records.machine import collect_garbage_seldom
 from unstuck.rl.wording import find_nearest
 
 PROGRAM = "unstuck"
@@ -20,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if DEBUG in words:  # may stand before the command; each command knows it behind
         words = [*(word for word in words if word != DEBUG), DEBUG]
     name = words[0] if words else ""
+    collect_garbage_seldom()
     return answer_errors(f"{PROGRAM} {name}".rstrip(), words, lambda: _run(name, words))
 
 

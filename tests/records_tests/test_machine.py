@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 
@@ -128,6 +130,21 @@ def test_garbage_in_cycles_is_found_seldom_but_found() -> None:
         assert 10_000 < len(kept) < 60_000
     finally:
         gc.set_threshold(*before)
+
+
+def test_no_garbage_is_looked_for_as_the_process_exits() -> None:
+    looked_for = """
+class Node:
+    def __del__(self):
+        print("found")
+node = Node()
+node.own = node
+"""
+    found = []
+    for first in ("", "from unstuck.records.machine import collect_garbage_seldom; collect_garbage_seldom()"):
+        run = subprocess.run([sys.executable, "-c", first + looked_for], capture_output=True, text=True, check=True)
+        found.append(run.stdout)
+    assert found == ["found\n", ""]
 
 
 def test_memory_is_what_is_left_to_the_cgroup(tmp_path: Path) -> None:

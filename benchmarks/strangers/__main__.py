@@ -12,7 +12,8 @@ nothing: a half that is kept out is trained on purpose, and read once.
 
 import argparse
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 
 from benchmarks.diagnosis.scoring import harms
@@ -39,9 +40,13 @@ def main() -> int:
     except SplitError as error:
         print(error, file=sys.stderr)
         return 2
-    everything = [arm for arm in arms() if arm.pair in halves]
+    by_pair = {arm.pair: arm for arm in arms()}
     wanted = [Half(options.half)] if options.half else list(Half)
-    every = [run for arm in _choose(everything, halves, wanted) for run in list_runs(arm, options.folder)]
+    own = {half: [by_pair[pair] for pair in halves if halves[pair] is half][: options.first] for half in wanted}
+    worlds = {arm.world for drawn in own.values() for arm in drawn}
+    # Harm is measured by the plain scripts of the same worlds, whichever half they are in: by their scores alone.
+    plain = [by_pair[pair] for pair in halves if by_pair[pair].name == BASE and by_pair[pair].world in worlds]
+    every = dict.fromkeys(run for arm in (*plain, *chain(*own.values())) for run in list_runs(arm, options.folder))
     missing = [run for run in every if not run.is_finished]
     if options.train:
         _train(missing)
@@ -54,19 +59,9 @@ def main() -> int:
         )
         return 2
     for half in wanted:
-        own = [arm for arm in everything if halves[arm.pair] is half]
         print(f"# Strangers, {half} half, {_FORMS[options.form]}\n")
-        print(_report(own, everything, options), end="\n\n")
+        print(_report(own[half], plain, options), end="\n\n")
     return 0
-
-
-def _choose(everything: Sequence[Arm], halves: Mapping[str, Half], wanted: Collection[Half]) -> list[Arm]:
-    """Return the arms of some halves, after the plain scripts of their worlds, which harm is measured by."""
-    own = [arm for arm in everything if halves[arm.pair] in wanted]
-    worlds = {arm.world for arm in own}
-    plain = [arm for arm in everything if arm.name == BASE and arm.world in worlds]
-    others = [arm for arm in own if arm.name != BASE]
-    return [*plain, *sorted(others, key=lambda arm: (halves[arm.pair] is Half.KEPT_OUT, arm.is_healthy, arm.pair))]
 
 
 def _train(missing: Sequence[Run]) -> None:
@@ -76,11 +71,9 @@ def _train(missing: Sequence[Run]) -> None:
         print(f"{place}: {run.arm.pair}/{run.seed} scores {run.score:.4g}", file=sys.stderr, flush=True)
 
 
-def _report(own: Sequence[Arm], everything: Sequence[Arm], options: argparse.Namespace) -> str:
+def _report(own: Sequence[Arm], plain: Sequence[Arm], options: argparse.Namespace) -> str:
     """Diagnose the runs of some arms; return the tables."""
     judged = {arm: [judge(run, options.form) for run in list_runs(arm, options.folder)] for arm in own}
-    worlds = {arm.world for arm in own}
-    plain = [arm for arm in everything if arm.name == BASE and arm.world in worlds]
     healthy = {arm.world: [run.score for run in list_runs(arm, options.folder)] for arm in plain}
     hurt = harms(judged, healthy)
     tables = [found_table(judged, hurt), quiet_table(judged), harmless_table(hurt)]
@@ -97,6 +90,7 @@ def _options() -> argparse.Namespace:
         "python -m benchmarks.strangers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--half", choices=[*Half], help="default: both, one after the other")
+    parser.add_argument("--first", type=int, metavar="N", help="only N pairs of a half, a part drawn at random")
     parser.add_argument(
         "--form", type=LogForm, choices=[*LogForm], default=LogForm.FOLDER, help="what is read; default: folder"
     )

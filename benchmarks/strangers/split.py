@@ -19,7 +19,7 @@ from benchmarks.strangers.worlds import NEWEST
 
 FILE = Path(__file__).parent / "split.json"
 
-SHA256 = "e4a4da7b1c5753d3a05bd92cc706ff3a87c7f9fc65f4d014d51630b78a815fc5"
+SHA256 = "88cc20fde16135d070a26c5b2e1434edf247c34eb9977fbbe4333f3985c120f2"
 """Of the file."""
 
 DRAWN_BY = 20261130
@@ -44,7 +44,10 @@ TRAINED_APART = frozenset(
 
 
 def draw(arms: Sequence[Arm], seen: Iterable[str]) -> dict[str, list[str]]:
-    """Draw the pairs that are kept out among those that were never trained; return the sorted pairs of each half.
+    """Draw the pairs that are kept out among those that were never trained; return the pairs of each half.
+
+    The half that is kept out begins with plain scripts; the order of all others is drawn, so that the first of them are
+    a part drawn at random.
 
     Args:
         arms: All that there are.
@@ -53,20 +56,21 @@ def draw(arms: Sequence[Arm], seen: Iterable[str]) -> dict[str, list[str]]:
     generator = np.random.default_rng(SeedSequence(DRAWN_BY))
     old = set(seen)
     fresh = [arm for arm in arms if arm.pair not in old | TRAINED_APART]
-    kept, older = list[str](), list[str]()
+    plain, kept, older = list[str](), list[str](), list[str]()
     for is_healthy, name in sorted({(arm.is_healthy, arm.name) for arm in fresh}):
         by_world = {arm.world: arm.pair for arm in fresh if (arm.is_healthy, arm.name) == (is_healthy, name)}
         own = sorted(by_world.values())
         newest = sorted(pair for world, pair in by_world.items() if world in NEWEST)
         others = sorted(pair for world, pair in by_world.items() if world not in NEWEST)
         if name == BASE:
-            kept += own
+            plain += own
         elif is_healthy:
             kept += _shuffle(own, generator)[:1]
         else:
             kept += _shuffle(newest or others, generator)[:1]
             older += _shuffle(others, generator)[:1] if newest else []
-    return {Half.CALIBRATION: sorted(old), Half.KEPT_OUT: sorted([*kept, *_shuffle(older, generator)[:OLDER]])}
+    kept += _shuffle(older, generator)[:OLDER]
+    return {Half.CALIBRATION: sorted(old), Half.KEPT_OUT: [*plain, *_shuffle(kept, generator)]}
 
 
 def _shuffle(pairs: Sequence[str], generator: np.random.Generator) -> list[str]:

@@ -78,6 +78,7 @@ bench-intervals: setup ## How often intervals hold, and noise is taken for a win
 	$(IN_VENV) -m benchmarks.intervals $(ARGS)
 
 bench-diagnosis: setup ## How good the diagnosis is: planted faults and healthy runs; trains for most of an hour once, then minutes
+	$(IN_VENV) -m benchmarks.diagnosis --train $(ARGS)
 	$(IN_VENV) -m benchmarks.diagnosis $(ARGS)
 
 bench-wild: setup ## How good the diagnosis is on strangers' runs, which are no part of the repository; seconds

@@ -1,10 +1,12 @@
 """Plant faults, train healthy runs beside them, diagnose them all, and count what was found and what was not.
 
-    make bench-diagnosis
+    make bench-diagnosis                                  # trains what is missing, then reads
     python -m benchmarks.diagnosis --half calibration --details
     python -m benchmarks.diagnosis --only "lr too high" base
+    python -m benchmarks.diagnosis --train                # trains what is missing, and diagnoses nothing
 
-Runs are trained once and kept; scoring them again takes minutes.
+Runs are trained once and kept; scoring them again takes minutes. Reading trains nothing: a half that is kept out is
+trained on purpose, and read once.
 """
 
 import argparse
@@ -16,7 +18,7 @@ from unstuck.rl import metrics
 
 from benchmarks.diagnosis import split, tables, together
 from benchmarks.diagnosis.scoring import harms, verdicts
-from benchmarks.diagnosis.training import BASE, arms, records, runs
+from benchmarks.diagnosis.training import BASE, arms, find_records, records, runs
 from benchmarks.diagnosis.worlds import NEW
 from benchmarks.seeds_together import SEEDS, together_table
 
@@ -34,12 +36,22 @@ def main() -> int:
     drawn = [everything[title] for title, own in halves.items() if own is half][: options.first]
     wanted = [arm for arm in drawn if not options.only or arm.name in options.only]
     # Harm is measured by a world's plain healthy runs, whichever half they are in: by their scores alone.
-    plain = [arm for arm in everything.values() if arm.is_healthy and arm.name == BASE]
+    worlds = {arm.world for arm in wanted}
+    plain = [arm for arm in everything.values() if arm.is_healthy and arm.name == BASE and arm.world in worlds]
+    every = dict.fromkeys([*plain, *wanted])
+    missing = [arm for arm in every if not find_records(arm, options.folder).exists()]
     if options.train:
-        for number, arm in enumerate([*plain, *wanted], 1):
+        for number, arm in enumerate(missing, 1):
             records(arm, options.folder)
-            print(f"{number} of {len(plain) + len(wanted)}: {arm.title}", flush=True)
+            print(f"{number} of {len(missing)}: {arm.title}", flush=True)
         return 0
+    if missing:
+        print(
+            f"each arm of the half must be trained before it is read, got {len(missing)} of {len(every)} not in "
+            f"{options.folder}, or of other code; train them: add --train",
+            file=sys.stderr,
+        )
+        return 2
     judged = verdicts(wanted, options.folder, options.jobs, options.without)
     hurt = harms(judged, {arm.world: [run.score for run in runs(arm, options.folder)] for arm in plain})
     print(f"# Diagnosis, {half} half\n")

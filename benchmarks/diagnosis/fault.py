@@ -8,10 +8,10 @@ from unstuck.rl.data.types import FlowData
 from unstuck.rl.learner import Learner
 
 from benchmarks.causes import names_cause
-from benchmarks.diagnosis.worlds import NEW
+from benchmarks.diagnosis.worlds import SMALL
 
 TRIAGE = ("shuffled", "stream", "wide", "bursts")
-QUICK = ("cartpole", *TRIAGE, *NEW)
+QUICK = ("cartpole", *TRIAGE, *SMALL)
 ALL = ("acrobot", *QUICK)
 """Names of worlds: those of flows, those that train in seconds, and all."""
 

@@ -6,11 +6,11 @@ Where a diagnosis is wrong about one of these, a user is sent after a fault that
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.diagnosis.worlds import NEW, WORLDS
+from benchmarks.diagnosis.worlds import SMALL, WORLDS
 
 _ALL = tuple(WORLDS)
 _TRIAGE = ("shuffled", "stream", "wide", "bursts")
-_QUICK = ("cartpole", *_TRIAGE, *NEW)
+_QUICK = ("cartpole", *_TRIAGE, *SMALL)
 
 VARIANTS: Mapping[str, tuple[tuple[str, ...], Mapping[str, Any]]] = {
     # By name: in which worlds, and the settings changed.

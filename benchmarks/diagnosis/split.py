@@ -1,15 +1,15 @@
 """Halves of the faults and healthy variants: a list drawn once, committed with its hash before thresholds were set.
 
-Thresholds are set on the other half. This is the fourth draw: the kept-out halves of the first three have been scored
-and looked at (`benchmarks/RESULTS.md`), so they prove nothing any more. All runs are new, by other seeds, with 26 kinds
-of fault and four worlds that no draw held before. All of them would train for hours, so a part is drawn: each fault and
-each healthy variant in one to three worlds, a fault in one of its forms. A half lists its arms in an order drawn as
-well, so that the first of them are a part drawn at random.
+Thresholds are set on the other half. This is the fifth draw: the kept-out halves of the first four have been scored and
+looked at (`benchmarks/RESULTS.md`), so that all their arms have joined those that thresholds may be set on. New are two
+worlds. Kept out are their plain healthy runs, some faults and healthy variants in them, each in one of its forms, and
+some pairs of older worlds that no draw had trained. A half lists its arms in an order drawn as well, so that the first
+of them are a part drawn at random.
 """
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +19,17 @@ from numpy.random import SeedSequence
 
 FILE = Path(__file__).parent / "split.json"
 
-SHA256 = "6e0e4c2850cec51fcb3433af7cc8a1850d96e0413a820d16e65fa8f344e2bd66"
+SHA256 = "8059f4914de974dbacc07c25fa8e62f5c8f01b20530647b000feb1303bf86066"
 """Of the file."""
 
-DRAWN_BY = 20261128
-"""Seed of the draw, and of its runs: this is the fourth."""
+DRAWN_BY = 20261130
+"""Seed of the draw: this is the fifth."""
+
+RUNS_BY = 20261128
+"""Seed of the runs, as of the fourth draw: no pair of the fifth was trained before."""
+
+FAULTS_EACH, HEALTHY_EACH = 14, 7
+"""Faults, and healthy variants beside the plain one, that are kept out: in the new worlds, and again in the older."""
 
 
 class Half(StrEnum):
@@ -49,7 +55,7 @@ class Candidate(NamedTuple):
         name: The fault's, or the healthy variant's.
         world: Where it is trained.
         form: `Arm.form`.
-        group: Arms of one name are drawn for each group apart.
+        group: What is drawn for itself: `PLAIN`, or faults or healthy variants in new or in older worlds.
     """
 
     name: str
@@ -57,26 +63,42 @@ class Candidate(NamedTuple):
     form: str
     group: str
 
+    @property
+    def title(self) -> str:
+        """Entry of the halves, `<name> in <world>, <form>`."""
+        return f"{self.name} in {self.world}, {self.form}"
 
-def draw_arms(candidates: Sequence[Candidate], seed: int = DRAWN_BY) -> dict[str, list[str]]:
-    """Draw the arms of both halves; return their titles, `<name> in <world>, <form>`, in an order drawn as well.
 
-    The worlds of a name, in its group, are put in order at random: the first is kept out, the second is for
-    calibration, the third is kept out in every second case, the others are trained in neither half. Where an arm has
-    several forms, one of them is drawn.
+PLAIN = "plain"
+"""Group of which all are kept out."""
+
+
+def draw_arms(candidates: Sequence[Candidate], counts: Mapping[str, int], seed: int = DRAWN_BY) -> list[str]:
+    """Draw the arms that are kept out; return their titles in an order drawn as well, all plain ones first.
+
+    Of a group so many names are drawn, and of each name one arm; a name that one group drew is left out of the next one
+    as far as the names suffice.
+
+    Args:
+        candidates: Arms that were never trained.
+        counts: Names to draw, by group.
+        seed: Of the draw.
     """
     generator = np.random.default_rng(SeedSequence(seed))
-    halves: dict[Half, list[str]] = {half: [] for half in Half}
-    cases = sorted({(one.group, one.name) for one in candidates})
-    for number, (group, name) in enumerate(cases):
-        own = [one for one in candidates if (one.group, one.name) == (group, name)]
-        worlds = sorted({one.world for one in own})
-        order = [worlds[int(place)] for place in generator.permutation(len(worlds))]
-        kept = (Half.KEPT_OUT, Half.CALIBRATION, *([Half.KEPT_OUT] if number % 2 else []))
-        for half, world in zip(kept, order, strict=False):
-            forms = sorted(one.form for one in own if one.world == world)
-            halves[half].append(f"{name} in {world}, {forms[int(generator.integers(len(forms)))]}")
-    return {half: [titles[int(row)] for row in generator.permutation(len(titles))] for half, titles in halves.items()}
+    kept, used = list[str](), set[str]()
+    for group, count in counts.items():
+        names = _shuffle(sorted({one.name for one in candidates if one.group == group}), generator)
+        chosen = sorted(names, key=lambda name: name in used)[:count]
+        used |= set(chosen)
+        for name in chosen:
+            own = sorted(one.title for one in candidates if (one.group, one.name) == (group, name))
+            kept += _shuffle(own, generator)[:1]
+    plain = sorted(one.title for one in candidates if one.group == PLAIN)
+    return [*plain, *_shuffle(kept, generator)]
+
+
+def _shuffle(values: Sequence[str], generator: np.random.Generator) -> list[str]:
+    return [values[int(row)] for row in generator.permutation(len(values))]
 
 
 def write(halves: dict[str, list[str]], file: Path = FILE) -> str:

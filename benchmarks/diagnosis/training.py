@@ -7,9 +7,10 @@ import hashlib
 import inspect
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -25,12 +26,11 @@ from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
-from benchmarks import environments
 from benchmarks.diagnosis.fault import Form
-from benchmarks.diagnosis.faults import FAULTS
+from benchmarks.diagnosis.faults import FAULTS, OF_STRANGERS
 from benchmarks.diagnosis.healthy import VARIANTS
-from benchmarks.diagnosis.split import DRAWN_BY, Candidate
-from benchmarks.diagnosis.worlds import NEW, WORLDS, World
+from benchmarks.diagnosis.split import FAULTS_EACH, HEALTHY_EACH, PLAIN, RUNS_BY, Candidate, draw_arms
+from benchmarks.diagnosis.worlds import NEW, SMALL, WORLDS, World
 from benchmarks.finished import code_digest
 
 SEEDS, BASE_SEEDS = 3, 4
@@ -38,6 +38,9 @@ SEEDS, BASE_SEEDS = 3, 4
 
 BASE = "base"
 """Name of the plain healthy arms."""
+
+_OWN = "benchmarks."
+"""Begins the name of each module of the benchmarks' own environments."""
 
 HEALTHY = "healthy"
 """The form of an arm in which nothing is planted."""
@@ -116,17 +119,34 @@ def arms() -> list[Arm]:
     return [*healthy, *faulty]
 
 
-def candidates() -> list[Candidate]:
-    """Return what the halves of the benchmark are drawn from."""
-    return [Candidate(arm.name, arm.world, arm.form, _group(arm)) for arm in arms()]
+def draw_kept_out(trained: Iterable[str]) -> list[str]:
+    """Draw the half of the fifth draw that is kept out, of the arms whose pair no draw had trained.
+
+    The first three draws trained all faults and variants that there were then in all worlds but the small ones, and
+    harm has been measured by the plain runs of each world.
+
+    Args:
+        trained: Titles of the fourth draw.
+    """
+    pairs = {title.rpartition(", ")[0] for title in trained}
+    pairs |= {f"{BASE} in {world}" for world in WORLDS if world not in NEW}
+    fresh = [arm for arm in arms() if arm.pair not in pairs and (arm.world in SMALL or arm.name in OF_STRANGERS)]
+    counts = {
+        f"{words}, {worlds}": count
+        for worlds in ("new worlds", "older worlds")
+        for words, count in (("faults", FAULTS_EACH), (HEALTHY, HEALTHY_EACH))
+    }
+    return draw_arms([Candidate(arm.name, arm.world, arm.form, _group(arm)) for arm in fresh], counts)
 
 
 def _group(arm: Arm) -> str:
-    """Return the group within which an arm's worlds are drawn: healthy runs in new worlds are a group of their own."""
-    return f"healthy, {'new' if arm.world in NEW else 'known'} worlds" if arm.is_healthy else "faults"
+    """Return what an arm is drawn among."""
+    if arm.is_healthy and arm.name == BASE:
+        return PLAIN
+    return f"{HEALTHY if arm.is_healthy else 'faults'}, {'new' if arm.world in NEW else 'older'} worlds"
 
 
-def train(arm: Arm, seeds: int, drawn_by: int = DRAWN_BY) -> dict[str, np.ndarray]:
+def train(arm: Arm, seeds: int, drawn_by: int = RUNS_BY) -> dict[str, np.ndarray]:
     """Train all seeds of an arm at once; return each metric as an array `[iterations, seeds]`, NaN where missing."""
     learner = _learner(arm, seeds, drawn_by)
     kept: dict[str, np.ndarray] = {}
@@ -137,7 +157,7 @@ def train(arm: Arm, seeds: int, drawn_by: int = DRAWN_BY) -> dict[str, np.ndarra
     return kept
 
 
-def records(arm: Arm, folder: Path, seeds: int | None = None, drawn_by: int = DRAWN_BY) -> dict[str, np.ndarray]:
+def records(arm: Arm, folder: Path, seeds: int | None = None, drawn_by: int = RUNS_BY) -> dict[str, np.ndarray]:
     """Load an arm's metrics, each `[iterations, seeds]`, from a file in `folder`; train the arm if there is none.
 
     Args:
@@ -147,7 +167,7 @@ def records(arm: Arm, folder: Path, seeds: int | None = None, drawn_by: int = DR
         drawn_by: Another number is another draw, with other runs.
     """
     seeds = seeds or arm.seeds
-    file = folder / f"{_slug(arm)}-{_digest(arm, seeds, drawn_by)}.npz"
+    file = find_records(arm, folder, seeds, drawn_by)
     if not file.exists():
         folder.mkdir(parents=True, exist_ok=True)
         scratch = file.with_suffix(".tmp.npz")
@@ -155,6 +175,11 @@ def records(arm: Arm, folder: Path, seeds: int | None = None, drawn_by: int = DR
         scratch.replace(file)
     with np.load(file) as saved:
         return {name.replace("|", "/"): saved[name] for name in saved.files}
+
+
+def find_records(arm: Arm, folder: Path, seeds: int | None = None, drawn_by: int = RUNS_BY) -> Path:
+    """Return the place of an arm's records, trained or not; arguments as of `records`."""
+    return folder / f"{_slug(arm)}-{_digest(arm, seeds or arm.seeds, drawn_by)}.npz"
 
 
 def runs(arm: Arm, folder: Path) -> list[Run]:
@@ -226,8 +251,9 @@ def _digest(arm: Arm, seeds: int, drawn_by: int) -> str:
     )
     sources = [inspect.getsource(type(one)) for one in planted]
     parts = [drawn_by, arm.setting.settings(), repr(planted), sources, seeds, code_digest()]
-    if environments.__name__ in arm.setting.env.id:
-        parts.append(inspect.getsource(environments))
+    module = arm.setting.env.id.partition(":")[0]
+    if module.startswith(_OWN):
+        parts.append(inspect.getsource(import_module(module)))
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 

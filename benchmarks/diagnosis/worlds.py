@@ -1,4 +1,4 @@
-"""Worlds to train in: six environments and four data sets, each with settings under which a run learns."""
+"""Worlds to train in: eight environments and four data sets, each with settings under which a run learns."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -64,10 +64,10 @@ class World:
 _SHORT = {"flows_per_episode": 100}
 
 
-def _small(name: str, learned: float, worst: float, **settings: Any) -> World:
-    """Return a world of one of the benchmarks' own environments."""
+def _small(name: str, learned: float, worst: float, module: str = "environments", **settings: Any) -> World:
+    """Return a world of one of the benchmarks' own environments, by the name of its module."""
     ppo = PPOConfig(**{**_COMMON, "lr": 1e-3, "num_epochs": 6, "normalize_returns": "running", **settings})
-    env = EnvConfig(id=f"benchmarks.environments:{name.capitalize()}-v0", eval_episodes=5)
+    env = EnvConfig(id=f"benchmarks.{module}:{name.capitalize()}-v0", eval_episodes=5)
     return World(name, ppo, env, metrics.EVAL_RETURN, learned, worst)
 
 
@@ -140,13 +140,25 @@ WORLDS = {
         _small("tank", learned=80.0, worst=0.0, gamma=0.97, normalize_observations=True),
         _small("courier", learned=0.5, worst=0.0, gamma=0.97, num_envs=16),
         _small("shop", learned=2500.0, worst=-10_000.0, gamma=0.9, normalize_observations=True),
+        _small("lake", learned=0.5, worst=0.0, module="more_environments", gamma=0.97),
+        _small(
+            "battery",
+            learned=1000.0,
+            worst=-10_000.0,
+            module="more_environments",
+            gamma=0.97,
+            normalize_observations=True,
+        ),
     )
 }
 """`shuffled`: independent flows, one in nine a threat. `stream`: flows in their order, threats in bursts, two in five,
 under another reward table. `wide`: independent flows again, one in four a threat, forty columns, a short horizon.
-`bursts`: short bursts of threats, one flow in five, and narrow networks. The last four are of other kinds: `reach` and
-`tank` have continuous actions, `reach` negative rewards and episodes of 25 steps that no state ends, `courier` one
-reward at the end of an episode, `shop` two actions at a time."""
+`bursts`: short bursts of threats, one flow in five, and narrow networks. The last six are of other kinds: `reach`,
+`tank` and `battery` have continuous actions, `reach` negative rewards and episodes of 25 steps that no state ends,
+`courier` and `lake` one reward at the end of an episode, `shop` two actions at a time, `battery` costs that pay off."""
 
-NEW = ("reach", "tank", "courier", "shop")
-"""Worlds that no rule had seen a run of our own learner in before the fourth draw."""
+NEW = ("lake", "battery")
+"""Worlds that no rule had seen a run of our own learner in before the fifth draw."""
+
+SMALL = ("reach", "tank", "courier", "shop", *NEW)
+"""Worlds of the benchmarks' own environments; the first three draws held none of them."""

@@ -5,36 +5,61 @@ from pathlib import Path
 import pytest
 
 from benchmarks.diagnosis import split
-from benchmarks.diagnosis.faults import FAULTS
-from benchmarks.diagnosis.healthy import VARIANTS
+from benchmarks.diagnosis.__main__ import main
+from benchmarks.diagnosis.faults import OF_STRANGERS
 from benchmarks.diagnosis.split import Candidate, Half, SplitError
-from benchmarks.diagnosis.training import arms, candidates
+from benchmarks.diagnosis.training import BASE, arms, draw_kept_out
+from benchmarks.diagnosis.worlds import NEW, SMALL
 
 TITLES = {arm.title: arm for arm in arms()}
 
 
-def test_the_committed_list_is_the_one_that_was_drawn() -> None:
+def listed() -> dict[Half, list[str]]:
     halves = split.read(TITLES, is_part=True)
-    assert {half: [title for title in halves if halves[title] is half] for half in Half} == split.draw_arms(
-        candidates()
-    )
+    return {half: [title for title in halves if halves[title] is half] for half in Half}
 
 
-def test_each_fault_and_each_way_to_train_is_kept_out_once_or_twice_in_another_world_than_calibrates() -> None:
-    halves = {TITLES[title]: half for title, half in split.read(TITLES, is_part=True).items()}
-    assert len({arm.pair for arm in halves}) == len(halves)  # one form
-    kept = Counter(arm.name for arm, half in halves.items() if half is Half.KEPT_OUT)
-    assert kept.keys() == FAULTS.keys() | VARIANTS.keys()
-    assert all(kept[name] in (1, 2) for name in FAULTS)
-    assert sum(arm.is_healthy and half is Half.KEPT_OUT for arm, half in halves.items()) * 3 > 150
+def test_the_committed_list_is_the_one_that_was_drawn() -> None:
+    assert listed()[Half.KEPT_OUT] == draw_kept_out(listed()[Half.CALIBRATION])
 
 
-def test_the_order_of_worlds_is_drawn_for_each_name() -> None:
+def test_what_is_kept_out_was_never_trained_and_half_of_its_worlds_are_new() -> None:
+    halves = {half: [TITLES[title] for title in titles] for half, titles in listed().items()}
+    kept = halves[Half.KEPT_OUT]
+    pairs = {arm.pair for arm in kept}
+    assert len(pairs) == len(kept)  # one form
+    assert not pairs & {arm.pair for arm in halves[Half.CALIBRATION]}
+    assert all(arm.world in SMALL or arm.name in OF_STRANGERS for arm in kept)
+    groups = Counter((arm.is_healthy, arm.world in NEW) for arm in kept)
+    faults, healthy = split.FAULTS_EACH, split.HEALTHY_EACH
+    assert groups == {(False, True): faults, (False, False): faults, (True, True): healthy + 2, (True, False): healthy}
+    assert {arm.world for arm in kept if arm.name == BASE} == set(NEW)
+    assert len({arm.name for arm in kept if not arm.is_healthy}) == 2 * faults
+
+
+def test_names_are_drawn_and_one_arm_of_each() -> None:
     many = [Candidate(f"{number}", world, "mild", "faults") for number in range(400) for world in "abcd"]
-    drawn = split.draw_arms(many, seed=1)
-    assert {half: len(titles) for half, titles in drawn.items()} == {"calibration": 400, "kept-out": 600}
-    worlds = Counter(title.split(" in ")[1] for title in drawn[Half.KEPT_OUT])
-    assert all(120 < worlds[f"{world}, mild"] < 180 for world in "abcd")
+    drawn = split.draw_arms([*many, Candidate("base", "a", "healthy", split.PLAIN)], {"faults": 300}, seed=1)
+    assert drawn[0] == "base in a, healthy"
+    names = [title.split(" in ")[0] for title in drawn[1:]]
+    assert len(set(names)) == len(names) == 300
+    worlds = Counter(title.split(" in ")[1] for title in drawn[1:])
+    assert all(50 < worlds[f"{world}, mild"] < 100 for world in "abcd")
+
+
+def test_a_name_that_was_drawn_is_left_out_of_the_next_group_as_far_as_names_suffice() -> None:
+    both = [Candidate(f"{number}", "a", "mild", group) for number in range(10) for group in ("one", "other")]
+    drawn = split.draw_arms(both, {"one": 4, "other": 7}, seed=1)
+    assert Counter(Counter(drawn).values()) == {1: 9, 2: 1}
+
+
+def test_reading_trains_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setattr("sys.argv", ["diagnosis", "--folder", str(tmp_path)])
+    assert main() == 2
+    said = capsys.readouterr().err
+    assert said.startswith("each arm of the half must be trained before it is read, got ")
+    assert said.count("\n") == 1
+    assert not any(tmp_path.iterdir())
 
 
 def test_another_list_is_refused(tmp_path: Path) -> None:

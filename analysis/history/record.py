@@ -40,10 +40,18 @@ REWARD_BY_PAST = "train/reward_by_past"
 COLUMNS_CONSTANT = "train/columns_constant"
 START_REPEATS = "train/start_repeats"
 PARAMETER_NORM = "train/parameter_norm"
+REWARD_BY_NEXT, REWARD_BY_LATER = "train/reward_by_next", "train/reward_by_later"
+COLUMNS_CLIPPED = "train/columns_clipped"
+REWARD_BY_EFFORT = "train/reward_by_effort"
+STARTS_RESEEDED = "train/starts_reseeded"
+ENDS_TRUNCATED = "train/ends_truncated"
+TRUNCATED_LENGTHS, TRUNCATED_EARLY = "train/truncated_lengths", "train/truncated_early"
 
 PROBED = (
     *(ACTION_EFFECT, ACTION_SHOWN, ACTION_DELAY, ACTION_SHOWN_LATE, ACTION_HALVES, NEXT_BY_STEP, NEXT_BY_PAST),
     *(REWARD_BY_OBSERVATION, REWARD_BY_STEP, REWARD_BY_PAST, COLUMNS_CONSTANT, START_REPEATS, PARAMETER_NORM),
+    *(REWARD_BY_NEXT, REWARD_BY_LATER),
+    *(COLUMNS_CLIPPED, REWARD_BY_EFFORT, STARTS_RESEEDED, ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY),
 )
 """Columns that the probe alone measures (docs/probe.md)."""
 

@@ -43,6 +43,10 @@ SHOWN = 0.02
 """Share of what the present observation leaves open of the next one from which on an action shows."""
 
 
+VALUES, SAME = 16, 0.99
+"""Different values between its ends from which a column is no switch; correlation from which two columns are one."""
+
+
 @dataclass(frozen=True)
 class Bounds:
     """Kind of the actions (discrete or continuous), and the bounds of continuous ones.
@@ -139,9 +143,15 @@ def measure_dynamics(rollout: Rollout, bounds: Bounds | None) -> dict[str, float
     ):
         return {}
     found = {record.COLUMNS_CONSTANT: 1.0 - float(_varies(steps.observations).mean()), **_measure_rewards(steps)}
+    if steps.ends.size >= FEWEST:
+        found |= {
+            record.COLUMNS_CLIPPED: _measure_clipping(steps),
+            **({} if bounds.choices else _measure_effort(steps)),
+        }
     changes = _find_changes(steps)
     if changes is not None:
         found |= _measure_next(steps, changes) | _measure_effects(steps, changes)
+        found |= _measure_sight(steps, round(found.get(record.ACTION_DELAY, 0.0)))
         found |= {} if bounds.choices else _measure_halves(steps, bounds, changes)
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
@@ -151,6 +161,48 @@ def _varies(columns: Array) -> npt.NDArray[np.bool_]:
     flat = columns.reshape(-1, columns.shape[-1])
     varies: npt.NDArray[np.bool_] = flat.std(0) > STILL * np.maximum(np.abs(flat).max(0), STILL)
     return varies
+
+
+def _measure_clipping(steps: Steps) -> float:
+    """Return the largest share of a column's values at the rarer of its two ends, exactly; 0 without a clipped column.
+
+    Left out: columns with few values in between, such as switches, and the last action, whose bounds are the actions'.
+    """
+    columns = steps.observations.reshape(-1, steps.observations.shape[-1])
+    lowest, highest = columns == columns.min(0), columns == columns.max(0)
+    shares = np.minimum(lowest.mean(0), highest.mean(0))
+    for column in np.argsort(-shares):
+        if shares[column] < SHOWN:
+            break
+        between = columns[~lowest[:, column] & ~highest[:, column], column]
+        if len(np.unique(between)) >= max(VALUES, len(between) // 2) and not _is_last_action(steps, column):
+            return float(shares[column])
+    return 0.0
+
+
+def _is_last_action(steps: Steps, column: int) -> bool:
+    """True if a column of the observation is an action of the step before, up to scale."""
+    rows = steps.last_without_end(1)
+    shown = steps.observations[..., column][rows]
+    return any(
+        abs(_correlate(_shift(steps.actions, 1)[..., action][rows], shown)) > SAME
+        for action in range(steps.actions.shape[-1])
+    )
+
+
+def _correlate(first: Array, second: Array) -> float:
+    """Compute the correlation of two arrays `[n]`; 0 where one does not vary."""
+    one, other = first - first.mean(), second - second.mean()
+    size = float(np.sqrt((one @ one) * (other @ other)))
+    return float(one @ other) / size if size > 0 else 0.0
+
+
+def _measure_effort(steps: Steps) -> dict[str, float]:
+    """Measure which share of rewards' variance a cost of the actions' squares explains, as a metric."""
+    if steps.rewards is None:
+        return {}
+    cost = -np.square(steps.actions).sum(-1).flatten()
+    return {record.REWARD_BY_EFFORT: max(_correlate(cost, steps.rewards.flatten()), 0.0) ** 2}
 
 
 def _measure_rewards(steps: Steps) -> dict[str, float]:
@@ -238,6 +290,24 @@ def _measure_effects(steps: Steps, changes: _Changes) -> dict[str, float]:
     if shares[latest] > SHOWN:
         found |= {record.ACTION_DELAY: float(latest), record.ACTION_SHOWN_LATE: shares[latest]}
     return found
+
+
+def _measure_sight(steps: Steps, delay: int) -> dict[str, float]:
+    """Measure if observations `delay` steps later predict a reward better than those about the step; return metrics.
+
+    An environment that answers late by nature pays by its present state; where an old frame is shown, the state that is
+    paid for is shown later.
+    """
+    rows = ~steps.ends & steps.last_without_end(delay + 1)
+    rows[-1] = False
+    if steps.rewards is None or delay == 0 or rows.sum() < FEWEST or not _varies(steps.rewards[..., None])[0]:
+        return {}
+    targets, first = _shift(steps.rewards[..., None], delay)[rows], steps.halves[rows]
+    after = np.zeros_like(steps.observations)
+    after[:-1] = steps.observations[1:]
+    pairs = np.concatenate([steps.observations, after], axis=-1)
+    inputs = ((record.REWARD_BY_NEXT, _shift(pairs, delay)), (record.REWARD_BY_LATER, pairs))
+    return {name: float(_foresee(pair[rows], targets, first)[0]) for name, pair in inputs}
 
 
 def _measure_halves(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str, float]:

@@ -3,18 +3,18 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.history.probed import CURVES, ITERATION, PROGRAM, SETTINGS
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, POLICY_STD, PROBED
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, PROBED
 from unstuck.rl import metrics
 from unstuck.rl.whole_files import replace_file
 
 NAMES = (
     *(ENV_STEPS, *metrics.TRAIN, POLICY_STD, EPISODE_LENGTH, *metrics.CRITIC, *metrics.NETWORKS),
-    *(metrics.EVAL_RETURN, *PROBED),
+    *(metrics.EVAL_RETURN, EVAL_LENGTH, *PROBED),
 )
 """Columns of the log beside the actions' shares: metrics that a probe can measure."""
 
@@ -74,6 +74,8 @@ class ProbeLog:
         if not self._columns:
             self._columns = list(dict.fromkeys([ITERATION, *names, *row]))
             csv.writer(text, lineterminator="\n").writerow(self._columns)
+        if later := [name for name in NAMES if name in row and name not in self._columns]:
+            self._widen(later)
         if more := row.keys() - set(self._columns):
             raise ValueError(
                 f"{self._file} has no column for {', '.join(sorted(more))}; hand it over from the first iteration on, "
@@ -83,3 +85,11 @@ class ProbeLog:
         text.write(",".join(cells.get(name, "") for name in self._columns) + "\n")
         with self._file.open("a", encoding="utf-8") as opened:
             opened.write(text.getvalue())
+
+    def _widen(self, names: Sequence[str]) -> None:
+        """Add empty columns to a log that an older version of the probe began, which did not know these metrics."""
+        header, *rows = self._file.read_text(encoding="utf-8").splitlines()
+        self._columns += names
+        wider = [",".join([header, *names]), *(row + "," * len(names) for row in rows)]
+        with replace_file(self._file) as temporary:
+            temporary.write_text("\n".join(wider) + "\n", encoding="utf-8")

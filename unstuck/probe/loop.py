@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from unstuck.analysis.history.record import ENV_STEPS, PARAMETER_NORM, POLICY_STD
+from unstuck.analysis.history.record import ENV_STEPS, EVAL_LENGTH, PARAMETER_NORM, POLICY_STD
 from unstuck.probe.arrays import Rollout, RolloutArrays, read_rollout
 from unstuck.probe.dynamics import measure_dynamics
 from unstuck.probe.episodes import EpisodeReturns, EpisodeStarts
@@ -200,6 +200,7 @@ class Probe:
         episode_returns: Iterable[float] | None = None,
         episode_lengths: Iterable[float] | None = None,
         eval_return: float | None = None,
+        eval_length: float | None = None,
         measured: Mapping[str, float] | None = None,
     ) -> dict[str, float]:
         """Measure the effect of the update, and write the iteration's metrics to the log; return them by name.
@@ -210,6 +211,7 @@ class Probe:
                 from the rollout's rewards, if left out.
             episode_lengths: Steps of these episodes.
             eval_return: Mean return of an evaluation, if there was one.
+            eval_length: Mean steps of the evaluation's episodes.
             measured: Other metrics, by our names (docs/metrics.md); they count instead of the probe's own.
 
         Raises:
@@ -232,8 +234,8 @@ class Probe:
                 self._episodes.add(self._rollout)
         self.env_steps = self.env_steps if env_steps is None else int(env_steps)
         found |= self._episodes.finish(episode_returns, episode_lengths)
-        if eval_return is not None:
-            found[metrics.EVAL_RETURN] = float(eval_return)
+        evaluated = {metrics.EVAL_RETURN: eval_return, EVAL_LENGTH: eval_length}
+        found |= {name: float(value) for name, value in evaluated.items() if value is not None}
         found |= check_measured(measured or {})
         if metrics.VALUE_FLOOR in found and metrics.VALUE_LOSS in found:
             found[metrics.VALUE_LOSS_EXCESS] = found[metrics.VALUE_LOSS] - found[metrics.VALUE_FLOOR]

@@ -25,6 +25,8 @@ try:
     from stable_baselines3.common.monitor import Monitor
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
     from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+
+    from unstuck.probe.lanes import EpisodeEnds, read_evaluation
 except ImportError as error:
     raise ImportError(
         "unstuck.SB3Probe needs Stable-Baselines3, which is not installed; pip install 'unstuck[sb3]'"
@@ -40,8 +42,8 @@ _LOGGED = {
 """What `PPO.train` logs as means over all minibatches, with our name and the factor to our sign. Its KL is the last
 epoch's alone, so the probe measures the KL."""
 
-_EVALUATED = "eval/mean_reward"
-"""What `EvalCallback` logs, and dumps at once: the mean return of its episodes."""
+_EVALUATED, _EVALUATED_LENGTH = "eval/mean_reward", "eval/mean_ep_length"
+"""What `EvalCallback` logs, and dumps at once: mean return and length of its episodes."""
 
 
 class SB3Probe(BaseCallback):
@@ -79,6 +81,7 @@ class SB3Probe(BaseCallback):
         self._folder = Path(folder) if folder is not None else None
         self._settings, self._every, self._on_iteration = dict(settings or {}), every, on_iteration
         self._episodes: _Episodes | None = None
+        self._ends: EpisodeEnds | None = None
         self._tap: _Tap | None = None
         self._raw: _RawObservations | None = None
         self._evaluations = _Evaluations()
@@ -90,10 +93,11 @@ class SB3Probe(BaseCallback):
         if self.probe is None:
             done = self.num_timesteps // samples
             planned = {"ppo.num_iterations": -(-self.locals["total_timesteps"] // samples)}
+            judged = read_evaluation(self.locals.get("callback"), model.get_vec_normalize_env())
             self.probe = Probe(
                 self._folder,
                 model.policy,
-                {**read_settings(model), **planned, **self._settings},
+                {**read_settings(model), **judged, **planned, **self._settings},
                 program="sb3",
                 optimizer=model.policy.optimizer,
                 evaluate=_make_evaluate(model),
@@ -103,6 +107,8 @@ class SB3Probe(BaseCallback):
             )
         if self._episodes is None:
             self._episodes = _Episodes(model.get_env(), model.get_vec_normalize_env())
+        if self._ends is None or self.num_timesteps == 0:
+            self._ends = EpisodeEnds(model.get_env())
         normaliser = model.get_vec_normalize_env()
         self._raw = _RawObservations(normaliser) if normaliser is not None and normaliser.norm_obs else None
         self._tap = _Tap(model, self.probe)
@@ -123,8 +129,13 @@ class SB3Probe(BaseCallback):
     def _on_step(self) -> bool:
         if self._raw is not None:
             self._raw.add()
-        if self._episodes is not None and (self._episodes.sums or True in self.locals["dones"].tolist()):
+        ended = True in self.locals["dones"].tolist()
+        if self._episodes is not None and (self._episodes.sums or ended):
             self._episodes.add(self._on_policy_model().rollout_buffer.pos, self.locals)
+        if self._ends is not None and ended:
+            step = self.num_timesteps // len(self.locals["dones"])
+            for lane in np.flatnonzero(self.locals["dones"]).tolist():
+                self._ends.add(step, lane, bool(self.locals["infos"][lane].get("TimeLimit.truncated", False)))
         return True
 
     def _on_rollout_end(self) -> None:
@@ -161,14 +172,16 @@ class SB3Probe(BaseCallback):
             self._tap.forget()
         (probe, episodes), logged = self._started(), self.logger.name_to_value
         found = {ours: sign * float(logged[name]) for name, (ours, sign) in _LOGGED.items() if name in logged}
+        found |= self._ends.measure() if self._ends is not None else {}
         self.last = probe.end_iteration(
             env_steps=self.num_timesteps,
             episode_returns=episodes.returns,
             episode_lengths=episodes.lengths,
-            eval_return=logged.get(_EVALUATED, self._evaluations.last),
+            eval_return=logged.get(_EVALUATED, self._evaluations.last.get(_EVALUATED)),
+            eval_length=logged.get(_EVALUATED_LENGTH, self._evaluations.last.get(_EVALUATED_LENGTH)),
             measured=found,
         )
-        self._evaluations.last = None
+        self._evaluations.last = {}
         if self._on_iteration:
             self._on_iteration(self.last)
 
@@ -187,16 +200,17 @@ class _Evaluations(KVWriter):
     """Logger output that keeps the last evaluation, since `EvalCallback` empties the logger at once.
 
     Attributes:
-        last: Mean return of the last evaluation; None if there was none since the last iteration ended.
+        last: Mean return and length of the last evaluation; empty if there was none since the last iteration ended.
     """
 
     def __init__(self) -> None:
-        self.last: float | None = None
+        self.last: dict[str, float] = {}
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Store an evaluation, if the logged values hold one."""
         if _EVALUATED in key_values:
-            self.last = float(key_values[_EVALUATED])
+            names = (_EVALUATED, _EVALUATED_LENGTH)
+            self.last = {name: float(key_values[name]) for name in names if name in key_values}
 
     def close(self) -> None:
         """Do nothing: there is no file to close."""

@@ -61,6 +61,43 @@ def test_an_observation_that_is_late_answers_late() -> None:
     assert found[record.ACTION_SHOWN_LATE] > 0.5
 
 
+def test_what_pays_is_seen_later_where_frames_are_old_and_at_once_where_answers_are_slow() -> None:
+    old = measured(late=6, force=1.0)
+    assert 1 - old[record.REWARD_BY_LATER] < 0.5 * (1 - old[record.REWARD_BY_NEXT])
+    given = drive(late=6, force=1.0)
+    rewards = -np.abs(given["obs"][..., 0])  # what is shown is what is paid for, and answers late by nature
+    slow = measure_dynamics(read_rollout({**given, "rewards": rewards}), WHOLE)
+    assert slow[record.ACTION_DELAY] == 6
+    assert slow[record.REWARD_BY_NEXT] > slow[record.REWARD_BY_LATER] + 0.1
+    assert record.REWARD_BY_LATER not in measured()
+
+
+def test_columns_that_are_cut_off_at_both_ends() -> None:
+    given = drive()
+    assert measured()[record.COLUMNS_CLIPPED] == 0
+    limit = float(np.quantile(np.abs(given["obs"][..., 1]), 0.4))
+    cut = np.clip(given["obs"], [-99, -limit], [99, limit])
+    share = min((cut[..., 1] == limit).mean(), (cut[..., 1] == -limit).mean())
+    found = measure_dynamics(read_rollout({**given, "obs": cut}), WHOLE)
+    assert found[record.COLUMNS_CLIPPED] == pytest.approx(share)
+    assert share > 0.15
+    last = np.zeros((STEPS, LANES, 1))
+    last[1:] = np.clip(given["actions"], -1, 1)[:-1]
+    shown = np.concatenate([given["obs"], 3 * last, np.sign(last)], axis=-1)
+    found = measure_dynamics(read_rollout({**given, "obs": shown}), WHOLE)
+    assert found[record.COLUMNS_CLIPPED] == 0  # the last action, which has bounds, and a switch
+
+
+def test_a_cost_of_actions_that_is_nearly_all_of_the_reward() -> None:
+    given = drive()
+    assert measured()[record.REWARD_BY_EFFORT] < 0.02
+    cost = np.square(np.clip(given["actions"], -1, 1)).sum(-1)
+    dear = measure_dynamics(read_rollout({**given, "rewards": given["rewards"] - 20 * cost}), WHOLE)
+    assert dear[record.REWARD_BY_EFFORT] > 0.95
+    paid = measure_dynamics(read_rollout({**given, "rewards": given["rewards"] + 20 * cost}), WHOLE)
+    assert paid[record.REWARD_BY_EFFORT] == 0
+
+
 def test_a_hidden_velocity_is_told_by_the_step_before() -> None:
     found = measured(shown=(0,))
     assert found[record.COLUMNS_CONSTANT] == 0.5

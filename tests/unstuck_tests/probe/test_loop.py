@@ -12,6 +12,7 @@ import pytest
 import torch
 from gymnasium.spaces import MultiDiscrete
 from torch import Tensor, nn
+from unstuck.analysis.history import record
 from unstuck.analysis.history.record import ENV_STEPS, POLICY_STD
 from unstuck.rl import metrics
 
@@ -537,6 +538,21 @@ def test_a_resumed_run_goes_on_where_it_was_and_a_new_one_is_refused(tmp_path: P
     assert [float(row[metrics.TARGET_MEAN]) for row in rows(tmp_path)] == [one[metrics.TARGET_MEAN] for one in expected]
     history = unstuck.load_run(tmp_path)
     assert (history.last_iteration, history.settings["ppo.gamma"]) == (5, 0.9)
+
+
+def test_a_log_that_an_older_version_began_gets_the_new_columns(tmp_path: Path) -> None:
+    Probe(tmp_path, settings=COEFFICIENTS).end_iteration(measured={metrics.ENTROPY: 0.5})
+    file = tmp_path / "probe.csv"
+    (header, row) = file.read_text().splitlines()
+    assert header.split(",")[-1] == record.TRUNCATED_EARLY
+    file.write_text(f"{header.removesuffix(',' + record.TRUNCATED_EARLY)}\n{row[:-1]}\n")
+    again = Probe(tmp_path, settings=COEFFICIENTS, iterations_done=1)
+    again.end_iteration(measured={metrics.ENTROPY: 0.4, record.TRUNCATED_EARLY: 0.25})
+    assert file.read_text().splitlines()[:2] == [header, row]
+    assert [(one[metrics.ENTROPY], one[record.TRUNCATED_EARLY]) for one in rows(tmp_path)] == [
+        ("0.5", ""),
+        ("0.4", "0.25"),
+    ]
 
 
 def test_a_metric_without_a_column_is_refused(tmp_path: Path) -> None:

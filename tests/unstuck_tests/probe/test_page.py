@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from unstuck.analysis.history.record import EPISODE_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
 from unstuck.rl import metrics
 
 from benchmarks import own_loop
@@ -42,4 +42,9 @@ def test_the_lines_of_the_loop_are_those_of_the_file() -> None:
 
 def test_each_metric_of_the_probe_stands_in_the_table() -> None:
     listed = set(re.findall(r"`((?:train|eval)/[\w<>/]+)`", PAGE.partition("## What is measured")[2]))
-    assert listed == {*NAMES, metrics.action_metric("<action>")} - {"env_steps", EPISODE_LENGTH, metrics.EVAL_RETURN}
+    assert listed == {*NAMES, metrics.action_metric("<action>")} - {
+        "env_steps",
+        EPISODE_LENGTH,
+        EVAL_LENGTH,
+        metrics.EVAL_RETURN,
+    }

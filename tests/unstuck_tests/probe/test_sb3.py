@@ -15,6 +15,7 @@ from unstuck.analysis.history.forms.saved_model import read_model
 from unstuck.analysis.history.record import (
     COLUMNS_CONSTANT,
     EPISODE_LENGTH,
+    EVAL_LENGTH,
     PARAMETER_NORM,
     PARAMETERS_UNMOVED,
     POLICY_STD,
@@ -180,6 +181,8 @@ def test_evaluations_of_a_callback_are_logged_in_their_iterations(tmp_path: Path
     run = unstuck.load_run(tmp_path / "run")
     assert len(expected) == 3
     assert run.curve(metrics.EVAL_RETURN).to_dict() == pytest.approx(dict(zip((2, 3, 5), expected, strict=True)))
+    with np.load(tmp_path / "evaluations.npz") as found:
+        assert run.curve(EVAL_LENGTH).tolist() == pytest.approx(found["ep_lengths"].mean(axis=1).tolist())
     assert run.curve(metrics.VALUE_LOSS).index.tolist() == [1, 2, 3, 4, 5]
     assert model.logger.output_formats == []
 

@@ -13,6 +13,7 @@ LABELS = {
     "doing_nothing_pays": "a policy that does nothing is the best that the reward offers",
     "stale_log_probability": "the stored log-probability is not that of the action taken",
     "horizon_too_short": "gamma too low for a reward that comes late",
+    "horizon_too_long": "a discount that forgets nothing",
     "bonus_too_strong": "the entropy bonus outweighs the advantages",
     "decay_too_strong": "weight decay that the learning rate does not scale",
     "network_too_small": "the network cannot hold the policy",
@@ -33,6 +34,7 @@ LABELS = {
 CAUSES: Mapping[str, str] = {
     **wild.LABELS,
     "horizon_short": "horizon_too_short",
+    "horizon_long": "horizon_too_long",
     "network_shape": "network_too_small",
     "observations_constant": "observation_empty",
     "labels_differ": "labels_wrong",

@@ -58,6 +58,9 @@ PROBED = (
 PARAMETERS_UNMOVED = "train/parameters_unmoved"
 """Share of the policy's tensors of parameters that never had a gradient, as a saved optimiser shows."""
 
+RETURN_VALUES = "train/return_values"
+"""Number of different returns among the last episodes of training, where each episode is on record."""
+
 EPISODE_LENGTH = "train/episode_length"
 EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"
@@ -68,7 +71,7 @@ FINISHED = "finished"
 
 LOGGED_ELSEWHERE = (
     *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS, EPOCHS_DONE),
-    *(PARAMETERS_UNMOVED, EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
+    *(PARAMETERS_UNMOVED, RETURN_VALUES, EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
 )
 """Columns that other programs log and `rl.metrics` does not name."""
 

@@ -19,7 +19,13 @@ from unstuck.analysis.diagnosis.remedies import HORIZON
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.diagnosis.tasks import find_task
-from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_OBSERVATION, REWARD_BY_STEP
+from unstuck.analysis.history.record import (
+    EPISODE_LENGTH,
+    NEXT_BY_STEP,
+    RETURN_VALUES,
+    REWARD_BY_OBSERVATION,
+    REWARD_BY_STEP,
+)
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -37,12 +43,22 @@ TOLD = 0.25
 """Share of the rewards that observation and action of a step foretell up to which steps do not pay for themselves: 0
 where a parcel is paid at its end, and 0.3 to 0.99 where each step pays for where it leads."""
 
+FEW = 3
+"""Different returns of long episodes up to which an episode is paid once: it is reached or missed."""
+
 AT_ONCE = 0.2
 """Share of the rewards that an action must foretell beyond the observation to pay at once: 0.6 in a bandit, and 0.15 at
 most where actions move what pays."""
 
 GRACE = 0.25
 """Share of the run before anything is said."""
+
+SAME, MOVED, POINTS = 0.05, 1.3, 4
+"""Spread of the reward of a step, relative to its mean, up to which each step pays the same; the factor by which
+episodes become longer or shorter meanwhile; and the values on record before both are asked."""
+
+SOLVED = 0.95
+"""Share of the best return of a known task from which the task is solved, so that the horizon was long enough."""
 
 REACHED = 0.5
 """Share of the best return of a known task below which a run that has risen may still be short-sighted."""
@@ -63,7 +79,7 @@ def examine(run: Signals) -> Finding | None:
     doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
     if not suffers and (not doubted or _pays_at_once(run)):
         return None
-    blind = bool(doubted) and _pays_late(run)
+    blind = bool(doubted) and (_pays_late(run) or _pays_for_lasting(run))
     text = f"gamma {number(gamma)} looks {number(horizon, 2)} steps ahead"
     long = f", and episodes last {number(lengths.median, 3)}" if lengths else ""
     facts = [Evidence(text + long, (HORIZON, *((EPISODE_LENGTH,) if lengths else ())))]
@@ -103,12 +119,33 @@ def _pays_at_once(run: Signals) -> bool:
 
 
 def _pays_late(run: Signals) -> bool:
-    """True if a probe (logger in the training loop) measured that a step's reward depends on neither state nor action.
+    """True if a step's reward depends on neither state nor action by a probe's measure, or episodes are paid once.
 
-    Rewards that are all the same have no variance to foretell: only how long an episode lasts counts.
+    Rewards that are all the same have no variance to foretell: only how long an episode lasts counts. Where long
+    episodes have two or three different returns, no sum of many rewards makes them.
     """
+    values = run.select_last(RETURN_VALUES)
+    if values is not None and 1 < values.values[-1] <= FEW:
+        return True
     told = run.select_first(REWARD_BY_STEP)
     return run.has(NEXT_BY_STEP) and (told is None or told.median < TOLD)
+
+
+def _pays_for_lasting(run: Signals) -> bool:
+    """True if each step pays the same, and episodes become longer or shorter: what counts is how long they last.
+
+    A task that is known to be solved shows that the horizon was long enough.
+    """
+    lengths, returns = run.select_finite(EPISODE_LENGTH), run.select_finite(metrics.TRAIN_RETURN)
+    early, late = run.select_first(EPISODE_LENGTH), run.select_last(EPISODE_LENGTH)
+    if early is None or late is None or min(early.mean, late.mean) <= 0:
+        return False
+    task, best = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
+    if task is not None and task.best is not None and best is not None and best.mean >= SOLVED * task.best:
+        return False
+    paid = (returns / lengths).dropna()
+    same = len(paid) >= POINTS and float(paid.std(ddof=0)) <= SAME * abs(float(paid.mean()))
+    return same and max(early.mean / late.mean, late.mean / early.mean) >= MOVED
 
 
 def _is_far_below(run: Signals) -> bool:
@@ -132,7 +169,9 @@ RULE = Rule(
         "gamma below 0.9, outside triage; episodes longer than 3 / (1 - gamma) steps where their length is on"
         " record; after a quarter of the run; return no better than at the start, or below half of a known "
         "task's best; below 0.8 with episodes of 10 horizons a doubt in any run of another program, and a fault where "
-        "observation and action foretell less than 25 % of a step's reward"
+        "observation and action foretell less than 25 % of a step's reward, the last 100 episodes have two or three "
+        "different returns, or where each step pays the "
+        "same and episodes become 1.3 times as long or short, in a task that is not known to be solved"
     ),
     source=(
         "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"

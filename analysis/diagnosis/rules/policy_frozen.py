@@ -24,6 +24,7 @@ from unstuck.analysis.diagnosis.remedies import RATE, USUAL, USUAL_RATES, restor
 from unstuck.analysis.diagnosis.signals import GONE, STILL_KL, ActionKind, Signals, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.history.record import PARAMETERS_UNMOVED
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
@@ -43,6 +44,9 @@ MANY_ITERATIONS = 20
 @lru_cache(maxsize=16)
 def examine(run: Signals) -> Finding | None:
     """Return a fault if the policy stays unchanged over many updates (by KL, actions, entropy); None otherwise."""
+    unmoved = run.select_last(PARAMETERS_UNMOVED)
+    if unmoved is not None and unmoved.values[-1] == 1.0:
+        return _never_trained(unmoved)
     kl = run.select_last(metrics.APPROX_KL, share=0.0, least=RECENT)
     if kl is not None and len(kl.values) < RECENT:
         return _glimpse(run, kl)
@@ -70,6 +74,30 @@ def examine(run: Signals) -> Finding | None:
         since=_since(run),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.PACE if kl is None else Ground.MEASURED if _has_never_moved(run) else Ground.STATE,
+    )
+
+
+def _never_trained(unmoved: Window) -> Finding:
+    """Return the fault of a policy none of whose parameters ever had a gradient, as a saved optimiser shows."""
+    text = "none of the policy's parameters ever had a gradient"
+    return Finding(
+        headline=f"The policy is not being updated: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why="the optimiser's state was saved, and holds no gradient of these parameters",
+        evidence=(Evidence(text, (PARAMETERS_UNMOVED,), unmoved.reach),),
+        causes=(
+            Cause(
+                "parameters that are frozen (requires_grad is False), as after a transfer",
+                "print requires_grad of each of policy.named_parameters()",
+            ),
+            Cause(
+                "parameters that the optimiser was not given, or a loss that is detached from them",
+                "print the policy's own gradient norm after backward()",
+            ),
+        ),
+        since=unmoved.iterations[-1],
+        ground=Ground.MEASURED,
     )
 
 
@@ -287,7 +315,7 @@ RULE = Rule(
     name="policy_frozen",
     title="Policy not moving",
     stage=Stage.STEP,
-    needs=((metrics.APPROX_KL, f"{metrics.ACTION_PREFIX}<action>", metrics.ENTROPY),),
+    needs=((metrics.APPROX_KL, f"{metrics.ACTION_PREFIX}<action>", metrics.ENTROPY, PARAMETERS_UNMOVED),),
     helps=(
         *(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.LR, metrics.RATIO_DEVIATION, metrics.GRAD_NORM_POLICY),
         *(metrics.UPDATE_NORM, metrics.ADVANTAGE_STD, metrics.SATURATED_SHARE, metrics.ENTROPY),
@@ -306,7 +334,8 @@ RULE = Rule(
         "KL < 1e-9 four times in a row, entropy above a tenth of its maximum (not where entropy changes by 5 "
         "% all the same: then KL was taken before an update's only step; a doubt where fewer updates are on "
         "record, none the first, and no ratio was clipped); without KL: action shares within 6 % of each "
-        "other for half of the run, and nothing learned"
+        "other for half of the run, and nothing learned; or a saved optimiser without a gradient of any of the "
+        "policy's parameters"
     ),
     source=(
         "Jones 2021 (relative entropy starts near 1 and falls); Schulman 2017 (watch KL of updates); measured here"

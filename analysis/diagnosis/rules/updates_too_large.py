@@ -2,6 +2,7 @@
 
 import numpy as np
 from unstuck.analysis.diagnosis.finding import (
+    Blind,
     Cause,
     Evidence,
     Finding,
@@ -50,6 +51,15 @@ REPLACED = 1.0
 UPDATES, SEVERAL = 8, 3.0
 """Updates, and epochs of the longest update, on record before most updates are said to end in their first epoch."""
 
+HIGHEST_RATE = 1e-2
+"""Learning rate from which on a run that has learned nothing has too large steps; 5e-3 has been seen to train."""
+
+DESCENT = "SGD"
+"""Name of plain gradient descent, which needs larger rates than Adam."""
+
+EARLY = 0.25
+"""Share of the run before the rate alone says anything."""
+
 SATURATED = 0.35
 """Share of the hidden units' activations beyond 0.97."""
 
@@ -57,7 +67,45 @@ MEMORISED = 0.1
 """Distance that a normalised value loss may lie below the floor: the loss is measured on samples in training."""
 
 
-def examine(run: Signals) -> Finding | None:
+def examine(run: Signals) -> Finding | Blind | None:
+    """Return a finding on whether updates are too large, by what they change or by the rate in force alone."""
+    sized = run.has(metrics.APPROX_KL) or run.has(metrics.CLIP_FRACTION)
+    by_size = _by_size(run) if sized else Blind(((metrics.APPROX_KL, metrics.CLIP_FRACTION),))
+    wrong = isinstance(by_size, Finding) and by_size.kind is not Kind.FINE
+    return by_size if wrong else _by_rate(run) or by_size
+
+
+def _by_rate(run: Signals) -> Finding | None:
+    """Return a finding if a run has learned nothing at a learning rate far above the usual ones; None otherwise."""
+    standing, rate, logged = judge_standing(run), run.rate, run.select_last(metrics.LR)
+    if run.is_ours or rate is None or rate < HIGHEST_RATE or not standing.is_poor:
+        return None
+    if run.setting("ppo.optimizer") == DESCENT or run.compute_progress(run.history.last_iteration) < EARLY:
+        return None
+    text, usual = f"a learning rate of {number(rate)}", "1e-5 to 1e-2 is usual with Adam, most often 3e-4"
+    watch = "a return that rises above its start"
+    return Finding(
+        headline=f"Updates are too large: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"{usual}; {standing.brief}",
+        evidence=(Evidence(f"{text}, where {usual}", (metrics.LR,) if logged else ("ppo.lr",)),),
+        causes=(
+            Cause(
+                "learning rate too high, as in another unit",
+                "branch from the start at 3e-4",
+                Support.SUPPORTED,
+                f"lr {number(rate)}",
+            ),
+        ),
+        remedies=change_rate(run, (1 / 30, 1 / 100), "usual steps", watch),
+        since=max(1, int(EARLY * run.history.length)),
+        missing=tuple(name for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION) if not run.has(name)),
+        ground=Ground.PACE,
+    )
+
+
+def _by_size(run: Signals) -> Finding | None:
     """Return a finding on whether updates are too large (KL, clip fraction, change); None if not recorded."""
     kl, clipped, change = (
         _worst(run, name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM)
@@ -276,7 +324,7 @@ RULE = Rule(
     name="updates_too_large",
     title="Updates too large",
     stage=Stage.STEP,
-    needs=((metrics.APPROX_KL, metrics.CLIP_FRACTION),),
+    needs=((metrics.TRAIN_RETURN, metrics.EVAL_RETURN, metrics.APPROX_KL, metrics.CLIP_FRACTION),),
     helps=(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM, metrics.VALUE_LOSS_EXCESS),
     explains=(
         *(
@@ -296,7 +344,8 @@ RULE = Rule(
         "is learned); a fault if it does harm "
         "or KL > 0.06; not in a run that learns where a clip range above 0.2 is on record, at most 20 % of the "
         "ratios are clipped, and KL is at most 0.05 (clip range / 0.2)²; or most of 8 updates or more end in their "
-        "first epoch, of 3 or more that another one makes, or that are set"
+        "first epoch, of 3 or more that another one makes, or that are set; or, in runs of others that learned "
+        "nothing, a learning rate from 0.01 on"
     ),
     source="Huang et al. 2022 (approximate KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a "
     "drastic loss); Stable-Baselines3's documentation; the change of the parameters measured here",

@@ -62,8 +62,27 @@ ONE_UPDATE = 0.01
 GRACE = 8
 """Iterations that say nothing yet."""
 
+LOWEST_RATE, LARGE_EPS = 1e-5, 1e-3
+"""Learning rate up to which, and epsilon of Adam from which on, steps are too small where nothing was learned: 2e-5 and
+1e-4 have been seen to train, and a gradient clipped to 0.5 has some 5e-3 in each of 10,000 parameters."""
+
+DESCENT, LEAST_OF_DESCENT = "SGD", 0.01
+"""Name of plain gradient descent, whose steps are as small as the gradient, and the least rate usual with it."""
+
+MOVED_KL = 1e-3
+"""Mean KL from which updates do move the policy, so that no step is too small."""
+
+EARLY = 0.25
+"""Share of the run before settings alone say anything."""
+
 
 def examine(run: Signals) -> Finding | Blind | None:
+    """Return a fault if updates are too small by what they change, or by settings if nothing is learned."""
+    by_size = _by_size(run) if run.has(metrics.APPROX_KL) else Blind(((metrics.APPROX_KL,),))
+    return by_size if isinstance(by_size, Finding) else _by_setting(run) or by_size
+
+
+def _by_size(run: Signals) -> Finding | Blind | None:
     """Return a fault if updates hardly change an undecided policy, or target_kl cuts most short; else None."""
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_reference
     settled = entropy is not None and most is not None and entropy.mean < SETTLED_ENTROPY * most
@@ -106,6 +125,52 @@ def examine(run: Signals) -> Finding | Blind | None:
         since=int(run.select_finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.MEASURED if not held and _cannot_have_learned(run) else Ground.STATE,
+    )
+
+
+def _by_setting(run: Signals) -> Finding | None:
+    """Return a finding if a run has learned nothing, at a setting that makes steps too small to; None otherwise.
+
+    Where KL shows that updates move the policy, something else keeps the run from learning.
+    """
+    moved, standing = run.select_all(metrics.APPROX_KL), judge_standing(run)
+    if run.is_ours or not standing.is_poor or run.rate_is_annealed or (moved and abs(moved.median) > MOVED_KL):
+        return None
+    if run.compute_progress(run.history.last_iteration) < EARLY or policy_frozen.examine(run):
+        return None
+    rate, eps = run.rate, run.read_number("ppo.adam_eps")
+    watch = "KL of an update above 1e-3, and a return that leaves its start"
+    if run.setting("ppo.optimizer") == DESCENT and rate is not None and rate < LEAST_OF_DESCENT:
+        text, why = f"plain gradient descent at a rate of {number(rate)}", "which was made for Adam: 0.01 to 1 is usual"
+        adam = Remedy({"ppo.optimizer": "Adam"}, "scales each step by the gradient's own size", watch)
+        remedies: tuple[Remedy, ...] = (adam,)
+        names: tuple[str, ...] = ("ppo.optimizer", RATE)
+    elif rate is not None and rate <= LOWEST_RATE:
+        text, why = f"a learning rate of {number(rate)}", "1e-5 to 1e-2 is usual with Adam, most often 3e-4"
+        remedies, names = restore_usual(run, (RATE,), watch, -1), (RATE,)
+    elif eps is not None and eps >= LARGE_EPS:
+        text, why = f"Adam's epsilon is {number(eps)}", "1e-8 to 1e-5 is usual; it outweighs a clipped gradient"
+        remedies, names = restore_usual(run, ("ppo.adam_eps",), watch, 1), ("ppo.adam_eps",)
+    else:
+        return None
+    return Finding(
+        headline=f"Updates are too small: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"{why}; {standing.brief}",
+        evidence=(Evidence(f"{text}, where {why}", names),),
+        causes=(
+            Cause(
+                "steps that are too small to learn anything in this time",
+                "branch at usual steps (a learning rate of 3e-4, Adam, its epsilon 1e-5)",
+                Support.SUPPORTED,
+                text,
+            ),
+        ),
+        remedies=remedies,
+        since=max(1, int(EARLY * run.history.length)),
+        missing=tuple(name for name in (metrics.APPROX_KL, metrics.UPDATE_NORM) if not run.has(name)),
+        ground=Ground.PACE,
     )
 
 
@@ -210,8 +275,15 @@ RULE = Rule(
     name="updates_too_small",
     title="Updates too small",
     stage=Stage.STEP,
-    needs=((metrics.APPROX_KL,),),
-    helps=(metrics.UPDATE_NORM, metrics.LR, metrics.GRAD_CLIPPED_SHARE, metrics.GRAD_NORM, metrics.ENTROPY),
+    needs=((metrics.TRAIN_RETURN, metrics.EVAL_RETURN, metrics.APPROX_KL),),
+    helps=(
+        metrics.APPROX_KL,
+        metrics.UPDATE_NORM,
+        metrics.LR,
+        metrics.GRAD_CLIPPED_SHARE,
+        metrics.GRAD_NORM,
+        metrics.ENTROPY,
+    ),
     explains=("entropy_pinned", "greedy_collapsed", "greedy_vs_sampled", "oscillating"),
     says="updates move parameters or policy too little while the policy has not settled",
     threshold=(
@@ -219,7 +291,8 @@ RULE = Rule(
         "maximum; or KL held at a target_kl of 0.001 or less; at any entropy held at one of 0.0003 or less; "
         "not once the rate in force has fallen below 30 %; in runs of others, only if the first updates were "
         "below 5e-5 too; not where an entropy_coef above 0.1 holds entropy above 97 % of its maximum, at "
-        "usual steps"
+        "usual steps; in runs of others that learned nothing also a learning rate of 1e-5 or less, plain gradient "
+        "descent below 0.01, or an epsilon of Adam from 0.001 on, unless KL is above 0.001"
     ),
     source=(
         "measured here (healthy runs beside ones with a lowered rate, clip or target_kl); "

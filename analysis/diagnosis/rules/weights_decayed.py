@@ -1,6 +1,7 @@
 """Weight decay pulls the networks to zero: a decay that Adam takes for a part of the gradient is scaled up with it."""
 
 from unstuck.analysis.diagnosis.finding import (
+    Blind,
     Cause,
     Evidence,
     Finding,
@@ -33,15 +34,20 @@ WIDEST, POINTS = 0.999, 16
 """Share of the largest entropy of a policy without a preference, and values of the explained variance on record before
 anything is said."""
 
+DECOUPLED = "AdamW"
+"""Optimiser whose decay is a fraction of the learning rate, and no part of the gradient."""
+
 LARGE = 1e-2
 """Weight decay on record above which a small gradient is less than the decay: 0 is usual, and 1e-4 is much."""
 
 
-def examine(run: Signals) -> Finding | None:
+def examine(run: Signals) -> Finding | Blind | None:
     """Return a finding if the norm of all parameters has shrunk far, as by weight decay; None otherwise."""
     start, late = run.select_first(PARAMETER_NORM, 1), run.select_last(PARAMETER_NORM)
-    if start is None or late is None:
-        return _say_nothing(run)
+    if start is None or late is None or start.iterations == late.iterations:
+        unknown = start is None and not run.has(metrics.EXPLAINED_VARIANCE)
+        nothing = Blind(((PARAMETER_NORM, metrics.EXPLAINED_VARIANCE),)) if unknown else None
+        return _say_nothing(run) or _by_setting(run) or nothing
     if start.mean <= 0:
         return None
     share, decay = late.mean / start.mean, run.read_number("ppo.weight_decay")
@@ -57,12 +63,34 @@ def examine(run: Signals) -> Finding | None:
         why=f"no loss of PPO pulls parameters to zero; {standing.brief}",
         evidence=(Evidence(text, (PARAMETER_NORM,), (start.iterations[0], late.iterations[-1])),),
         causes=_causes(decay),
-        remedies=()
-        if decay is None
-        else (Remedy({"ppo.weight_decay": 0.0}, "no pull to zero", "the parameters' norm no longer falls"),),
+        remedies=() if decay is None else _restore(),
         since=late.iterations[0],
         ground=Ground.MEASURED if share < GONE else Ground.STATE,
     )
+
+
+def _by_setting(run: Signals) -> Finding | None:
+    """Return a finding if the weight decay on record is large and Adam takes the decay for a part of the gradient."""
+    decay, standing = run.read_number("ppo.weight_decay"), judge_standing(run)
+    if decay is None or decay <= LARGE or run.setting("ppo.optimizer") == DECOUPLED:
+        return None
+    text = f"a weight decay of {number(decay)}"
+    return Finding(
+        headline=f"Weight decay may shrink the networks: {text}",
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=f"0 is usual, and 1e-4 much; {standing.brief}",
+        evidence=(Evidence(text, ("ppo.weight_decay",)),),
+        causes=_causes(decay),
+        remedies=_restore(),
+        since=1,
+        missing=(PARAMETER_NORM,),
+        ground=Ground.STATE,
+    )
+
+
+def _restore() -> tuple[Remedy, ...]:
+    return (Remedy({"ppo.weight_decay": 0.0}, "no pull to zero", "the parameters' norm no longer falls"),)
 
 
 def _say_nothing(run: Signals) -> Finding | None:
@@ -125,7 +153,7 @@ RULE = Rule(
     name="weights_decayed",
     title="Weights decayed",
     stage=Stage.SCALE,
-    needs=((PARAMETER_NORM, metrics.EXPLAINED_VARIANCE),),
+    needs=((PARAMETER_NORM, metrics.EXPLAINED_VARIANCE, metrics.TRAIN_RETURN, metrics.EVAL_RETURN),),
     explains=(
         *("updates_too_small", "policy_frozen", "entropy_pinned", "critic_underfits", "signal_lost", "oscillating"),
         *("greedy_collapsed", "greedy_vs_sampled", "observations_constant", "learned_and_lost", "updates_too_large"),
@@ -135,7 +163,8 @@ RULE = Rule(
     threshold=(
         "the norm of all parameters falls below 70 % of its first value; a doubt where it falls at all under a weight "
         "decay above 0.01; where the norm is not on record, explained variance within 0.002 of 0 at every update of "
-        "the second half, that was three times as far from 0 before, beside entropy above 99.9 % of its maximum"
+        "the second half, that was three times as far from 0 before, beside entropy above 99.9 % of its maximum; or "
+        "a weight decay above 0.01 alone (a fault where nothing is learned), unless it is AdamW's"
     ),
     source="Loshchilov and Hutter 2019, Decoupled weight decay regularization; measured here",
     helps=(metrics.UPDATE_NORM,),

@@ -14,11 +14,14 @@ import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.raw import Points, Raw, select_points
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, EVAL_SUCCESS_RATE
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, EVAL_SUCCESS_RATE, RETURN_VALUES
 from unstuck.rl import metrics
 
 MONITOR = "#{"
 """Beginning of a monitor file."""
+
+LAST = 100
+"""Episodes whose returns are compared."""
 
 UNNAMED = "None"
 """Name of an environment that was not made by an id."""
@@ -64,6 +67,9 @@ def read_monitors(files: Sequence[Path]) -> Raw:
         EPISODE_LENGTH: select_points(lengths),
         ENV_STEPS: select_points(steps),
     }
+    if len(returns) >= LAST:
+        values = len(np.unique(returns[-LAST:]))
+        columns[RETURN_VALUES] = Points(np.array([len(returns) - 1.0]), np.array([float(values)]))
     form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
     return Raw(files[0], columns, form=form, settings=settings)
 

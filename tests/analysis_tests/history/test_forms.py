@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import ENV_STEPS, History, load
-from unstuck.analysis.history.record import CLIP_RANGE, EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, SUCCESS_RATE
+from unstuck.analysis.history.record import (
+    CLIP_RANGE,
+    EPISODE_LENGTH,
+    EVAL_LENGTH,
+    POLICY_STD,
+    RETURN_VALUES,
+    SUCCESS_RATE,
+)
 from unstuck.rl import metrics
 
 RETURN, VALUE, ENTROPY, KL = metrics.TRAIN_RETURN, metrics.VALUE_LOSS, metrics.ENTROPY, metrics.APPROX_KL
@@ -291,6 +298,14 @@ def test_monitor_files_and_evaluations_of_rl_zoo_are_one_run(tmp_path: Path) -> 
     assert run.setting("env.id") == "CartPole-v1"  # the monitors' first line
     alone = load(str(tmp_path / "evaluations.npz"))
     assert alone.curve(metrics.EVAL_RETURN).to_dict() == {1: 50.0}
+
+
+def test_different_returns_of_the_last_hundred_episodes_are_counted(tmp_path: Path) -> None:
+    early, late = [(0.1 * turn, 10, turn) for turn in range(50)], [(turn % 2, 10, 50.0 + turn) for turn in range(100)]
+    monitor(tmp_path, "0.monitor.csv", 0.0, *early, *late)
+    assert load(str(tmp_path)).curve(RETURN_VALUES).to_dict() == {150: 2.0}
+    monitor(tmp_path, "0.monitor.csv", 0.0, *late[1:])
+    assert not load(str(tmp_path)).has(RETURN_VALUES)  # 99 of them
 
 
 def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,13 @@ from unstuck.analysis.diagnosis.arms import list_arms
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import horizon_short
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import EPISODE_LENGTH, NEXT_BY_STEP, REWARD_BY_OBSERVATION, REWARD_BY_STEP
+from unstuck.analysis.history.record import (
+    EPISODE_LENGTH,
+    NEXT_BY_STEP,
+    RETURN_VALUES,
+    REWARD_BY_OBSERVATION,
+    REWARD_BY_STEP,
+)
 
 from tests.analysis_tests.diagnosis.asking import cause, changes, first, found, kind
 from tests.analysis_tests.runs import LENGTH, untaught
@@ -83,6 +89,9 @@ LEARNS = np.linspace(20, 200, LENGTH)
         ({}, (Kind.SUSPECT, Ground.PACE)),  # nobody measured when steps pay
         ({NEXT_BY_STEP: 0.9}, (Kind.FAULT, Ground.MEASURED)),  # every step pays the same
         ({NEXT_BY_STEP: 0.9, REWARD_BY_STEP: 0.05}, (Kind.FAULT, Ground.MEASURED)),  # the end pays
+        ({RETURN_VALUES: 2.0}, (Kind.FAULT, Ground.MEASURED)),  # reached or missed
+        ({RETURN_VALUES: 4.0}, (Kind.SUSPECT, Ground.PACE)),
+        ({RETURN_VALUES: 1.0}, (Kind.SUSPECT, Ground.PACE)),  # the same whatever is done
         ({NEXT_BY_STEP: 0.9, REWARD_BY_STEP: 0.4}, (Kind.SUSPECT, Ground.PACE)),  # each step pays for itself
     ],
 )
@@ -101,3 +110,27 @@ def test_a_bandit_needs_no_horizon(seen: float, expected: Kind | None) -> None:
     told = {NEXT_BY_STEP: 0.0, REWARD_BY_OBSERVATION: seen, REWARD_BY_STEP: 0.6}
     run = replace(run, table=run.table.assign(**told), settings={"env.id": "Own-v0", "ppo.gamma": 0.5})
     assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(
+    ("lengths", "reward", "env", "expected"),
+    [
+        (np.linspace(20, 200, LENGTH), 1.0, "Own-v0", Kind.FAULT),
+        (np.linspace(200, 60, LENGTH), -1.0, "Own-v0", Kind.FAULT),
+        (np.linspace(100, 120, LENGTH), 1.0, "Own-v0", Kind.SUSPECT),  # hardly longer
+        (
+            np.linspace(20, 200, LENGTH),
+            np.linspace(1.0, 2.0, LENGTH),
+            "Own-v0",
+            Kind.SUSPECT,
+        ),  # steps pay more and more
+        (np.linspace(20, 500, LENGTH), 1.0, "CartPole-v1", Kind.FAULT),  # below its 500
+        (np.minimum(np.linspace(20, 900, LENGTH), 500), 1.0, "CartPole-v1", Kind.SUSPECT),  # solved
+    ],
+)
+def test_where_only_lasting_pays_a_short_horizon_is_a_fault_of_a_run_that_learns(
+    lengths: Any, reward: Any, env: str, expected: Kind
+) -> None:
+    run = elsewhere(0.5, returns=reward * lengths, env=env)
+    run = replace(run, dialect="sb3", table=run.table.assign(**{EPISODE_LENGTH: lengths}))
+    assert kind(RULE, replace(run, settings={"env.id": env, "ppo.gamma": 0.5})) is expected

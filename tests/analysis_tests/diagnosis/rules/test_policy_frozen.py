@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import PARAMETERS_UNMOVED
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, unset, without
@@ -210,3 +211,16 @@ def test_a_kl_taken_before_the_only_step_accuses_nobody() -> None:
     """With one gradient step an update the ratio is 1 while KL is measured: it is 0 in a run that learns."""
     assert ask(RULE, healthy(approx_kl=0.0)) is None
     assert found(RULE, untaught(approx_kl=0.0, entropy=TOP, **UNIFORM)).kind is Kind.FAULT
+
+
+@pytest.mark.parametrize(("unmoved", "fires"), [(1.0, True), (5 / 6, False), (0.0, False)])
+def test_a_saved_optimiser_without_a_gradient_of_the_policy_is_proof(unmoved: float, fires: bool) -> None:
+    run = healthy()
+    run = replace(run, table=run.table.assign(**{PARAMETERS_UNMOVED: np.where(TURN == LENGTH, unmoved, np.nan)}))
+    finding = ask(RULE, run)
+    assert (finding is not None) is fires  # layers that are frozen on purpose leave others that learn
+    if isinstance(finding, Finding):
+        assert (
+            finding.headline == "The policy is not being updated: none of the policy's parameters ever had a gradient"
+        )
+        assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)

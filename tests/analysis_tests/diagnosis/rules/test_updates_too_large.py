@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import updates_too_large
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import CLIP_RANGE, EPOCHS_DONE
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset
+from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = updates_too_large.RULE
@@ -252,3 +253,29 @@ def test_it_says_how_many_end_so() -> None:
     finding = found(RULE, ended(OFTEN, **{"ppo.target_kl": 0.003, "ppo.lr": 3e-3}))
     assert finding.headline == ("Updates are too large for target_kl: 66 of 99 updates end in their first epoch, of 6")
     assert cause(finding, "a learning rate too high").why == "target_kl 0.003"
+
+
+FLAT = 22 + np.sin(7.0 * TURN)
+
+
+@pytest.mark.parametrize(
+    ("rate", "optimizer", "returns", "fires"),
+    [
+        (0.03, "Adam", FLAT, True),
+        (0.01, "Adam", FLAT, True),
+        (0.009, "Adam", FLAT, False),
+        (0.03, "SGD", FLAT, False),  # plain gradient descent takes larger ones
+        (0.03, "Adam", np.linspace(0, 100, LENGTH), False),
+    ],
+)
+def test_a_rate_alone_tells_in_a_run_that_learned_nothing(
+    rate: float, optimizer: str, returns: Any, fires: bool
+) -> None:
+    settings = {"ppo.lr": rate, "ppo.optimizer": optimizer}
+    run = elsewhere(returns, approx_kl=None, clip_fraction=None, lr=None, settings=settings)
+    finding = ask(RULE, replace(run, dialect="mlagents"))
+    assert isinstance(finding, Finding) is fires
+    if isinstance(finding, Finding):
+        assert finding.headline == f"Updates are too large: a learning rate of {rate}"
+        assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.PACE)
+        assert changes(finding)[0] == {"ppo.lr": [1e-3, 3e-4]}

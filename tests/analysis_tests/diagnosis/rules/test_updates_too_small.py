@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import updates_too_small
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind, unset
+from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = updates_too_small.RULE
@@ -234,3 +235,48 @@ def test_a_heavy_bonus_that_holds_the_policy_is_another_rules() -> None:
         assert (kind(RULE, untaught(**pinned, settings=changed)) is Kind.FAULT) == fires
     wide = untaught(approx_kl=1e-5, entropy=0.96 * math.log(4), settings={"ppo.entropy_coef": 10.0})
     assert kind(RULE, wide) is Kind.FAULT
+
+
+FLAT = 22 + np.sin(7.0 * TURN)
+
+
+def unmeasured(returns: Any = FLAT, kl: float | None = None, **settings: Any) -> History:
+    """A run of another program at usual settings but these, without KL unless it is given."""
+    usual = {"ppo.lr": 3e-4, "ppo.adam_eps": 1e-5, "ppo.optimizer": "Adam"}
+    named = usual | {f"ppo.{name}": value for name, value in settings.items()}
+    run = elsewhere(returns, approx_kl=kl, lr=None, settings=named)
+    return replace(run, dialect="sb3")
+
+
+@pytest.mark.parametrize(
+    ("run", "remedy"),
+    [
+        (unmeasured(lr=1e-5), {"ppo.lr": 3e-4}),
+        (unmeasured(lr=3e-6), {"ppo.lr": 3e-4}),
+        (unmeasured(lr=1.1e-5), None),
+        (unmeasured(lr=1e-5, returns=np.linspace(0, 100, LENGTH)), None),  # it learns
+        (unmeasured(lr=1e-5, kl=2e-3), None),  # updates do move the policy
+        (unmeasured(lr=1e-5, kl=9e-4), {"ppo.lr": 3e-4}),
+        (unmeasured(adam_eps=1e-3), {"ppo.adam_eps": 1e-5}),
+        (unmeasured(adam_eps=9e-4), None),
+        (unmeasured(optimizer="SGD", lr=3e-4), {"ppo.optimizer": "Adam"}),
+        (unmeasured(optimizer="SGD", lr=0.01), None),
+        (first(unmeasured(lr=1e-5), 24), None),
+    ],
+)
+def test_settings_alone_tell_in_a_run_that_learned_nothing(run: History, remedy: dict[str, Any] | None) -> None:
+    finding = ask(RULE, run)
+    assert isinstance(finding, Finding) is (remedy is not None)
+    if isinstance(finding, Finding):
+        assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.PACE)
+        assert changes(finding)[0] == remedy
+
+
+def test_a_rate_is_named_beside_the_usual_ones() -> None:
+    finding = found(RULE, unmeasured(lr=3e-6))
+    assert finding.headline == "Updates are too small: a learning rate of 3e-06"
+    assert finding.why.startswith("1e-5 to 1e-2 is usual with Adam, most often 3e-4; the run has nothing to show")
+
+
+def test_without_kl_and_settings_it_cannot_judge() -> None:
+    assert is_blind(RULE, unmeasured())

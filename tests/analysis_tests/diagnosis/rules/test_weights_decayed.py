@@ -10,7 +10,7 @@ from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import weights_decayed
 from unstuck.analysis.history import History
 
-from tests.analysis_tests.diagnosis.asking import changes, found, kind
+from tests.analysis_tests.diagnosis.asking import changes, found, is_blind, kind
 from tests.analysis_tests.diagnosis.probed import probed
 from tests.analysis_tests.elsewhere import TURN, elsewhere
 
@@ -56,3 +56,22 @@ def test_networks_that_say_the_same_of_every_observation() -> None:
 )
 def test_one_of_both_alone_has_other_causes(run: History) -> None:
     assert kind(weights_decayed.RULE, run) is None
+
+
+@pytest.mark.parametrize(
+    ("decay", "optimizer", "returns", "expected"),
+    [
+        (0.3, "Adam", 22.0 + np.sin(7.0 * TURN), Kind.FAULT),
+        (0.3, "Adam", np.linspace(0, 100, len(TURN)), Kind.SUSPECT),
+        (0.01, "Adam", 22.0 + np.sin(7.0 * TURN), None),
+        (0.3, "AdamW", 22.0 + np.sin(7.0 * TURN), None),  # a fraction of the rate
+    ],
+)
+def test_a_decay_on_record_is_enough(decay: float, optimizer: str, returns: Any, expected: Kind | None) -> None:
+    settings = {"ppo.weight_decay": decay, "ppo.optimizer": optimizer}
+    assert kind(weights_decayed.RULE, replace(elsewhere(returns, settings=settings), dialect="sb3")) is expected
+
+
+def test_without_norm_critic_and_decay_it_cannot_judge() -> None:
+    run = replace(elsewhere(22.0 + np.sin(7.0 * TURN), explained_variance=None), dialect="sb3")
+    assert is_blind(weights_decayed.RULE, run)

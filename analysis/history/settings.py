@@ -20,6 +20,12 @@ _TABBED = re.compile(r"^\s*([\w.]+):[ \t]+(\S.*?)\s*$", re.MULTILINE)
 _ANNEALED = frozenset(("anneal_lr", "use_linear_lr_decay", "lr_anneal"))
 """Settings of other programs that say whether the learning rate falls linearly to 0."""
 _WRAPPED = ".value"  # W&B writes `gamma: {value: 0.99}`
+_SIZES, _LAYERS = "ppo.hidden_sizes", "num_layers"
+"""Our setting of the hidden layers, and ML-Agents' name for how many there are of one size."""
+
+_OF_OTHER_SIGNALS = re.compile(r"(^|\.)reward_signals\.(?!extrinsic\.gamma$)")
+"""ML-Agents' settings of curiosity and others, which have a gamma, a rate and networks of their own."""
+
 _OURS = ("ppo.", "env.", "data.", "sweep.")
 _FENCED = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _OF_A_TRIAL = ("ppo", "env", "data", "branch", "trainer", "script")
@@ -97,6 +103,11 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
     ours: dict[str, Any] = {}
     for name, value in settings.items():
         path, factor = names.get(_last_part(name, names), (name, 1.0))
+        if path == _SIZES:
+            value = _list_sizes(settings, name)
+        if (value is None and path == _SIZES) or _OF_OTHER_SIGNALS.search(name):
+            ours[name] = settings[name]
+            continue
         if name in _ANNEALED and isinstance(value, bool):
             ours["ppo.lr_schedule"] = "linear" if value else "constant"
             continue
@@ -107,6 +118,14 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
         scaled = isinstance(value, int | float) and not isinstance(value, bool) and factor != 1.0
         ours[path] = value * factor if scaled else value
     return ours
+
+
+def _list_sizes(settings: Mapping[str, Any], name: str) -> list[int] | None:
+    """Return the sizes of hidden layers that a setting gives: as a list, or as a size beside a number of layers."""
+    value, layers = settings[name], settings.get(f"{name.rpartition('.')[0]}.{_LAYERS}".lstrip("."))
+    if isinstance(value, list | tuple) and value and all(type(size) is int for size in value):
+        return list(value)
+    return [value] * layers if type(value) is int and type(layers) is int and layers > 0 else None
 
 
 def _last_part(name: str, names: Mapping[str, Any]) -> str:

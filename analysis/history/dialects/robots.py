@@ -48,6 +48,7 @@ RSL_RL = Dialect(
             "value_loss_coef": "ppo.value_coef",
             "entropy_coef": "ppo.entropy_coef",
             "num_learning_epochs": "ppo.num_epochs",
+            "actor_hidden_dims": "ppo.hidden_sizes",
             "num_steps_per_env": "ppo.num_steps",
             "max_iterations": "ppo.num_iterations",
         }
@@ -144,6 +145,7 @@ RL_GAMES = Dialect(
             "horizon_length": "ppo.num_steps",
             "minibatch_size": "ppo.minibatch_size",
             "mini_epochs": "ppo.num_epochs",
+            "units": "ppo.hidden_sizes",
             "max_epochs": "ppo.num_iterations",
         }
     )

@@ -173,3 +173,35 @@ def test_settings_within_groups_are_found_by_their_last_part() -> None:
         "policy.depth": 2,
         "sweep.seed": 1,
     }
+
+
+def test_curiosity_has_settings_of_its_own() -> None:
+    behavior = {
+        "hyperparameters": {"learning_rate": 1e-5, "beta": 0.01},
+        "network_settings": {"hidden_units": 256, "num_layers": 3},
+        "reward_signals": {
+            "extrinsic": {"gamma": 0.5, "strength": 1.0, "network_settings": {"hidden_units": 128, "num_layers": 2}},
+            "curiosity": {"gamma": 0.99, "learning_rate": 3e-4},
+        },
+    }
+    ours = translate_settings(flatten({"behaviors": {"Walker": behavior}}), DIALECTS["mlagents"])
+    assert (ours["ppo.gamma"], ours["ppo.lr"], ours["ppo.entropy_coef"]) == (0.5, 1e-5, 0.01)
+    assert ours["ppo.hidden_sizes"] == [256, 256, 256]
+    assert ours["behaviors.Walker.reward_signals.curiosity.learning_rate"] == 3e-4
+
+
+@pytest.mark.parametrize(
+    ("program", "settings", "sizes"),
+    [
+        ("rsl_rl", {"policy.actor_hidden_dims": [512, 256]}, [512, 256]),
+        ("rl_games", {"params.network.mlp.units": [256, 128]}, [256, 128]),
+        ("rllib", {"model.fcnet_hiddens": [1, 1]}, [1, 1]),
+        ("plain", {"hidden_sizes": (64, 64)}, [64, 64]),
+        ("sb3", {"policy_kwargs.net_arch": [{"pi": [64]}]}, None),
+        ("rl_games", {"params.network.rnn.units": 256}, None),
+    ],
+)
+def test_sizes_of_layers_are_lists_of_numbers(program: str, settings: dict[str, Any], sizes: list[int] | None) -> None:
+    ours = translate_settings(settings, DIALECTS[program])
+    assert ours.get("ppo.hidden_sizes") == sizes
+    assert sizes or ours == settings

@@ -32,6 +32,8 @@ SB3 = Language(
         "shared_trunk": "policy_kwargs=dict(share_features_extractor=False)",
         "hidden_sizes": "policy_kwargs=dict(net_arch=...)",
         "adam_eps": "policy_kwargs=dict(optimizer_kwargs=dict(eps=...))",
+        "weight_decay": "policy_kwargs=dict(optimizer_kwargs=dict(weight_decay=...))",
+        "optimizer": "policy_kwargs=dict(optimizer_class=...)",
     }
 )
 
@@ -277,6 +279,8 @@ EVERYWHERE: Mapping[str, str] = {
     "shared_trunk": "networks of their own for policy and critic",
     "hidden_sizes": "sizes of the hidden layers",
     "adam_eps": "epsilon of Adam",
+    "weight_decay": "weight_decay of the optimiser",
+    "optimizer": "the optimiser",
 }
 """Words for what a program has no setting for, or none by a known name: its user can do so all the same."""
 

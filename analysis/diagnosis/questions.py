@@ -52,6 +52,7 @@ WOULD_TELL = {
     record.ACTION_HALVES: "whether both halves of the actions' range do as much",
     record.ACTION_EFFECT: "how far actions move what is observed",
     record.PARAMETER_NORM: "whether the parameters shrink",
+    record.PARAMETERS_UNMOVED: "whether the policy ever had a gradient: keep the saved model beside the log",
     record.START_REPEATS: "whether episodes begin alike",
     metrics.F1: "what the policy is worth",
     metrics.F1_TRAIN: "whether it has memorised the flows that it was trained on",

@@ -12,7 +12,7 @@ from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, find_fir
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.names import UNSTUCK, translate_metrics
 from unstuck.analysis.history.raw import Numbers, Points, Raw, select_points
-from unstuck.analysis.history.record import ENV_STEPS, TOTAL_LOSS
+from unstuck.analysis.history.record import ENV_STEPS, RETURN_VALUES, TOTAL_LOSS
 from unstuck.rl import metrics
 
 _LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
@@ -361,8 +361,13 @@ def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
 
 
 def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
-    """Drop monitor files (single episodes' returns) if another file has the mean return."""
+    """Drop single episodes' returns in monitor files if another file has the mean; what they came to is kept."""
     others = [track for track in tracks if "monitor" not in track.raw.form]
     if len(others) == len(tracks) or not any(track.holds((metrics.TRAIN_RETURN,)) for track in others):
         return tracks
-    return others
+    kept = [
+        replace(track, points={RETURN_VALUES: track.points[RETURN_VALUES]})
+        for track in tracks
+        if track not in others and RETURN_VALUES in track.points
+    ]
+    return [*others, *kept]

@@ -35,7 +35,7 @@ SHORT = 0.9
 LONGER = 3.0
 """Horizons that an episode must last, where its length is on record: what is left is then discounted to a twentieth."""
 
-DOUBTED, MUCH_LONGER = 0.8, 10.0
+DOUBTED, MUCH_LONGER = 0.8, 6.0
 """gamma below which a horizon (5 steps) is a doubt even in a run that learns, and the horizons that an episode must
 last then: few tasks of many steps are so short-sighted."""
 
@@ -168,7 +168,7 @@ RULE = Rule(
     threshold=(
         "gamma below 0.9, outside triage; episodes longer than 3 / (1 - gamma) steps where their length is on"
         " record; after a quarter of the run; return no better than at the start, or below half of a known "
-        "task's best; below 0.8 with episodes of 10 horizons a doubt in any run of another program, and a fault where "
+        "task's best; below 0.8 with episodes of 6 horizons a doubt in any run of another program, and a fault where "
         "observation and action foretell less than 25 % of a step's reward, the last 100 episodes have two or three "
         "different returns, or where each step pays the "
         "same and episodes become 1.3 times as long or short, in a task that is not known to be solved"

@@ -24,6 +24,9 @@ SATURATED = 0.5
 LARGE_INPUT = 20.0
 """Root mean square of the largest input; scaled ones have about 1, rare one-hot columns up to some 10."""
 
+SMALL_INPUT = 0.02
+"""The same, below which inputs are hardly seen: 0.3 has been seen to train, and a gradient is as small as its input."""
+
 FAR_TOO_LARGE = 100.0
 """The same, from which a layer of saturated units is a fault whatever the run learns: `LARGE_INPUT` five times over."""
 
@@ -38,6 +41,8 @@ def examine(run: Signals) -> Finding | None:
     if largest:
         text = f"the largest input has a root mean square of {number(largest.mean, 3)}"
         facts.append(Evidence(text, (largest.metric,), largest.reach))
+    if largest is not None and largest.mean < SMALL_INPUT and judge_standing(run).is_poor:
+        return _too_small(run, largest)
     wide = largest is not None and largest.mean > LARGE_INPUT
     full = saturated is not None and saturated.mean > SATURATED and (wide or largest is None)
     if not full and not wide:
@@ -70,6 +75,38 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def _too_small(run: Signals, largest: Window) -> Finding:
+    """Return the fault of a run that learned nothing from inputs so small that the networks hardly see them."""
+    text = f"the largest input has a root mean square of {number(largest.mean, 2)}"
+    return Finding(
+        headline=f"Inputs are far too small: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"weights would have to grow a hundredfold before a unit tells two observations apart; "
+        f"{judge_standing(run).brief}",
+        evidence=(Evidence(text, (largest.metric,), largest.reach),),
+        causes=(
+            Cause(
+                "observations in a unit that makes them tiny, or divided twice",
+                "print mean and spread of each column that the networks see",
+                Support.SUPPORTED,
+                text,
+            ),
+        ),
+        remedies=()
+        if run.setting("ppo.normalize_observations")
+        else (
+            Remedy(
+                {"ppo.normalize_observations": True},
+                "running mean and spread of each input",
+                "explained variance above 0 within 20 updates",
+            ),
+        ),
+        since=largest.iterations[0],
+        ground=Ground.STATE,
+    )
+
+
 def _causes(largest: Window | None, wide: bool) -> tuple[Cause, ...]:
     return (
         Cause(
@@ -98,7 +135,7 @@ RULE = Rule(
         *("entropy_collapsed", "greedy_collapsed", "signal_lost", "entropy_pinned", "oscillating"),
     ),
     says="inputs in raw units saturate the units that see them",
-    threshold="root mean square of the largest input > 20",
+    threshold="root mean square of the largest input > 20; or < 0.02 where nothing is learned",
     source="Andrychowicz et al. 2021 (observation normalisation); Schulman 2017 (rescale observations)",
     examine=examine,
 )

@@ -324,7 +324,7 @@ RULE = Rule(
     name="updates_too_large",
     title="Updates too large",
     stage=Stage.STEP,
-    needs=((metrics.TRAIN_RETURN, metrics.EVAL_RETURN, metrics.APPROX_KL, metrics.CLIP_FRACTION),),
+    needs=((metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.TRAIN_RETURN, metrics.EVAL_RETURN),),
     helps=(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.UPDATE_NORM, metrics.VALUE_LOSS_EXCESS),
     explains=(
         *(

@@ -275,7 +275,7 @@ RULE = Rule(
     name="updates_too_small",
     title="Updates too small",
     stage=Stage.STEP,
-    needs=((metrics.TRAIN_RETURN, metrics.EVAL_RETURN, metrics.APPROX_KL),),
+    needs=((metrics.APPROX_KL, metrics.TRAIN_RETURN, metrics.EVAL_RETURN),),
     helps=(
         metrics.APPROX_KL,
         metrics.UPDATE_NORM,

@@ -300,10 +300,18 @@ def test_monitor_files_and_evaluations_of_rl_zoo_are_one_run(tmp_path: Path) -> 
     assert alone.curve(metrics.EVAL_RETURN).to_dict() == {1: 50.0}
 
 
+SB3_HEAD = "time/iterations,time/total_timesteps,rollout/ep_rew_mean,train/value_loss\n"
+
+
 def test_different_returns_of_the_last_hundred_episodes_are_counted(tmp_path: Path) -> None:
     early, late = [(0.1 * turn, 10, turn) for turn in range(50)], [(turn % 2, 10, 50.0 + turn) for turn in range(100)]
     monitor(tmp_path, "0.monitor.csv", 0.0, *early, *late)
     assert load(str(tmp_path)).curve(RETURN_VALUES).to_dict() == {150: 2.0}
+    (tmp_path / "progress.csv").write_text(f"{SB3_HEAD}1,500,0.5,0.3\n2,1500,0.7,0.2\n")
+    beside = load(str(tmp_path))  # the program's own mean counts before single episodes
+    assert beside.curve(RETURN).to_dict() == {1: 0.5, 2: 0.7}
+    assert beside.curve(RETURN_VALUES).to_dict() == {2: 2.0}
+    (tmp_path / "progress.csv").unlink()
     monitor(tmp_path, "0.monitor.csv", 0.0, *late[1:])
     assert not load(str(tmp_path)).has(RETURN_VALUES)  # 99 of them
 

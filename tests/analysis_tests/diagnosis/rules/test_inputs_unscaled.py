@@ -44,6 +44,9 @@ def test_where_observations_are_normalised_already_that_is_no_remedy() -> None:
         (healthy(input_rms_max=None, saturated_share=0.51), Kind.FAULT),
         (healthy(input_rms_max=None, saturated_share=0.5), Kind.FINE),
         (healthy(input_rms_max=12.0), Kind.FINE),
+        (untaught(input_rms_max=0.019), Kind.FAULT),
+        (untaught(input_rms_max=0.02), Kind.FINE),
+        (healthy(input_rms_max=0.019), Kind.FINE),  # it learns all the same
     ],
 )
 def test_its_borders(run: History, expected: Kind | None) -> None:
@@ -75,3 +78,9 @@ def test_without_both_the_rule_is_blind() -> None:
     assert blind(RULE, untaught(input_rms_max=None, saturated_share=None)) == (
         (metrics.SATURATED_SHARE, metrics.INPUT_RMS_MAX),
     )
+
+
+def test_inputs_that_are_hardly_seen_are_scaled() -> None:
+    finding = found(RULE, untaught(input_rms_max=0.001))
+    assert finding.headline == "Inputs are far too small: the largest input has a root mean square of 0.001"
+    assert changes(finding) == [{"ppo.normalize_observations": True}]

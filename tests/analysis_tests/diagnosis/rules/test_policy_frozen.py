@@ -186,7 +186,8 @@ def test_only_a_rate_that_moves_nothing_is_changed(rate: float, expected: list[d
 
 def test_without_anything_that_would_move_the_rule_is_blind() -> None:
     nothing = {f"action_{name}": None for name in NAMES}
-    assert blind(RULE, unseen(**nothing)) == ((metrics.APPROX_KL, "train/action/<action>", metrics.ENTROPY),)
+    needed = (metrics.APPROX_KL, "train/action/<action>", metrics.ENTROPY, PARAMETERS_UNMOVED)
+    assert blind(RULE, unseen(**nothing)) == (needed,)
     assert blind(RULE, unseen()) == ()
 
 

@@ -22,6 +22,9 @@ from unstuck.analysis.history.raw import Points
 _TIME, _STEP, _SUMMARY = 1, 2, 5  # of Event
 _VALUE = 1  # of Summary
 _TAG, _SIMPLE, _TENSOR = 1, 2, 8  # of Summary.Value
+_METADATA, _PLUGIN = 9, 1  # of Summary.Value; of SummaryMetadata, whose plugin data have their content in field 2
+_HPARAMS, _SESSION, _STARTED = "_hparams_/session_start_info", 3, 1  # tag; of HParamsPluginData; of SessionStartInfo
+_NUMBER, _TEXT, _TRUTH = 2, 3, 4  # of google.protobuf.Value
 _CONTENT, _FLOATS, _DOUBLES, _STRINGS = 4, 5, 6, 8  # of TensorProto
 
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5  # wire types
@@ -125,6 +128,9 @@ class _Found:
     def _store_value(self, value: dict[int, bytes], step: int, place: int) -> None:
         """Store one value under its tag; skip values that are neither number nor text, such as histograms."""
         tag = value[_TAG].decode()
+        if tag == _HPARAMS:
+            self.texts[tag] = _tabulate_settings(value)
+            return
         tensor = dict(_read_fields(value.get(_TENSOR, b"")))
         number = _pick_number(value, tensor)
         if len(number) in (4, 8):
@@ -144,6 +150,24 @@ class _Found:
             order = np.argsort(places, kind="stable")
             ordered[tag] = Points(steps[order], values[order])
         return ordered
+
+
+def _tabulate_settings(value: dict[int, bytes]) -> str:
+    """Return the settings of TensorBoard's HParams plugin (tensorboard/plugins/hparams) as a Markdown table."""
+    plugin = dict(_read_fields(dict(_read_fields(value.get(_METADATA, b""))).get(_PLUGIN, b"")))
+    session = dict(_read_fields(plugin.get(2, b""))).get(_SESSION, b"")
+    rows = []
+    for number, entry in _read_fields(session):
+        named = dict(_read_fields(entry)) if number == _STARTED else {}
+        given = dict(_read_fields(named.get(2, b"")))
+        if _NUMBER in given:
+            (decoded,) = struct.unpack("<d", given[_NUMBER])
+            rows.append((named[1].decode(), repr(int(decoded) if decoded.is_integer() else decoded)))
+        elif _TEXT in given:
+            rows.append((named[1].decode(), given[_TEXT].decode(errors="replace")))
+        elif _TRUTH in given:
+            rows.append((named[1].decode(), repr(any(given[_TRUTH]))))
+    return "\n".join(f"|{name}|{text}|" for name, text in rows)
 
 
 def _pick_number(value: dict[int, bytes], tensor: dict[int, bytes]) -> bytes:

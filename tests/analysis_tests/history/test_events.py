@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 from tensorboardX import SummaryWriter
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import load
 from unstuck.analysis.history.events import read_events as read_points
+from unstuck.analysis.history.settings import parse_table
 
 
 def read_events(file: Path) -> tuple[dict[str, list[tuple[int, float]]], dict[str, str]]:
@@ -147,3 +149,14 @@ def test_a_long_file_is_read_in_a_moment(tmp_path: Path) -> None:
     assert time.process_time() - started < 1.0  # 0.05 s of one core; record by record it took 1.5 s
     assert {tag: len(points) for tag, points in scalars.items()} == {"a": 20_000, "another/tag": 20_000}
     assert scalars["a"].at.tolist() == list(steps)
+
+
+def test_hyperparameters_of_the_plugin_are_read_as_settings(tmp_path: Path) -> None:
+    with SummaryWriter(str(tmp_path)) as writer:
+        writer.add_scalar("charts/episodic_return", 1.0, 10)
+        given = {"gamma": 0.5, "n_steps": 64, "normalize_advantage": True, "algo": "PPO"}
+        writer.add_hparams(given, {"score": 1.0}, name="settings", global_step=10)
+    texts = [read_points(file)[1] for file in tmp_path.glob("**/events*")]
+    assert parse_table("\n".join(text for each in texts for text in each.values())) == given
+    history = load(str(tmp_path))
+    assert (history.setting("ppo.gamma"), history.curve("train/episode_return").to_dict()) == (0.5, {10: 1.0})

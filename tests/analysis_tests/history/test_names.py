@@ -78,6 +78,7 @@ def test_a_dialect_names_only_what_there_is(dialect: Dialect) -> None:
         f"env.{name}" for name in EnvConfig.__dataclass_fields__
     }
     named = fields | {"seed", "total_timesteps", "env.actions", "data.eval_flows", "data.threat_share"}
+    named |= {"ppo.weight_decay"}  # of other trainers' optimisers
     assert {ours for ours, _ in dialect.settings.values()} <= named
 
 

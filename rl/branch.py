@@ -177,6 +177,9 @@ def carry_over(snapshot: Snapshot, learner: Learner, reset: Collection[Part] = (
     generators = rest if fresh else before
     rest |= {name: generators[name] for name in ("act_generators", "shuffle_generators")}
     rest |= {"last_returns": before["last_returns"] * copies}
+    if "progress" in before:
+        rest |= {"progress": {name: values * copies for name, values in before["progress"].items()}}
+    rest |= {"running_lengths": before["running_lengths"]} if lanes_go_on and "running_lengths" in before else {}
     untrained = [view.clone() for view in _list_heads(learner, reset)]
     learner.load_state(arrays, rest)
     for view, first in zip(_list_heads(learner, reset), untrained, strict=True):

@@ -56,6 +56,13 @@ class Distribution(ABC):
         """
 
     @abstractmethod
+    def split_noise(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        """Compute what was drawn: actions less their mean under the policy, in numbers.
+
+        Returns `[..., K']`: numbers as they are; of a choice 1 for the option taken, 0 for others, without the first.
+        """
+
+    @abstractmethod
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the log-probability of each given action, and the entropy of the distribution behind the action.
 
@@ -106,6 +113,11 @@ class Categorical(Distribution):
         """Return the most probable action, the choice with the largest logit, as int64."""
         return outputs.argmax(-1)
 
+    def split_noise(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        """Compute 1 for the option taken, 0 for others, less the options' probabilities, without the first option."""
+        taken = torch.nn.functional.one_hot(actions, self.num_outputs)
+        return (taken - torch.softmax(outputs, dim=-1))[..., 1:]
+
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Compute log-probabilities of given choices (log-softmax), and the distributions' entropies."""
         every = torch.log_softmax(outputs, dim=1)
@@ -153,6 +165,11 @@ class MultiCategorical(Distribution):
         Returns int64 `[..., len(counts)]`.
         """
         return torch.stack([logits.argmax(-1) for logits in torch.split(outputs, self._counts, dim=-1)], dim=-1)
+
+    def split_noise(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        """Compute what was drawn in each choice, one after the other."""
+        each = zip(self.parts, torch.split(outputs, self._counts, dim=-1), actions.unbind(-1), strict=True)
+        return torch.cat([part.split_noise(logits, taken) for part, logits, taken in each], dim=-1)
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Compute log-probabilities of given actions, and entropies, both summed over an action's choices."""
@@ -207,6 +224,10 @@ class DiagonalGaussian(Distribution):
         Returns float32 `[..., d]`.
         """
         return outputs[..., : self.num_constant]
+
+    def split_noise(self, outputs: Tensor, actions: Tensor) -> Tensor:
+        """Compute the actions less their means."""
+        return actions - outputs[..., : self.num_constant]
 
     def log_probs(self, outputs: Tensor, actions: Tensor) -> tuple[Tensor, Tensor]:
         """Compute log-densities of given actions, and entropies, both summed over an action's d numbers."""

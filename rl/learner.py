@@ -16,6 +16,7 @@ from unstuck.rl.adam import Adam
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import PPOConfig, require
 from unstuck.rl.distributions import distribution_over
+from unstuck.rl.dynamics import Bounds
 from unstuck.rl.envs import Actions, Evaluator, LaneEnv
 from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.gae import Discounts, generalized_advantages
@@ -23,6 +24,7 @@ from unstuck.rl.machine import require_machine, torch_device, use_one_thread
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
 from unstuck.rl.ppo import Batch, Hyperparameters
+from unstuck.rl.progress import Progress
 from unstuck.rl.rollout import Rollout, Steps
 from unstuck.rl.seeding import derive_child, derive_int
 from unstuck.rl.value_probe import ValueFloor
@@ -117,6 +119,8 @@ class Learner:
         self.shuffle_generators = [member.generator(_SHUFFLE) for member in members]
         self.rollout = Rollout(count, self.config, features, distribution)
         self._last_returns: list[float | None] = [None] * count
+        self._progress = Progress.start(count)
+        self._bounds = Bounds.from_space(getattr(env, "bounded_action_space", env.single_action_space))
         self._start_lanes()
 
     @use_one_thread()
@@ -142,9 +146,11 @@ class Learner:
         if self._evaluates_after(self.iteration + 1):
             some = batch.minibatches(self.config.minibatch_size)[0]
             measured |= diagnostics.measure_before_update(self.networks, some, hyper)
+        dynamics = self._measure_dynamics(batch)
         before = self.networks.parameters.clone()
         measured |= ppo.update(self.networks, self.adam, batch, hyper, self.config, self.shuffle_generators)
         measured[metrics.UPDATE_NORM] = (self.networks.parameters - before).norm(dim=1) / before.norm(dim=1)
+        measured[metrics.PARAMETER_NORM] = self.networks.parameters.norm(dim=1)
         if self._evaluates_after(self.iteration + 1):
             measured |= diagnostics.measure_after_update(self.networks, batch, advantages)
         if self.observation_normalizer:
@@ -155,7 +161,7 @@ class Learner:
         if metrics.VALUE_FLOOR in result:
             result[metrics.VALUE_LOSS_EXCESS] = result[metrics.VALUE_LOSS] - result[metrics.VALUE_FLOOR]
         result[metrics.LR] = hyper.lr[:, 0].double().cpu().numpy()
-        result |= self._rollout_metrics()
+        result |= dynamics | self._progress.add(self.rollout, result[metrics.EPOCHS_DONE]) | self._rollout_metrics()
         if self._evaluates_after(self.iteration):
             trained_on = self.rollout.raw_observations[:, :-1].flatten(1, 2).numpy()
             shown = diagnostics.ObservationComparer(self.greedy_actions, trained_on)
@@ -163,6 +169,7 @@ class Learner:
             if metrics.F1 in result:  # elsewhere what is shown depends on what was done
                 result[metrics.OBSERVATION_SHIFT] = shown.shift()
             result[metrics.OBSERVATION_REPEATS] = estimates.measure_repeats(trained_on)
+            result |= diagnostics.measure_alike(self.rollout)
         return result
 
     @torch.inference_mode()
@@ -201,6 +208,8 @@ class Learner:
             "act_generators": [generator.bit_generator.state for generator in self.act_generators],
             "shuffle_generators": [generator.bit_generator.state for generator in self.shuffle_generators],
             "last_returns": list(self._last_returns),
+            "progress": self._progress.state(),
+            "running_lengths": self.rollout.running_lengths.tolist(),
         }
         return arrays, rest
 
@@ -233,6 +242,8 @@ class Learner:
             tensor.copy_(torch.from_numpy(saved[name]))
         self.iteration, self.resumed_exactly, self._last_returns = iteration, exactly, last_returns
         self.act_generators, self.shuffle_generators = act, shuffle
+        self._progress = Progress.load(rest.get("progress"), len(self.members))
+        self.rollout.running_lengths[:] = rest.get("running_lengths", 0)  # 0: a state from before these were kept
         if not exactly:
             self._start_lanes()
 
@@ -252,9 +263,27 @@ class Learner:
         started = self.rollout.state()
         started["observations"].copy_(torch.from_numpy(first).view_as(started["observations"]))
         started["running_returns"].zero_()
+        self.rollout.running_lengths[:] = 0
 
     def _evaluates_after(self, iteration: int) -> bool:
         return self.budget.evaluates_after(iteration, self.config.batch_size)
+
+    def _measure_dynamics(self, batch: Batch) -> Metrics:
+        """Measure the environment in the first evaluation iteration from 1, 4, 16, 64 ... on; return metrics by name.
+
+        What is measured belongs to the environment, so it changes little, and costs as much as an iteration. A branch
+        counts on from the run that it goes on with.
+        """
+        before = self.budget.done // self.config.batch_size
+        if self._bounds is None or not self._evaluates_after(self.iteration + 1):
+            return {}
+        last = next((one for one in range(self.iteration, 0, -1) if self._evaluates_after(one)), 0)
+        if not any(last < 4**power - before <= self.iteration + 1 for power in range(32)):
+            return {}
+        with torch.no_grad():
+            noise = self.networks.distribution.split_noise(self.networks.policy(batch.observations), batch.actions)
+        noise = noise.view(*self.rollout.rewards.shape, -1).cpu()
+        return diagnostics.measure_dynamics(self.rollout, noise, self._bounds)
 
     def _in_force(self) -> Hyperparameters:
         """Compute the settings of the next iteration for each seed, e.g. the learning rate after the schedule."""

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from unstuck.rl import metrics
+from unstuck.rl.dynamics import SAMPLES, WIDEST, Bounds, Steps, encode_actions, measure_steps
 from unstuck.rl.envs import Actions
 from unstuck.rl.envs.evaluate import Act
+from unstuck.rl.episodes import choose_steps, measure_lanes_alike
 from unstuck.rl.estimates import (
     FOLLOWED,
     SATURATED,
@@ -23,6 +25,7 @@ from unstuck.rl.estimates import (
 )
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.ppo import Batch, Hyperparameters
+from unstuck.rl.rollout import Rollout
 
 _COMPARED = 256
 """Observations of a member that are looked at, of a rollout and of what an evaluation shows."""
@@ -40,7 +43,7 @@ def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparam
         hyper: Per-member settings.
 
     Returns:
-        `metrics.NETWORKS` but for `ADVANTAGE_FOLLOWED` and `OBSERVATION_REPEATS`, each `[P]`.
+        `metrics.NETWORKS` but for `ADVANTAGE_FOLLOWED`, `OBSERVATION_REPEATS` and `LANES_ALIKE`, each `[P]`.
     """
     *heads, inputs = networks.forward(batch.observations)
     outputs, values = (head.detach().requires_grad_() for head in heads)
@@ -87,6 +90,42 @@ def measure_after_update(networks: ActorCritic, batch: Batch, advantages: Tensor
     outputs = networks.policy(observations).transpose(1, 2).contiguous()
     moved = networks.distribution.log_probs(outputs, actions)[0] - before
     return {metrics.ADVANTAGE_FOLLOWED: compute_correlations(moved.double(), wanted.double())}
+
+
+def measure_dynamics(rollout: Rollout, noise: Tensor, bounds: Bounds) -> dict[str, npt.NDArray[np.float64]]:
+    """Measure how actions, observations and rewards of a rollout belong together; return metrics by name, `[P]`.
+
+    Lanes of all members are measured together, which costs as much for many members as for one: each metric has one
+    value, the same for all members. In an environment with more than `WIDEST` columns nothing is measured.
+
+    Args:
+        rollout: The rollout, as the update sees it.
+        noise: What the policies drew, see `Distribution.split_noise`, `[P, T, N, K']`.
+        bounds: Kind and bounds of the actions.
+    """
+    members, steps, lanes = rollout.rewards.shape
+    if rollout.raw_observations.shape[-1] > WIDEST:
+        return {}
+    every = members * lanes
+    order = np.concatenate([np.arange(0, every, 2), np.arange(1, every, 2)])  # both halves of what differs by lane
+    some = order[np.linspace(0, every - 1, min(every, max(1, SAMPLES // steps))).astype(np.int64)]
+
+    def select(tensor: Tensor) -> npt.NDArray[np.float64]:
+        """Return the chosen lanes' first steps of a tensor `[P, T, N, ...]` as an array `[T, L, K]`."""
+        chosen = tensor[some // lanes, :SAMPLES, some % lanes].double().numpy()
+        return np.ascontiguousarray(chosen.reshape(*chosen.shape[:2], -1).transpose(1, 0, 2))
+
+    ends = rollout.terminated | rollout.truncated
+    actions = encode_actions(select(rollout.actions), bounds)
+    observations, rewards = select(rollout.raw_observations[:, :-1]), select(rollout.rewards)[..., 0]
+    found = measure_steps(Steps(observations, actions, rewards, select(ends)[..., 0] > 0, select(noise)), bounds)
+    return {name: np.full(members, value) for name, value in found.items()}
+
+
+def measure_alike(rollout: Rollout) -> dict[str, npt.NDArray[np.float64]]:
+    """Measure if a member's lanes show the same at the same step; return the metric, `[P]`."""
+    shown = rollout.raw_observations[:, choose_steps(rollout.rewards.shape[1])].numpy()
+    return {metrics.LANES_ALIKE: np.array([measure_lanes_alike(member) for member in shown])}
 
 
 class ObservationComparer:

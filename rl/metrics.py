@@ -33,6 +33,29 @@ INPUT_RMS_MAX = "train/input_rms_max"
 ADVANTAGE_FOLLOWED = "train/advantage_followed"
 OBSERVATION_REPEATS = "train/observation_repeats"
 
+EPOCHS_DONE = "train/epochs_done"
+PARAMETER_NORM = "train/parameter_norm"
+EPISODE_LENGTH = "train/episode_length"
+START_REPEATS = "train/start_repeats"
+
+ACTION_EFFECT = "train/action_effect"
+ACTION_SHOWN = "train/action_shown"
+ACTION_SHOWN_LATE = "train/action_shown_late"
+ACTION_SHOWN_EARLY = "train/action_shown_early"
+ACTION_DELAY = "train/action_delay"
+ACTION_HALVES = "train/action_halves"
+NEXT_BY_STEP = "train/next_by_step"
+NEXT_BY_PAST = "train/next_by_past"
+REWARD_BY_OBSERVATION = "train/reward_by_observation"
+REWARD_BY_STEP = "train/reward_by_step"
+REWARD_BY_PAST = "train/reward_by_past"
+REWARD_BY_NEXT = "train/reward_by_next"
+REWARD_BY_LATER = "train/reward_by_later"
+REWARD_BY_EFFORT = "train/reward_by_effort"
+COLUMNS_CONSTANT = "train/columns_constant"
+COLUMNS_CLIPPED = "train/columns_clipped"
+LANES_ALIKE = "train/lanes_alike"
+
 F1 = "eval/f1"
 F1_TRAIN = "eval/f1_train"
 PRECISION = "eval/precision"
@@ -75,9 +98,17 @@ TRAIN = (*LOSSES, *SCALES, EXPLAINED_VARIANCE, LR, TRAIN_RETURN)
 CRITIC = (VALUE_FLOOR, VALUE_LOSS_EXCESS, EXPLAINED_VARIANCE_MC, PROBE_EXPLAINED_VARIANCE_MC, REWARD_FORESEEN)
 NETWORKS = (
     *(GRAD_NORM_POLICY, GRAD_NORM_VALUE, RATIO_DEVIATION, SATURATED_SHARE, INPUT_RMS_MAX),
-    *(ADVANTAGE_FOLLOWED, OBSERVATION_REPEATS),
+    *(ADVANTAGE_FOLLOWED, OBSERVATION_REPEATS, LANES_ALIKE),
 )
 """Metrics of the networks; like `CRITIC` at evaluation iterations only."""
+DYNAMICS = (
+    *(ACTION_EFFECT, ACTION_SHOWN, ACTION_SHOWN_LATE, ACTION_SHOWN_EARLY, ACTION_DELAY, ACTION_HALVES),
+    *(NEXT_BY_STEP, NEXT_BY_PAST, REWARD_BY_OBSERVATION, REWARD_BY_STEP, REWARD_BY_PAST, REWARD_BY_NEXT),
+    *(REWARD_BY_LATER, REWARD_BY_EFFORT, COLUMNS_CONSTANT, COLUMNS_CLIPPED),
+)
+"""Metrics of the environment, as a rollout shows it: at a few evaluation iterations."""
+PROGRESS = (EPOCHS_DONE, PARAMETER_NORM, EPISODE_LENGTH, START_REPEATS)
+"""Measured in every iteration like `TRAIN`, but by our learner alone, or by a probe where it can."""
 EVAL = (F1, PRECISION, RECALL, TRUE_POSITIVES, TRUE_NEGATIVES, FALSE_POSITIVES, FALSE_NEGATIVES, EVAL_RETURN)
 ERRORS = (FALSE_POSITIVES, FALSE_NEGATIVES)
 """Metrics of which less is better; of the others in `EVAL` more is."""

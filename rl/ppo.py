@@ -177,13 +177,14 @@ def update(
 
     Returns:
         Metrics `[P]` by name, averaged over the minibatches that moved the member. `grad_norm` is before clipping.
+        `metrics.EPOCHS_DONE` is of this update alone: passes over the rollout, or the share of one.
     """
     together = _Members(networks, adam, hyper, generators)
     if not config.compile:
         return _epochs(minibatch_step, together, batch, config)
     step, alone = compile_step(minibatch_step), [slice(member, member + 1) for member in range(len(generators))]
     each = [_epochs(step, together.select_members(one), batch.select_members(one), config) for one in alone]
-    return {name: torch.cat([measured[name] for measured in each]) for name in MEASURED}
+    return {name: torch.cat([measured[name] for measured in each]) for name in (*MEASURED, metrics.EPOCHS_DONE)}
 
 
 def _epochs(step: Step, members: _Members, batch: Batch, config: PPOConfig) -> dict[str, Tensor]:
@@ -201,7 +202,9 @@ def _epochs(step: Step, members: _Members, batch: Batch, config: PPOConfig) -> d
         del part  # or this epoch's samples would stay in memory beside the next one's
     counts = torch.stack(moved, dim=-1)  # [P, steps]: sums along rows round alike, however many members there are
     sums = torch.where(counts, torch.stack(measured, dim=-1), 0.0).sum(-1)
-    return dict(zip(MEASURED, sums / counts.sum(-1), strict=True))
+    taken = counts.sum(-1)
+    epochs = taken * config.num_epochs / counts.shape[-1]
+    return {**dict(zip(MEASURED, sums / taken, strict=True)), metrics.EPOCHS_DONE: epochs}
 
 
 def minibatch_step(

@@ -43,6 +43,8 @@ class Rollout:
         terminated: bool `[P, T, N]`.
         truncated: bool `[P, T, N]`.
         episode_returns: For each member the undiscounted returns of the episodes that ended in this rollout.
+        episode_lengths: The same for the steps of these episodes.
+        running_lengths: Steps so far of the current episode of each lane, int64 `[P, N]`.
     """
 
     def __init__(self, num_members: int, config: PPOConfig, num_features: int, distribution: Distribution) -> None:
@@ -53,6 +55,8 @@ class Rollout:
         self.terminated = torch.zeros(shape, dtype=torch.bool)
         self.truncated = torch.zeros(shape, dtype=torch.bool)
         self.episode_returns: list[list[float]] = [[] for _ in range(num_members)]
+        self.episode_lengths: list[list[int]] = [[] for _ in range(num_members)]
+        self.running_lengths = np.zeros((num_members, config.num_envs), np.int64)
         self._running_returns = np.zeros((num_members, config.num_envs))
         self._finals: list[list[tuple[int, int, npt.NDArray[np.float32]]]] = [[] for _ in range(num_members)]
 
@@ -97,7 +101,7 @@ class Rollout:
         shown[:, 0] = shown[:, -1]
         self.terminated.zero_()
         self.truncated.zero_()
-        self.episode_returns = [[] for _ in range(members)]
+        self.episode_returns, self.episode_lengths = [[] for _ in range(members)], [[] for _ in range(members)]
         self._finals = [[] for _ in range(members)]
         for t, (observations, draw) in enumerate(
             zip(self.raw_observations.unbind(1)[:-1], noise.unbind(1), strict=True)
@@ -112,6 +116,7 @@ class Rollout:
             taken[:, t], earned[:, t] = actions, rewards
             shown[:, t + 1] = observed.reshape(members, lanes, -1)
             self._running_returns += rewards
+            self.running_lengths += 1
             if terminated.any() or truncated.any():
                 self._end_episodes(t, terminated, truncated, infos["final_obs"])
 
@@ -128,7 +133,8 @@ class Rollout:
         for index in np.flatnonzero(terminated | truncated):
             member, lane = divmod(int(index), lanes)
             self.episode_returns[member].append(float(self._running_returns[member, lane]))
-            self._running_returns[member, lane] = 0.0
+            self.episode_lengths[member].append(int(self.running_lengths[member, lane]))
+            self._running_returns[member, lane], self.running_lengths[member, lane] = 0.0, 0
             if not terminated[index]:
                 self._finals[member].append((t, lane, final_observations[index].copy()))
 

@@ -14,10 +14,11 @@ from unstuck.rl.ppo import Hyperparameters
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 PAGE = Path(__file__).parents[1] / "docs" / "metrics.md"
-TRAINING, CRITIC, NETWORKS, EVALUATION, TRIAGE_ONLY = (
+TRAINING, CRITIC, NETWORKS, ENVIRONMENT, EVALUATION, TRIAGE_ONLY = (
     "Training: every iteration",
     "The critic: at evaluation iterations",
     "The networks: at evaluation iterations",
+    "The environment: at a few evaluation iterations",
     "Evaluation: every environment",
     "Evaluation: triage only",
 )
@@ -68,9 +69,10 @@ def test_the_page_defines_what_the_code_names() -> None:
 
 def test_each_name_stands_under_its_heading() -> None:
     page = documented()
-    assert set(page[TRAINING]) == {*metrics.TRAIN, ANY_ACTION}
+    assert set(page[TRAINING]) == {*metrics.TRAIN, *metrics.PROGRESS, ANY_ACTION}
     assert set(page[CRITIC]) == set(metrics.CRITIC)
     assert set(page[NETWORKS]) == set(metrics.NETWORKS)
+    assert set(page[ENVIRONMENT]) == set(metrics.DYNAMICS)
     judged = {metrics.OBSERVATION_SHIFT, *metrics.EVAL, *metrics.TRIVIAL, metrics.F1_TRAIN, ANY_GREEDY_ACTION}
     assert set(page[EVALUATION]) | set(page[TRIAGE_ONLY]) == judged
     assert set(page[END]) == {name for name in declared() if name.startswith(metrics.FINAL_PREFIX)}
@@ -80,9 +82,10 @@ def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
     page = {heading: set(rows) for heading, rows in documented().items()}
     evaluated = page[TRAINING] | page[CRITIC] | page[NETWORKS] | page[EVALUATION] | page[TRIAGE_ONLY]
     first, second, third, last = logged(TRIAGE, ACTIONS)
-    assert first == page[TRAINING] - {metrics.TRAIN_RETURN}, "no episode has ended yet"
+    ended = {metrics.TRAIN_RETURN, metrics.EPISODE_LENGTH, metrics.START_REPEATS}
+    assert first == page[TRAINING] - ended, "no episode has ended yet"
     assert third == page[TRAINING], "no episode ended, the return is carried over"
-    assert second == last == evaluated
+    assert second == last == evaluated | {metrics.COLUMNS_CONSTANT}, "of 64 steps regressions say nothing"
 
 
 def test_the_page_names_every_setting_that_is_read_back() -> None:
@@ -92,7 +95,7 @@ def test_the_page_names_every_setting_that_is_read_back() -> None:
 
 def test_another_environment_logs_no_f1() -> None:
     page = documented()
-    assert logged("CartPole-v1", ("0", "1"))[-1] == {
+    assert logged("CartPole-v1", ("0", "1"))[-1] - {metrics.COLUMNS_CONSTANT} == {
         name for heading in (TRAINING, CRITIC, NETWORKS, EVALUATION) for name in page[heading]
     }
 

@@ -25,35 +25,31 @@ ENTROPY_COEF = "train/entropy_coef"
 ENTROPY_BONUS = "train/entropy_bonus"
 """Entropy times a coefficient that was not recorded: what skrl, TorchRL and Brax log. The sign is the entropy's."""
 
-EPOCHS_DONE = "train/epochs_done"
+EPOCHS_DONE = metrics.EPOCHS_DONE
 """Passes over rollouts that all updates so far have made; fewer than asked for where `target_kl` ends an update."""
 
 TOTAL_LOSS = "train/loss"
 """Loss of the whole update: policy's and value's, weighted, less the entropy bonus; of unknown make-up."""
 
-ACTION_EFFECT, ACTION_SHOWN = "train/action_effect", "train/action_shown"
-ACTION_DELAY, ACTION_SHOWN_LATE = "train/action_delay", "train/action_shown_late"
-ACTION_HALVES = "train/action_halves"
-NEXT_BY_STEP, NEXT_BY_PAST = "train/next_by_step", "train/next_by_past"
-REWARD_BY_OBSERVATION, REWARD_BY_STEP = "train/reward_by_observation", "train/reward_by_step"
-REWARD_BY_PAST = "train/reward_by_past"
-COLUMNS_CONSTANT = "train/columns_constant"
-START_REPEATS = "train/start_repeats"
-PARAMETER_NORM = "train/parameter_norm"
-REWARD_BY_NEXT, REWARD_BY_LATER = "train/reward_by_next", "train/reward_by_later"
-COLUMNS_CLIPPED = "train/columns_clipped"
-REWARD_BY_EFFORT = "train/reward_by_effort"
+ACTION_EFFECT, ACTION_SHOWN = metrics.ACTION_EFFECT, metrics.ACTION_SHOWN
+ACTION_DELAY, ACTION_SHOWN_LATE = metrics.ACTION_DELAY, metrics.ACTION_SHOWN_LATE
+ACTION_HALVES, ACTION_SHOWN_EARLY = metrics.ACTION_HALVES, metrics.ACTION_SHOWN_EARLY
+NEXT_BY_STEP, NEXT_BY_PAST = metrics.NEXT_BY_STEP, metrics.NEXT_BY_PAST
+REWARD_BY_OBSERVATION, REWARD_BY_STEP = metrics.REWARD_BY_OBSERVATION, metrics.REWARD_BY_STEP
+REWARD_BY_PAST, REWARD_BY_EFFORT = metrics.REWARD_BY_PAST, metrics.REWARD_BY_EFFORT
+REWARD_BY_NEXT, REWARD_BY_LATER = metrics.REWARD_BY_NEXT, metrics.REWARD_BY_LATER
+COLUMNS_CONSTANT, COLUMNS_CLIPPED = metrics.COLUMNS_CONSTANT, metrics.COLUMNS_CLIPPED
+START_REPEATS = metrics.START_REPEATS
+PARAMETER_NORM = metrics.PARAMETER_NORM
 STARTS_RESEEDED = "train/starts_reseeded"
 ENDS_TRUNCATED = "train/ends_truncated"
 TRUNCATED_LENGTHS, TRUNCATED_EARLY = "train/truncated_lengths", "train/truncated_early"
 
 PROBED = (
-    *(ACTION_EFFECT, ACTION_SHOWN, ACTION_DELAY, ACTION_SHOWN_LATE, ACTION_HALVES, NEXT_BY_STEP, NEXT_BY_PAST),
-    *(REWARD_BY_OBSERVATION, REWARD_BY_STEP, REWARD_BY_PAST, COLUMNS_CONSTANT, START_REPEATS, PARAMETER_NORM),
-    *(REWARD_BY_NEXT, REWARD_BY_LATER),
-    *(COLUMNS_CLIPPED, REWARD_BY_EFFORT, STARTS_RESEEDED, ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY),
+    *(*metrics.DYNAMICS, START_REPEATS, PARAMETER_NORM),
+    *(STARTS_RESEEDED, ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY),
 )
-"""Columns that the probe alone measures (docs/probe.md)."""
+"""Columns that the probe alone measures, some of them our learner as well (docs/probe.md)."""
 
 PARAMETERS_UNMOVED = "train/parameters_unmoved"
 """Share of the policy's tensors of parameters that never had a gradient, as a saved optimiser shows."""
@@ -61,7 +57,7 @@ PARAMETERS_UNMOVED = "train/parameters_unmoved"
 RETURN_VALUES = "train/return_values"
 """Number of different returns among the last episodes of training, where each episode is on record."""
 
-EPISODE_LENGTH = "train/episode_length"
+EPISODE_LENGTH = metrics.EPISODE_LENGTH
 EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"
 EVAL_SUCCESS_RATE = "eval/success_rate"

@@ -124,6 +124,7 @@ class GymVector(
         super().__init__(env)
         self.single_observation_space = _as_float32(env.single_observation_space)
         self.observation_space = _as_float32(env.observation_space)
+        self.bounded_action_space = env.single_action_space  # the learner's own has no bounds: numbers are clipped here
         self.single_action_space, self._to_env = lane_actions(env_id, env.single_action_space)
         self.action_space = batch_space(self.single_action_space, self.num_envs)
 

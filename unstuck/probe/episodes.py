@@ -1,16 +1,15 @@
 """Sum the rewards of a loop to the returns of its episodes, and tell the first observations of episodes apart."""
 
 import math
-import zlib
 from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from unstuck.analysis.history.record import EPISODE_LENGTH, START_REPEATS
 from unstuck.probe.arrays import Rollout
 from unstuck.rl import metrics
+from unstuck.rl.episodes import MOST_STARTS, mark_starts, measure_start_repeats
 
 
 class EpisodeReturns:
@@ -45,15 +44,11 @@ class EpisodeReturns:
         """Return mean return and length of the episodes that ended, by metric; the previous means if none ended."""
         ended = self._ended if returns is None else [float(one) for one in returns]
         long = [float(one) for one in lengths or ()]
-        for name, values in ((metrics.TRAIN_RETURN, ended), (EPISODE_LENGTH, long)):
+        for name, values in ((metrics.TRAIN_RETURN, ended), (metrics.EPISODE_LENGTH, long)):
             if values:
                 self.last[name] = math.fsum(values) / len(values)
         self._ended = []
         return dict(self.last)
-
-
-MOST_STARTS = 256
-"""Episodes of a run whose first observations are told apart."""
 
 
 class EpisodeStarts:
@@ -78,6 +73,6 @@ class EpisodeStarts:
             begins = np.concatenate([before[None], ends[:-1]])
             rows = np.flatnonzero(begins)[: MOST_STARTS - len(self.marks)]
             seen = rollout.flat_observations(torch.from_numpy(rows)) if len(rows) else None
-            self.marks += [] if seen is None else [zlib.crc32(one.tobytes()) for one in seen.cpu().numpy()]
+            mark_starts(self.marks, () if seen is None else seen.cpu().numpy())
         self._begins = ends[-1]
-        return {START_REPEATS: 1 - len(set(self.marks)) / len(self.marks)} if self.marks else {}
+        return {metrics.START_REPEATS: measure_start_repeats(self.marks)} if self.marks else {}

@@ -14,6 +14,7 @@ from torch.nn.utils import get_total_norm
 
 from unstuck.probe.arrays import Observations, Rollout, select_rows
 from unstuck.rl import metrics
+from unstuck.rl.episodes import choose_steps, measure_lanes_alike
 from unstuck.rl.estimates import (
     COUNTED,
     FOLLOWED,
@@ -145,11 +146,16 @@ def measure_rollout(rollout: Rollout) -> dict[str, float]:
 
 
 def measure_observations(rollout: Rollout) -> dict[str, float]:
-    """Measure which share of the observations repeats, as a metric; empty without observations."""
+    """Measure which share of the observations repeats, and if lanes show the same; empty without observations."""
     flat = rollout.unscaled.flat_observations(torch.from_numpy(draw_rows(rollout.samples, COUNTED)))
     if flat is None:
         return {}
-    return {metrics.OBSERVATION_REPEATS: float(measure_repeats(flat.cpu().numpy()[None])[0])}
+    found = {metrics.OBSERVATION_REPEATS: float(measure_repeats(flat.cpu().numpy()[None])[0])}
+    rows = torch.from_numpy(choose_steps(rollout.steps)[:, None] * rollout.lanes + np.arange(rollout.lanes))
+    shown = rollout.unscaled.flat_observations(rows.flatten())
+    if shown is not None:
+        found[metrics.LANES_ALIKE] = measure_lanes_alike(shown.cpu().numpy().reshape(*rows.shape, -1))
+    return found
 
 
 def read_shape(modules: nn.Module) -> tuple[int, ...]:

@@ -5,19 +5,18 @@ from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, signature
 from typing import Any, TypedDict
 
-import numpy as np
 import torch
-from gymnasium.spaces import Box, MultiDiscrete, Space
+from gymnasium.spaces import Space
 from torch import Tensor, nn
 
 from unstuck.analysis.history.known import KNOWN
 from unstuck.analysis.history.names import DIALECTS
 from unstuck.analysis.history.settings import translate_settings
-from unstuck.probe.dynamics import Bounds
 from unstuck.probe.log import NAMES
 from unstuck.probe.measuring import Agent, Evaluate, read_shape
 from unstuck.rl import metrics
 from unstuck.rl.distributions import Categorical, Distribution, distribution_over
+from unstuck.rl.dynamics import Bounds
 from unstuck.rl.errors import ConfigError
 from unstuck.rl.wording import find_nearest
 
@@ -150,10 +149,8 @@ def find_bounds(
     actions: "int | Sequence[str] | Space[Any] | None", choices: tuple[Distribution, tuple[str, ...]] | None
 ) -> Bounds | None:
     """Return the kind (discrete or continuous) and the bounds of the actions; None if unknown."""
-    if isinstance(actions, MultiDiscrete):
-        return Bounds(tuple(actions.nvec.flatten().tolist()))
-    if isinstance(actions, Box):
-        return Bounds((), actions.low.flatten().astype(np.float64), actions.high.flatten().astype(np.float64))
+    if isinstance(actions, Space):
+        return Bounds.from_space(actions)
     return Bounds((len(choices[1]),)) if choices is not None and choices[1] else None
 
 

@@ -118,7 +118,7 @@ def test_a_period_ends_with_its_evaluation_and_the_last_one_with_the_trial(data:
 def test_a_record_holds_every_metric_of_members_and_mean(data: FlowData) -> None:
     last = run(config_of(), data)[-1][-1].metrics
     always = {*metrics.TRAIN, *metrics.EVAL, *metrics.TRIVIAL, *metrics.CRITIC, *metrics.NETWORKS}
-    always |= {metrics.F1_TRAIN, metrics.OBSERVATION_SHIFT}
+    always |= {metrics.F1_TRAIN, metrics.OBSERVATION_SHIFT, *metrics.PROGRESS}
     named = (metrics.action_metric, metrics.greedy_metric)
     shares = {name(action) for action in ("allow", "block", "quarantine", "alert") for name in named}
     own = {metrics.seed_metric(name, member) for name in metrics.PER_SEED for member in range(2)}

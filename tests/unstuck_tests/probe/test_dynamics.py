@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import torch
 from unstuck.analysis.history import record
+from unstuck.rl.dynamics import Bounds
 
 from unstuck import Probe
 from unstuck.probe.arrays import read_rollout
-from unstuck.probe.dynamics import Bounds, measure_dynamics
+from unstuck.probe.dynamics import measure_dynamics
 from unstuck.probe.episodes import EpisodeStarts
 
 STEPS, LANES, LONG = 96, 8, 24

@@ -135,7 +135,7 @@ def measure_steps(steps: Steps, bounds: Bounds) -> dict[str, float]:
         bounds: Kind and bounds of the actions.
 
     Returns:
-        `metrics.DYNAMICS` by name; each is absent where rewards are missing, or too few steps tell.
+        `metrics.ENVIRONMENT` by name; each is absent where rewards are missing, or too few steps tell.
     """
     if not np.isfinite(steps.observations).all() or not np.isfinite(steps.actions).all():
         return {}

@@ -102,11 +102,12 @@ NETWORKS = (
 )
 """Metrics of the networks; like `CRITIC` at evaluation iterations only."""
 DYNAMICS = (
-    *(ACTION_EFFECT, ACTION_SHOWN, ACTION_SHOWN_LATE, ACTION_SHOWN_EARLY, ACTION_DELAY, ACTION_HALVES),
+    *(ACTION_EFFECT, ACTION_SHOWN, ACTION_SHOWN_LATE, ACTION_DELAY, ACTION_HALVES),
     *(NEXT_BY_STEP, NEXT_BY_PAST, REWARD_BY_OBSERVATION, REWARD_BY_STEP, REWARD_BY_PAST, REWARD_BY_NEXT),
     *(REWARD_BY_LATER, REWARD_BY_EFFORT, COLUMNS_CONSTANT, COLUMNS_CLIPPED),
 )
-"""Metrics of the environment, as a rollout shows it: at a few evaluation iterations."""
+"""Metrics of the environment, as a rollout shows it, that a probe measures too: at a few evaluation iterations."""
+ENVIRONMENT = (*DYNAMICS, ACTION_SHOWN_EARLY)
 PROGRESS = (EPOCHS_DONE, PARAMETER_NORM, EPISODE_LENGTH, START_REPEATS)
 """Measured in every iteration like `TRAIN`, but by our learner alone, or by a probe where it can."""
 EVAL = (F1, PRECISION, RECALL, TRUE_POSITIVES, TRUE_NEGATIVES, FALSE_POSITIVES, FALSE_NEGATIVES, EVAL_RETURN)

@@ -72,7 +72,7 @@ def test_each_name_stands_under_its_heading() -> None:
     assert set(page[TRAINING]) == {*metrics.TRAIN, *metrics.PROGRESS, ANY_ACTION}
     assert set(page[CRITIC]) == set(metrics.CRITIC)
     assert set(page[NETWORKS]) == set(metrics.NETWORKS)
-    assert set(page[ENVIRONMENT]) == set(metrics.DYNAMICS)
+    assert set(page[ENVIRONMENT]) == set(metrics.ENVIRONMENT)
     judged = {metrics.OBSERVATION_SHIFT, *metrics.EVAL, *metrics.TRIVIAL, metrics.F1_TRAIN, ANY_GREEDY_ACTION}
     assert set(page[EVALUATION]) | set(page[TRIAGE_ONLY]) == judged
     assert set(page[END]) == {name for name in declared() if name.startswith(metrics.FINAL_PREFIX)}

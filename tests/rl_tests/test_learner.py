@@ -55,8 +55,8 @@ def _assert_same(ours, theirs):
     The environment is measured on lanes of all members together.
     """
     for one, other in zip(ours, theirs, strict=True):
-        shared = (one.keys() & other.keys()) - set(metrics.DYNAMICS)
-        waiting = {metrics.TRAIN_RETURN, metrics.EPISODE_LENGTH, metrics.START_REPEATS, *metrics.DYNAMICS}
+        shared = (one.keys() & other.keys()) - set(metrics.ENVIRONMENT)
+        waiting = {metrics.TRAIN_RETURN, metrics.EPISODE_LENGTH, metrics.START_REPEATS, *metrics.ENVIRONMENT}
         assert one.keys() ^ other.keys() <= waiting
         assert {name: one[name] for name in shared} == {name: other[name] for name in shared}
 

@@ -5,6 +5,7 @@ A folder may hold models of other runs: one counts only if nothing of its record
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +30,17 @@ _CLOSE = 0.02
 
 
 def find_models(folder: Path) -> list[Path]:
-    """List the saved models in a run's folder and two levels below, the last written first."""
-    files = [file for depth in ("*", "*/*", "*/*/*") for file in folder.glob(f"{depth}{_MODELS}") if file.is_file()]
-    return sorted(files, key=lambda file: (-file.stat().st_mtime, str(file)))[:_MOST]
+    """List the saved models of a run's folder, the last written first.
+
+    These lie in the folder, up to two levels below, or elsewhere in the project under the folder's own name, as
+    `models/PPO_1.zip` for `logs/PPO_1`.
+    """
+    files = [file for depth in ("*", "*/*", "*/*/*") for file in folder.glob(f"{depth}{_MODELS}")]
+    own = f"{folder.absolute().name}{_MODELS}"
+    files += [folder.absolute().parent / own, *folder.absolute().parent.parent.glob(f"*/{escape(own)}")]
+    return sorted(
+        dict.fromkeys(file for file in files if file.is_file()), key=lambda file: (-file.stat().st_mtime, str(file))
+    )[:_MOST]
 
 
 def add_model(history: History, files: Sequence[Path], told: Mapping[str, Any]) -> History:

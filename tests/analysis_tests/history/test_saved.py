@@ -210,3 +210,13 @@ def test_plain_gradient_descent_is_told_by_its_group(run: Path) -> None:
 def test_numbers_that_are_not_finite_are_kept_as_such(run: Path) -> None:
     save_model(run / "model.zip", make_weights(math.nan))
     assert math.isinf(load(str(run)).curve(PARAMETER_NORM)[8])
+
+
+def test_a_model_elsewhere_counts_by_the_name_of_the_log(tmp_path: Path) -> None:
+    for name in ("logs/PPO_1", "models"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "logs/PPO_1/progress.csv").write_text(LOG)
+    save_model(tmp_path / "models/PPO_2.zip")
+    assert "ppo.gamma" not in load(str(tmp_path / "logs/PPO_1")).settings
+    save_model(tmp_path / "models/PPO_1.zip")
+    assert load(str(tmp_path / "logs/PPO_1")).setting("ppo.gamma") == 0.5

@@ -57,7 +57,7 @@ def examine(run: Signals) -> Finding | None:
     far = _next(run) or _coarse(run)
     found = far or _reward(run) or _repeated(run) or _blank(run)
     if found is None:
-        return None
+        return _left_out(run)
     constant, standing = run.select_first(COLUMNS_CONSTANT, LOOKS), judge_standing(run)
     facts = [found]
     if constant and constant.median > 0:
@@ -72,6 +72,27 @@ def examine(run: Signals) -> Finding | None:
         causes=_causes(constant),
         since=found.iterations[0] if found.iterations else None,
         ground=Ground.MEASURED if far or _unseen(run) else Ground.STATE,
+    )
+
+
+def _left_out(run: Signals) -> Finding | None:
+    """Return a doubt if a saved optimiser shows columns that never vary, in a run that has learned nothing."""
+    constant, standing = run.select_last(COLUMNS_CONSTANT), judge_standing(run)
+    if run.has(NEXT_BY_STEP) or run.has(REWARD_BY_PAST):
+        return None  # a probe measured more
+    if constant is None or constant.values[-1] == 0 or standing.has_learned:
+        return None
+    text = f"{percent(constant.values[-1])} of the observation's columns never vary"
+    return Finding(
+        headline=f"What is shown may not tell the state: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why=f"columns that never vary are left out, or of no use; {standing.brief}",
+        evidence=(Evidence(text, (COLUMNS_CONSTANT,), constant.reach),),
+        causes=_causes(constant),
+        since=constant.iterations[-1],
+        missing=(NEXT_BY_PAST, REWARD_BY_PAST),
+        ground=Ground.STATE,
     )
 
 
@@ -195,7 +216,7 @@ RULE = Rule(
     name="observation_incomplete",
     title="Observations do not tell the state",
     stage=Stage.BUG,
-    needs=((NEXT_BY_PAST, REWARD_BY_PAST),),
+    needs=((NEXT_BY_PAST, REWARD_BY_PAST, COLUMNS_CONSTANT),),
     helps=(COLUMNS_CONSTANT, metrics.OBSERVATION_REPEATS, metrics.EXPLAINED_VARIANCE),
     explains=(
         *("signal_lost", "critic_underfits", "entropy_pinned", "oscillating", "greedy_vs_sampled", "value_explosion"),
@@ -207,7 +228,8 @@ RULE = Rule(
         "the step before adds 40 % of the next observation to 40 % at most; or of the reward, of which 80 % is then "
         "foreseen, while the critic explains half of the returns at most; or half of the observations repeat, and 4 % "
         "are added to 25 % at most; or 90 % repeat, and 10 % of the next observation, or 30 % of the reward, are "
-        "added; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, with 4 % added"
+        "added; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, with 4 % added; a doubt "
+        "where a saved optimiser shows columns that never vary and nothing is learned"
     ),
     source="Kaelbling et al. 1998 (partial observability); Schulman 2017 (look at the observations as the agent "
     "does); measured here",

@@ -2,14 +2,17 @@
 
 import math
 from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import observation_incomplete
-from unstuck.analysis.history.record import REWARD_BY_PAST
+from unstuck.analysis.history.record import COLUMNS_CONSTANT, REWARD_BY_PAST
 
 from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
+from tests.analysis_tests.elsewhere import TURN, elsewhere
 
 
 @pytest.mark.parametrize(
@@ -107,3 +110,19 @@ def test_a_critic_that_explains_the_returns_knows_what_a_regression_missed() -> 
 def test_a_run_in_order_is_left_in_peace() -> None:
     assert is_quiet(observation_incomplete.RULE, probed(RISEN, **HEALTHY))
     assert is_quiet(observation_incomplete.RULE, probed(FLAT, **HEALTHY))
+
+
+@pytest.mark.parametrize(
+    ("constant", "returns", "expected"),
+    [
+        (0.25, 22 + np.sin(7.0 * TURN), Kind.SUSPECT),
+        (0.0, 22 + np.sin(7.0 * TURN), None),
+        (0.25, np.linspace(0, 100, len(TURN)), None),  # contact forces that nothing touches: the run learns
+    ],
+)
+def test_columns_that_never_vary_by_a_saved_optimiser_are_a_doubt(
+    constant: float, returns: Any, expected: Kind | None
+) -> None:
+    saved = np.where(TURN[-1] == TURN, constant, np.nan)
+    run = replace(elsewhere(returns, more={COLUMNS_CONSTANT: saved}), dialect="sb3")
+    assert kind(observation_incomplete.RULE, run) is expected

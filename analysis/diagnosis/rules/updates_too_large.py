@@ -80,7 +80,8 @@ def _by_rate(run: Signals) -> Finding | None:
     standing, rate, logged = judge_standing(run), run.rate, run.select_last(metrics.LR)
     if run.is_ours or rate is None or rate < HIGHEST_RATE or not standing.is_poor:
         return None
-    if run.setting("ppo.optimizer") == DESCENT or run.compute_progress(run.history.last_iteration) < EARLY:
+    early = not run.has_ended and run.compute_progress(run.history.last_iteration) < EARLY
+    if early or run.setting("ppo.optimizer") == DESCENT:
         return None
     text, usual = f"a learning rate of {number(rate)}", "1e-5 to 1e-2 is usual with Adam, most often 3e-4"
     watch = "a return that rises above its start"
@@ -99,7 +100,7 @@ def _by_rate(run: Signals) -> Finding | None:
             ),
         ),
         remedies=change_rate(run, (1 / 30, 1 / 100), "usual steps", watch),
-        since=max(1, int(EARLY * run.history.length)),
+        since=min(max(1, int(EARLY * run.history.length)), run.history.last_iteration),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION) if not run.has(name)),
         ground=Ground.PACE,
     )

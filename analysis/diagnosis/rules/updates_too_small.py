@@ -134,9 +134,10 @@ def _by_setting(run: Signals) -> Finding | None:
     Where KL shows that updates move the policy, something else keeps the run from learning.
     """
     moved, standing = run.select_all(metrics.APPROX_KL), judge_standing(run)
-    if run.is_ours or not standing.is_poor or run.rate_is_annealed or (moved and abs(moved.median) > MOVED_KL):
+    if run.is_ours or not standing.is_poor or (moved and abs(moved.median) > MOVED_KL):
         return None
-    if run.compute_progress(run.history.last_iteration) < EARLY or policy_frozen.examine(run):
+    early = not run.has_ended and run.compute_progress(run.history.last_iteration) < EARLY
+    if early or policy_frozen.examine(run):
         return None
     rate, eps = run.rate, run.read_number("ppo.adam_eps")
     watch = "KL of an update above 1e-3, and a return that leaves its start"
@@ -168,7 +169,7 @@ def _by_setting(run: Signals) -> Finding | None:
             ),
         ),
         remedies=remedies,
-        since=max(1, int(EARLY * run.history.length)),
+        since=min(max(1, int(EARLY * run.history.length)), run.history.last_iteration),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.UPDATE_NORM) if not run.has(name)),
         ground=Ground.PACE,
     )

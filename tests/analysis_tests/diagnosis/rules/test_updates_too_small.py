@@ -9,6 +9,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import updates_too_small
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import FINISHED
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind, unset
@@ -243,7 +244,7 @@ FLAT = 22 + np.sin(7.0 * TURN)
 def unmeasured(returns: Any = FLAT, kl: float | None = None, **settings: Any) -> History:
     """A run of another program at usual settings but these, without KL unless it is given."""
     usual = {"ppo.lr": 3e-4, "ppo.adam_eps": 1e-5, "ppo.optimizer": "Adam"}
-    named = usual | {f"ppo.{name}": value for name, value in settings.items()}
+    named = usual | {name if name == FINISHED else f"ppo.{name}": value for name, value in settings.items()}
     run = elsewhere(returns, approx_kl=kl, lr=None, settings=named)
     return replace(run, dialect="sb3")
 
@@ -262,6 +263,7 @@ def unmeasured(returns: Any = FLAT, kl: float | None = None, **settings: Any) ->
         (unmeasured(optimizer="SGD", lr=3e-4), {"ppo.optimizer": "Adam"}),
         (unmeasured(optimizer="SGD", lr=0.01), None),
         (first(unmeasured(lr=1e-5), 24), None),
+        (first(unmeasured(lr=1e-5, finished=True), 24), {"ppo.lr": 3e-4}),  # stopped early
     ],
 )
 def test_settings_alone_tell_in_a_run_that_learned_nothing(run: History, remedy: dict[str, Any] | None) -> None:

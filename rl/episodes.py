@@ -51,3 +51,15 @@ def measure_lanes_alike(observations: npt.NDArray[np.float32]) -> float:
         for shown in (now, np.roll(now, steps // 2, axis=0))
     )
     return float(max(together - apart, 0.0) / (1 - apart)) if apart < 1 else 0.0
+
+
+def measure_scale(some: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> float:
+    """Compute how many times as large some observations are as others: the median over columns of root mean squares.
+
+    Args:
+        some: Observations `[n, F]`.
+        others: Observations `[m, F]`. Columns that are 0 in all of either are left out; without any other, 1.
+    """
+    sizes = [np.sqrt(np.square(part, dtype=np.float64).mean(0)) for part in (some, others)]
+    told = (sizes[0] > 0) & (sizes[1] > 0) & np.isfinite(sizes[0]) & np.isfinite(sizes[1])
+    return float(np.median(sizes[0][told] / sizes[1][told])) if told.any() else 1.0

@@ -168,6 +168,8 @@ class Learner:
             result |= self.evaluator.evaluate(shown, len(self.members))
             if metrics.F1 in result:  # elsewhere what is shown depends on what was done
                 result[metrics.OBSERVATION_SHIFT] = shown.shift()
+            else:
+                result |= shown.compare_starts(self.rollout)
             result[metrics.OBSERVATION_REPEATS] = estimates.measure_repeats(trained_on)
             result |= diagnostics.measure_alike(self.rollout)
         return result

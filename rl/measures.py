@@ -12,7 +12,7 @@ from unstuck.rl import metrics
 from unstuck.rl.dynamics import SAMPLES, WIDEST, Bounds, Steps, encode_actions, measure_steps
 from unstuck.rl.envs import Actions
 from unstuck.rl.envs.evaluate import Act
-from unstuck.rl.episodes import choose_steps, measure_lanes_alike
+from unstuck.rl.episodes import choose_steps, measure_lanes_alike, measure_scale
 from unstuck.rl.estimates import (
     FOLLOWED,
     SATURATED,
@@ -29,6 +29,10 @@ from unstuck.rl.rollout import Rollout
 
 _COMPARED = 256
 """Observations of a member that are looked at, of a rollout and of what an evaluation shows."""
+
+
+_STARTS = 4
+"""Episodes of a member that must have begun in a rollout before their starts are compared with evaluation's."""
 
 
 def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
@@ -162,3 +166,16 @@ class ObservationComparer:
         apart = np.hypot(other_mean - mean, other_spread - spread) / np.where(varies, spread, 1.0)
         medians = [np.median(one[kept]) if kept.any() else 0.0 for one, kept in zip(apart, varies, strict=True)]
         return np.array(medians, dtype=np.float64)
+
+    def compare_starts(self, rollout: Rollout) -> dict[str, npt.NDArray[np.float64]]:
+        """Compare the size of first observations in evaluation's and in training's episodes; return the metric, `[P]`.
+
+        Empty where in the rollout fewer than `_STARTS` episodes of a member began.
+        """
+        ends, observed = (rollout.terminated | rollout.truncated).numpy(), rollout.raw_observations[:, 1:].numpy()
+        if self._shown is None or ends.sum((1, 2)).min() < _STARTS:
+            return {}
+        scales = [
+            measure_scale(shown, seen[ended]) for shown, seen, ended in zip(self._shown, observed, ends, strict=True)
+        ]
+        return {metrics.START_SCALE: np.array(scales)}

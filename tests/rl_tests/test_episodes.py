@@ -2,7 +2,14 @@
 
 import numpy as np
 import pytest
-from unstuck.rl.episodes import MOST_STARTS, choose_steps, mark_starts, measure_lanes_alike, measure_start_repeats
+from unstuck.rl.episodes import (
+    MOST_STARTS,
+    choose_steps,
+    mark_starts,
+    measure_lanes_alike,
+    measure_scale,
+    measure_start_repeats,
+)
 
 STEPS, LANES, COLUMNS = 16, 6, 3
 
@@ -44,3 +51,12 @@ def test_half_of_the_lanes_that_are_doubles_count_as_half() -> None:
     own = np.random.default_rng(0).normal(size=(STEPS, 4, COLUMNS)).astype(np.float32)
     own[:, 1] = own[:, 0]
     assert measure_lanes_alike(own) == pytest.approx(0.5)
+
+
+def test_observations_that_are_scaled_are_told_by_their_size() -> None:
+    seen = np.random.default_rng(0).normal(2, 1, (40, COLUMNS)).astype(np.float32)
+    seen[:, 2] = 0  # tells nothing
+    shown = np.random.default_rng(1).normal(2, 1, (5, COLUMNS)).astype(np.float32)
+    assert 0.6 < measure_scale(shown, seen) < 1.6
+    assert measure_scale(0.2 * shown, seen) == pytest.approx(0.2 * measure_scale(shown, seen))
+    assert measure_scale(0 * shown, seen) == 1

@@ -197,7 +197,8 @@ class _State:
             own = [name for name in names if _OF_POLICY.match(name)]
             still = sum(not names[name] or not names[name]["exp_avg_sq"].any().item() for name in own)
             found[PARAMETERS_UNMOVED] = still / len(own) if own else 0.0
-            found |= _measure_inputs(names)
+        if names and not any(_read_number(group, "weight_decay") for group in self.groups):
+            found |= _measure_inputs(names)  # a decay stands in the averages as well, with the gradients
         return found
 
     @property

@@ -196,6 +196,8 @@ def test_inputs_are_measured_in_adams_averages(run: Path) -> None:
     history = load(str(run))
     assert history.curve(metrics.INPUT_RMS_MAX).to_dict() == {8: pytest.approx(5.0)}
     assert history.curve(COLUMNS_CONSTANT).to_dict() == {8: 0.5}
+    save_model(run / "model.zip", optimiser=make_optimiser(gradients, weight_decay=0.3))  # which adds to gradients
+    assert not load(str(run)).has(metrics.INPUT_RMS_MAX)
 
 
 def test_plain_gradient_descent_is_told_by_its_group(run: Path) -> None:

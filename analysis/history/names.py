@@ -142,7 +142,7 @@ def find_nearest_metric(name: str) -> str:
 def recognise_dialect(names: Iterable[str]) -> Dialect:
     """Return the program (as a dialect, a table of names) whose logger wrote the given metric names."""
     known = set(names)
-    if any(is_ours(name) and name not in _SHARED for name in known):
+    if any(is_ours(name) and name not in _SHARED for name in known.difference(LOGGED_ELSEWHERE)):
         return UNSTUCK
     return next((dialect for dialect in _FOREIGN if dialect.is_spoken_by(known)), PLAIN)
 

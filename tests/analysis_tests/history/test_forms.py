@@ -309,6 +309,7 @@ def test_different_returns_of_the_last_hundred_episodes_are_counted(tmp_path: Pa
     assert load(str(tmp_path)).curve(RETURN_VALUES).to_dict() == {150: 2.0}
     (tmp_path / "progress.csv").write_text(f"{SB3_HEAD}1,500,0.5,0.3\n2,1500,0.7,0.2\n")
     beside = load(str(tmp_path))  # the program's own mean counts before single episodes
+    assert beside.dialect == "sb3"
     assert beside.curve(RETURN).to_dict() == {1: 0.5, 2: 0.7}
     assert beside.curve(RETURN_VALUES).to_dict() == {2: 2.0}
     (tmp_path / "progress.csv").unlink()

@@ -49,6 +49,7 @@ CAUSES: Mapping[str, str] = {
     "logprobs_stale": "stale_log_probability",
     "weights_decayed": "decay_too_strong",
     "starts_alike": "memorised",
+    "evaluation_unscaled": "evaluation_sees_other_inputs",
 }
 """Label by the rule that says it."""
 

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, REWARD_BY_EFFORT
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -47,6 +47,10 @@ SIZE = 3.0
 OF_SPREAD = 0.3
 """Share of what a cost of actions loses as their variance narrows that must still be lost in the end: training that is
 as good as evaluations, with actions nearly as noisy, has learned to steer, and pays no cost."""
+
+EFFORT = 0.8
+"""Share of the rewards' variance that a cost of the actions' squares explains in training's first looks, from which on
+training pays for little else: 0.97 where such a cost is planted, and 0 where there is none."""
 
 FAR, STILL = 0.5, 0.4
 """Share of the first distance between both that training must close by rising, and that must be left once the logged
@@ -129,7 +133,7 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
         return Apart(Way.MIRRORED, text, reach)
     if counted.gain > NEVER * paid.gain or not rises:
         return None
-    if _is_cost(run, paid, counted, trained, evaluated):
+    if _is_cost(run, paid, counted, trained, evaluated) or (_pays_for_effort(run) and counted.gain <= CLEAR * error):
         return Apart(Way.COST, text, reach)
     far = abs(counted.first - paid.first) > FAR * paid.gain
     falls = counted.gain < -max(CLEAR * error, FAR * float(np.ptp(evaluated.to_numpy())), NEVER * paid.gain)
@@ -162,6 +166,12 @@ def _is_cost(
     begin, apart = int(evaluated.index[0]) + run.averaged, int(evaluated.index[1] - evaluated.index[0])
     later = trained.loc[begin : begin + apart]  # a mean: single returns scatter
     return len(later) > 0 and counted.first - float(later.mean()) > STILL * gap
+
+
+def _pays_for_effort(run: Signals) -> bool:
+    """True if a probe (logger) measured that hardly anything but a cost of actions makes rewards differ."""
+    effort = run.select_first(REWARD_BY_EFFORT, START)
+    return effort is not None and effort.median >= EFFORT
 
 
 def _measure_narrowing(run: Signals) -> float:

@@ -55,6 +55,7 @@ WOULD_TELL = {
     record.PARAMETER_NORM: "whether the parameters shrink",
     record.PARAMETERS_UNMOVED: "whether the policy ever had a gradient: keep the saved model beside the log",
     record.START_REPEATS: "whether episodes begin alike",
+    record.STARTS_RESEEDED: "whether each reset sets the seed",
     metrics.F1: "what the policy is worth",
     metrics.F1_TRAIN: "whether it has memorised the flows that it was trained on",
     metrics.TRUE_POSITIVES: "what the greedy policy flags (with tn, fp and fn)",

@@ -34,6 +34,9 @@ UPHELD, POINTS = 0.93, 20
 """The same share of an entropy that no longer falls in the second half of so many values, under updates that move the
 policy: healthy runs fall through this range."""
 
+FAR = 0.9
+"""The same share late in a run, under a heavy bonus: a tenth is left for choice, whatever is learned."""
+
 HEAVY = 0.2
 """An entropy_coef that can hold a policy by itself: advantages have spread 1, and 0.1 is the most in use."""
 
@@ -84,7 +87,8 @@ def examine(run: Signals) -> Finding | Blind | None:
     change = run.select_last(metrics.UPDATE_NORM)
     moved = kl is not None and kl.mean > SMALL_KL and (change is None or change.mean > SMALL_CHANGE)
     pinned = share >= (HELD if heavy else PINNED)
-    lasts = heavy or (moved and run.compute_progress(run.history.last_iteration) > PATIENCE)
+    late = run.compute_progress(run.history.last_iteration) > PATIENCE
+    lasts = heavy or (moved and late)
     return Finding(
         headline=f"Entropy is pinned at its maximum: {number(entropy.mean)} of {number(most)} {entropy.where}",
         kind=Kind.FAULT if pinned and (standing.is_poor or lasts) else Kind.SUSPECT,
@@ -95,7 +99,7 @@ def examine(run: Signals) -> Finding | Blind | None:
         remedies=_remedies(run, bonus),
         since=max(int(run.history.length * GRACE), 1),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.ADVANTAGE_STD) if not run.has(name)),
-        ground=_weigh(heavy, share >= PINNED, Ground.STATE),
+        ground=_weigh(heavy, share >= (FAR if late else PINNED), Ground.STATE),
     )
 
 
@@ -247,9 +251,10 @@ RULE = Rule(
     says="entropy at its maximum",
     threshold=(
         "above 97 % of it after 8 % of the run and 8 iterations; a fault if nothing is learned, or after two fifths; "
-        "above 75 % at once with entropy_coef 0.2 or more; continuous actions: a spread that doubles while nothing is "
-        "learned; a doubt above 93 % where entropy no longer falls in the second half under a KL of 0.001 and"
-        " more, and where a spread doubles in a run that learns"
+        "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths "
+        "even in a run that learns; continuous actions: a spread that doubles while nothing is learned; a doubt above "
+        "93 % where entropy no longer falls in the second half under a KL of 0.001 and more, and where a spread "
+        "doubles in a run that learns"
     ),
     source="Jones 2021 (relative entropy starts near 1, falls, flattens)",
     examine=examine,

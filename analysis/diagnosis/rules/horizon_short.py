@@ -19,6 +19,7 @@ from unstuck.analysis.diagnosis.remedies import HORIZON
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.diagnosis.tasks import find_task
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import (
     EPISODE_LENGTH,
     NEXT_BY_STEP,
@@ -38,6 +39,10 @@ LONGER = 3.0
 DOUBTED, MUCH_LONGER = 0.8, 6.0
 """gamma below which a horizon (5 steps) is a doubt even in a run that learns, and the horizons that an episode must
 last then: few tasks of many steps are so short-sighted."""
+
+LEAST, ALONE, TEN = 0.6, 0.1, 10.0
+"""gamma up to which a horizon (2.5 steps) is a fault where episodes last so many of them, unless steps are known to pay
+at once; gamma up to which each step is meant to stand alone, as in a bandit; and these horizons."""
 
 TOLD = 0.25
 """Share of the rewards that observation and action of a step foretell up to which steps do not pay for themselves: 0
@@ -79,7 +84,7 @@ def examine(run: Signals) -> Finding | None:
     doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
     if not suffers and (not doubted or _pays_at_once(run)):
         return None
-    blind = bool(doubted) and (_pays_late(run) or _pays_for_lasting(run))
+    blind = bool(doubted) and (_pays_late(run) or _pays_for_lasting(run) or _is_very_short(run, gamma, lengths))
     text = f"gamma {number(gamma)} looks {number(horizon, 2)} steps ahead"
     long = f", and episodes last {number(lengths.median, 3)}" if lengths else ""
     facts = [Evidence(text + long, (HORIZON, *((EPISODE_LENGTH,) if lengths else ())))]
@@ -112,6 +117,12 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def _is_very_short(run: Signals, gamma: float, lengths: Window | None) -> bool:
+    """True if gamma is meant to look ahead and looks 2.5 steps ahead at most, in episodes of ten horizons."""
+    long = lengths is not None and lengths.median * (1 - gamma) >= TEN
+    return ALONE < gamma <= LEAST and long and not _is_solved(run)
+
+
 def _pays_at_once(run: Signals) -> bool:
     """True if a probe (logger) measured that actions change the reward of the same step, as in a bandit."""
     seen, told = run.select_first(REWARD_BY_OBSERVATION), run.select_first(REWARD_BY_STEP)
@@ -140,12 +151,17 @@ def _pays_for_lasting(run: Signals) -> bool:
     early, late = run.select_first(EPISODE_LENGTH), run.select_last(EPISODE_LENGTH)
     if early is None or late is None or min(early.mean, late.mean) <= 0:
         return False
-    task, best = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
-    if task is not None and task.best is not None and best is not None and best.mean >= SOLVED * task.best:
+    if _is_solved(run):
         return False
     paid = (returns / lengths).dropna()
     same = len(paid) >= POINTS and float(paid.std(ddof=0)) <= SAME * abs(float(paid.mean()))
     return same and max(early.mean / late.mean, late.mean / early.mean) >= MOVED
+
+
+def _is_solved(run: Signals) -> bool:
+    """True if the return in a known task is about the best possible."""
+    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
+    return task is not None and task.best is not None and late is not None and late.mean >= SOLVED * task.best
 
 
 def _is_far_below(run: Signals) -> bool:
@@ -170,8 +186,8 @@ RULE = Rule(
         " record; after a quarter of the run; return no better than at the start, or below half of a known "
         "task's best; below 0.8 with episodes of 6 horizons a doubt in any run of another program, and a fault where "
         "observation and action foretell less than 25 % of a step's reward, the last 100 episodes have two or three "
-        "different returns, or where each step pays the "
-        "same and episodes become 1.3 times as long or short, in a task that is not known to be solved"
+        "different returns, or, in a task that is not known to be solved, each step pays the same and episodes become "
+        "1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last 10 horizons"
     ),
     source=(
         "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"

@@ -6,6 +6,7 @@ that it is 0 up to rounding, again and again: a critic that merely knows nothing
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.reward_scale import LARGE_ERROR
+from unstuck.analysis.diagnosis.rules.updates_too_large import REPLACED
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, pluralize
@@ -26,6 +27,9 @@ def examine(run: Signals) -> Finding | None:
     zeros = sum(abs(value) < ROUNDING for value in explained.values)
     if zeros < MOSTLY * len(explained.values) or (loss and loss.median > LARGE_ERROR**2):
         return None  # beside returns that are too large any prediction varies too little to show
+    kl = run.select_first(metrics.APPROX_KL)
+    if kl is not None and max(kl.values) > REPLACED:
+        return None  # steps so large have saturated the units, whatever is shown
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is not None and returns.spread <= ROUNDING * max(1.0, abs(returns.mean)):
         return None
@@ -76,8 +80,8 @@ RULE = Rule(
     curable=False,
     says="the critic predicts the same for every observation: what it is shown does not vary",
     threshold=(
-        "explained variance below 1e-6 either way in 80 % of the values, at least 8; returns that vary, and a"
-        " value loss below 10,000"
+        "explained variance below 1e-6 either way in 80 % of the values, at least 8; returns that vary, a "
+        "value loss below 10,000, and no KL above 1 in the first updates"
     ),
     source="the definition of explained variance; measured here (observations replaced by zeros)",
     examine=examine,

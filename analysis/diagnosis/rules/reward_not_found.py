@@ -17,6 +17,8 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.remedies import RATE, USUAL, find_unusual
+from unstuck.analysis.diagnosis.rules.updates_too_small import cannot_have_learned
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
@@ -64,7 +66,7 @@ def examine(run: Signals) -> Finding | None:
     remedies.append(Remedy({"ppo.entropy_coef": max(0.01, weight * 3)}, "more exploration", watch))
     return Finding(
         headline=f"No reward has been found: {text}",
-        kind=Kind.SUSPECT if _never_tried(run) else Kind.FAULT,
+        kind=Kind.SUSPECT if _never_tried(run) or _never_moved(run) else Kind.FAULT,
         sureness=Sureness.SURE,
         why=f"{pluralize(len(returns.values), 'iteration')} without a difference",
         evidence=(Evidence(text, (metrics.TRAIN_RETURN,), returns.reach),),
@@ -144,6 +146,12 @@ def _never_tried(run: Signals) -> bool:
     """True if the policy has taken the same actions from the start, so that no reward could be found."""
     entropy, most = run.select_first(metrics.ENTROPY, VALUES), run.entropy_reference
     return entropy is not None and most is not None and entropy.median < GONE * most
+
+
+def _never_moved(run: Signals) -> bool:
+    """True if the learning rate is so low that no update has changed the policy, which then was hardly tried out."""
+    rate = find_unusual(run, RATE)
+    return rate is not None and rate < USUAL[RATE].least and run.has(metrics.APPROX_KL) and cannot_have_learned(run)
 
 
 def _varies(window: Window) -> bool:

@@ -22,6 +22,9 @@ from unstuck.rl import metrics
 FEW = 64
 """Steps of all lanes in a rollout: Stable-Baselines3 takes 2,048, CleanRL 512; 128 have been seen to train CartPole."""
 
+FEWEST = 32
+"""Steps below which no score excuses a rollout: an eighth of the 256 that are the least in tuned configurations."""
+
 USUAL = 2048
 """Steps of a rollout to go back to."""
 
@@ -44,7 +47,7 @@ def examine(run: Signals) -> Finding | None:
     lanes = int(run.read_number("ppo.num_envs") or 1)
     return Finding(
         headline=f"Rollouts are too short: {text}",
-        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor or size < FEWEST else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"an update that sees {number(size)} steps follows their noise; {standing.brief}",
         evidence=(Evidence(text, names),),
@@ -64,7 +67,7 @@ def examine(run: Signals) -> Finding | None:
             ),
         ),
         since=min(POINTS, run.history.last_iteration),
-        ground=Ground.STATE,
+        ground=Ground.MEASURED if size < FEWEST else Ground.STATE,
     )
 
 
@@ -91,7 +94,7 @@ RULE = Rule(
         *("learned_and_lost", "signal_lost", "entropy_collapsed", "return_frozen", "seeds_bimodal"),
     ),
     says="a rollout holds so few steps that its advantages are mostly noise",
-    threshold="fewer than 64 steps of all lanes together; a fault if nothing is learned",
-    source="Andrychowicz et al. 2021 (samples an iteration); Stable-Baselines3's and CleanRL's defaults",
+    threshold="fewer than 64 steps of all lanes together; a fault if nothing is learned, and below 32 in any run",
+    source="Andrychowicz et al. 2021 (samples an iteration); Stable-Baselines3's and CleanRL's defaults; RL Zoo",
     examine=examine,
 )

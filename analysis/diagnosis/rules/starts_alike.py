@@ -1,8 +1,21 @@
-"""Every episode of training begins alike, and evaluations, which begin elsewhere, are worse."""
+"""Training's episodes begin alike: each reset sets the seed, or evaluations, which begin elsewhere, are worse."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.history.record import START_REPEATS
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.history.record import START_REPEATS, STARTS_RESEEDED
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -20,8 +33,13 @@ task has one start, a greedy policy gains what exploration costs, or goes the sa
 POINTS = 4
 
 
-def examine(run: Signals) -> Finding | None:
-    """Return a finding if training episodes start alike and greedy evaluations are far worse; None otherwise."""
+def examine(run: Signals) -> Finding | Blind | None:
+    """Return a fault if each reset sets the seed, or episodes start alike and evaluations are far worse; else None."""
+    reseeded = run.select_last(STARTS_RESEEDED, share=0.0, least=1)
+    if reseeded is not None and reseeded.mean >= ALIKE:
+        return _reseeded(run, reseeded)
+    if not run.has(metrics.EVAL_RETURN):
+        return Blind(((metrics.EVAL_RETURN,),), "episodes that begin alike are a fault where others are met later")
     alike = run.select_last(START_REPEATS, share=0.0, least=1)
     trained, judged = run.select_last(metrics.TRAIN_RETURN), run.select_last(metrics.EVAL_RETURN)
     curve = run.select_finite(metrics.TRAIN_RETURN)
@@ -50,7 +68,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         causes=(
             Cause(
-                "resets with a fixed seed: `reset(seed=...)` at each episode, in place of at the first alone",
+                _SEEDED,
                 "print the first observations of ten episodes",
                 Support.SUPPORTED,
                 text,
@@ -62,19 +80,46 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def _reseeded(run: Signals, reseeded: Window) -> Finding:
+    """Return a fault, as each reset was measured to set the seed of the environment's random numbers."""
+    text = (
+        f"after {percent(reseeded.mean)} of the resets the environment's random numbers begin as after the one before"
+    )
+    return Finding(
+        headline=f"Every episode of training begins with one seed: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why="where every episode begins alike, a policy that knows one of them needs to look at nothing; "
+        f"{judge_standing(run).brief}",
+        evidence=(Evidence(text, (STARTS_RESEEDED,), reseeded.reach),),
+        causes=(
+            Cause(
+                _SEEDED,
+                "print the first observations of ten episodes; hand the seed to the first reset alone",
+                Support.SUPPORTED,
+                text,
+            ),
+        ),
+        since=reseeded.iterations[0],
+        ground=Ground.MEASURED,
+    )
+
+
+_SEEDED = "resets with a fixed seed: `reset(seed=...)` at each episode, in place of at the first alone"
+
 RULE = Rule(
     name="starts_alike",
     title="Episodes that begin alike",
     stage=Stage.BUG,
-    needs=((START_REPEATS,), (metrics.EVAL_RETURN,)),
-    helps=(metrics.OBSERVATION_REPEATS,),
+    needs=((START_REPEATS, STARTS_RESEEDED),),
+    helps=(metrics.OBSERVATION_REPEATS, metrics.EVAL_RETURN),
     explains=("greedy_vs_sampled", "overfitting", "greedy_collapsed", "learned_and_lost", "paid_otherwise"),
     curable=False,
-    says="every episode of training begins as another one did, and evaluations are far worse",
+    says="every reset sets the seed, or every episode of training begins as another did and evaluations are far worse",
     threshold=(
         "90 % of the first 256 episodes repeat a first observation, half of all observations at most repeat, and "
         "evaluations, not all the same, lie below the training return by a tenth of all that the return ever gained, "
-        "and by three standard errors"
+        "and by three standard errors; or 90 % of the resets set the environment's random numbers back"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
     examine=examine,

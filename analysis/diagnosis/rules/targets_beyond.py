@@ -6,12 +6,14 @@ steps lie in long episodes, and the mean over episodes is less than the mean ove
 behind targets.
 """
 
+from dataclasses import replace
+
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.history.record import EPISODE_LENGTH
+from unstuck.analysis.history.record import ENDS_TRUNCATED, EPISODE_LENGTH, TRUNCATED_EARLY, TRUNCATED_LENGTHS
 from unstuck.analysis.statistics import fit_trend
-from unstuck.analysis.words import number
+from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
 TOO_MUCH = 1.25
@@ -34,6 +36,10 @@ STILL = 0.05
 """Spread of targets, in a step's reward and in all, that is next to none: the last steps of an episode that ends are to
 earn next to nothing, and its first ones the most."""
 
+ALL_ENDS, LENGTHS, EARLY = 0.99, 10.0, 0.5
+"""Share of the episodes that are truncated, number of their different lengths, and share that ended before the longest:
+a time limit truncates at one length, and a limit that is changed in mid-run at a few."""
+
 SHORTER = 0.8
 """Share of the longest mean length below which episodes end by themselves: those at a limit are as long as any."""
 
@@ -44,6 +50,9 @@ def examine(run: Signals) -> Finding | None:
     A fault in the environments of `NEVER_BEYOND`, in others a suspect if the run has not learned.
     """
     fact = find_targets_beyond_returns(run)
+    told = _ends_told_as_truncations(run)
+    if told is not None:
+        return told
     if fact is None:
         return _blind_to_ends(run)
     if run.setting("env.id") in NEVER_BEYOND:
@@ -106,15 +115,41 @@ def _blind_to_ends(run: Signals) -> Finding | None:
         f"{number(step, 2)}",
         evidence=(Evidence(text, (spread.metric, lengths.metric), spread.reach),),
         causes=(
-            Cause(
-                "ends that are told as truncations, so that values go on behind them",
-                "print terminated and truncated of the last step of ten episodes: an end is terminated",
-                Support.SUPPORTED,
-                text,
-            ),
+            replace(TOLD_AS_TRUNCATIONS, why=text),
             ENDS_FORGOTTEN,
         ),
         since=spread.iterations[0],
+        ground=Ground.MEASURED,
+    )
+
+
+def _ends_told_as_truncations(run: Signals) -> Finding | None:
+    """Return a fault if all episodes are truncated, at many lengths, as no time limit does; None otherwise."""
+    ends, lengths, early = (
+        run.select_last(name, share=0.0, least=1) for name in (ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY)
+    )
+    if ends is None or lengths is None or early is None:
+        return None
+    if ends.mean < ALL_ENDS or lengths.mean < LENGTHS or early.mean < EARLY:
+        return None
+    text = (
+        f"{percent(ends.mean)} of the episodes are told as truncated, at {number(lengths.mean)} different lengths, "
+        f"{percent(early.mean)} of them before the longest"
+    )
+    return Finding(
+        headline=f"Ends of episodes are told as truncations: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why="a time limit truncates at one length; what ends an episode earlier is an end: nothing follows",
+        evidence=(Evidence(text, (ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY), ends.reach),),
+        causes=(
+            TOLD_AS_TRUNCATIONS,
+            Cause(
+                "an environment that truncates by design where its state goes out of bounds",
+                "ask what would be paid if the episode went on: if nothing, the end is a termination",
+            ),
+        ),
+        since=ends.iterations[0],
         ground=Ground.MEASURED,
     )
 
@@ -143,6 +178,12 @@ def find_targets_beyond_returns(run: Signals) -> Evidence | None:
     return Evidence(text, (metrics.TARGET_MEAN, metrics.TRAIN_RETURN), reach)
 
 
+TOLD_AS_TRUNCATIONS = Cause(
+    "ends that are told as truncations, so that values go on behind them",
+    "print terminated and truncated of the last step of ten episodes: an end is terminated",
+    Support.SUPPORTED,
+)
+
 ENDS_FORGOTTEN = Cause(
     "ends of episodes that are not stored, so that values go on into the next one",
     "compare one rollout's targets with a brute-force sum of rewards up to each episode's end",
@@ -153,6 +194,7 @@ RULE = Rule(
     title="Targets beyond returns",
     stage=Stage.BEHAVIOUR,  # last: it is hardly ever more than a property of the environment
     needs=((metrics.TARGET_MEAN,), (metrics.TRAIN_RETURN,)),
+    helps=(ENDS_TRUNCATED,),
     explains=(
         *("policy_frozen", "updates_too_large", "updates_too_small", "entropy_collapsed", "entropy_pinned"),
         *(
@@ -163,6 +205,7 @@ RULE = Rule(
             "greedy_vs_sampled",
             "learns_backwards",
         ),
+        *("return_frozen", "learned_and_lost"),
     ),
     says=(
         "targets beyond what episodes return: likely a fault in CartPole and Acrobot, where what is left of "
@@ -172,7 +215,8 @@ RULE = Rule(
     ),
     threshold=(
         "targets 1.25 times the return, which does not rise; or, in a probe's record, targets of a spread below 0.05 "
-        "and below a twentieth of a step's reward, with episodes below 0.8 of the longest"
+        "and below a twentieth of a step's reward, with episodes below 0.8 of the longest; "
+        "or 99 % of the episodes truncated at 10 different lengths, half of them before the longest"
     ),
     source=("Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)"),
     examine=examine,

@@ -124,7 +124,7 @@ def _by_size(run: Signals) -> Finding | Blind | None:
         remedies=_remedies(run),
         since=int(run.select_finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
-        ground=Ground.MEASURED if not held and _cannot_have_learned(run) else Ground.STATE,
+        ground=Ground.MEASURED if not held and cannot_have_learned(run) else Ground.STATE,
     )
 
 
@@ -175,7 +175,7 @@ def _by_setting(run: Signals) -> Finding | None:
     )
 
 
-def _cannot_have_learned(run: Signals) -> bool:
+def cannot_have_learned(run: Signals) -> bool:
     """True if all updates together have changed the policy by less than one usual update does.
 
     KL grows with the square of the way: n updates of KL k, all in one direction, come to n² k.

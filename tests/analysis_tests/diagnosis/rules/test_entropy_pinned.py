@@ -28,6 +28,17 @@ def learning(share: float, kl: float = 2e-3, **settings: Any) -> History:
     return healthy(entropy=share * TOP, approx_kl=kl, update_norm=0.015, settings=settings)
 
 
+@pytest.mark.parametrize(
+    ("share", "iterations", "ground"),
+    [(0.9, 100, Ground.MEASURED), (0.89, 100, Ground.STATE), (0.9, 40, Ground.STATE), (0.97, 40, Ground.MEASURED)],
+)
+def test_a_heavy_bonus_that_leaves_a_tenth_for_choice_late_in_a_run(
+    share: float, iterations: int, ground: Ground
+) -> None:
+    run = first(learning(share, **{"ppo.entropy_coef": 1.0}), iterations)
+    assert found(RULE, run).ground is ground
+
+
 def test_a_short_run_is_looked_at_from_its_first_iteration() -> None:
     assert found(RULE, first(unset(stuck(), "ppo.num_iterations"), 10)).since == 1
 

@@ -70,7 +70,11 @@ def test_the_horizon_is_offered_first() -> None:
 
 @pytest.mark.parametrize(
     ("gamma", "length", "expected"),
-    [(0.5, 12.0, Kind.SUSPECT), (0.5, 11.0, None), (0.79, 29.0, Kind.SUSPECT), (0.8, 500.0, None), (0.5, None, None)],
+    [
+        *((0.5, 20.0, Kind.FAULT), (0.5, 19.0, Kind.SUSPECT), (0.6, 25.1, Kind.FAULT), (0.61, 26.0, Kind.SUSPECT)),
+        *((0.5, 12.0, Kind.SUSPECT), (0.5, 11.0, None), (0.79, 29.0, Kind.SUSPECT), (0.8, 500.0, None)),
+        *((0.5, None, None), (0.1, 20.0, Kind.SUSPECT)),  # at 0.1 each step is meant to stand alone
+    ],
 )
 def test_a_horizon_of_a_sixth_of_an_episode_is_a_doubt_in_a_run_of_another_program_that_learns(
     gamma: float, length: float | None, expected: Kind | None
@@ -100,15 +104,25 @@ def test_a_run_that_learns_is_short_sighted_where_no_step_pays_for_itself(
 ) -> None:
     run = replace(elsewhere(0.5, returns=LEARNS, length=40.0), dialect="sb3")
     run = replace(run, table=run.table.assign(**measured))
-    finding = found(RULE, replace(run, settings={"env.id": "Own-v0", "ppo.gamma": 0.5}))
+    finding = found(RULE, replace(run, settings={"env.id": "Own-v0", "ppo.gamma": 0.7}))
     assert (finding.kind, finding.ground) == expected
 
 
-@pytest.mark.parametrize(("seen", "expected"), [(0.0, None), (0.5, Kind.SUSPECT)])
-def test_a_bandit_needs_no_horizon(seen: float, expected: Kind | None) -> None:
+@pytest.mark.parametrize(("best", "expected"), [(480.0, Kind.SUSPECT), (470.0, Kind.FAULT)])
+def test_a_task_that_is_solved_was_looked_at_far_enough(best: float, expected: Kind) -> None:
+    run = elsewhere(0.5, returns=np.minimum(np.linspace(20, 2000, LENGTH), best), length=400.0, env="CartPole-v1")
+    settings = {"env.id": "CartPole-v1", "ppo.gamma": 0.5}
+    assert kind(RULE, replace(run, dialect="sb3", settings=settings)) is expected
+
+
+@pytest.mark.parametrize(
+    ("gamma", "seen", "expected"),
+    [(0.5, 0.0, None), (0.7, 0.0, None), (0.7, 0.5, Kind.SUSPECT), (0.5, 0.5, Kind.FAULT)],
+)
+def test_a_bandit_needs_no_horizon(gamma: float, seen: float, expected: Kind | None) -> None:
     run = replace(elsewhere(0.5, returns=LEARNS, length=40.0), dialect="sb3")
     told = {NEXT_BY_STEP: 0.0, REWARD_BY_OBSERVATION: seen, REWARD_BY_STEP: 0.6}
-    run = replace(run, table=run.table.assign(**told), settings={"env.id": "Own-v0", "ppo.gamma": 0.5})
+    run = replace(run, table=run.table.assign(**told), settings={"env.id": "Own-v0", "ppo.gamma": gamma})
     assert kind(RULE, run) is expected
 
 
@@ -131,6 +145,6 @@ def test_a_bandit_needs_no_horizon(seen: float, expected: Kind | None) -> None:
 def test_where_only_lasting_pays_a_short_horizon_is_a_fault_of_a_run_that_learns(
     lengths: Any, reward: Any, env: str, expected: Kind
 ) -> None:
-    run = elsewhere(0.5, returns=reward * lengths, env=env)
+    run = elsewhere(0.7, returns=reward * lengths, env=env)
     run = replace(run, dialect="sb3", table=run.table.assign(**{EPISODE_LENGTH: lengths}))
-    assert kind(RULE, replace(run, settings={"env.id": env, "ppo.gamma": 0.5})) is expected
+    assert kind(RULE, replace(run, settings={"env.id": env, "ppo.gamma": 0.7})) is expected

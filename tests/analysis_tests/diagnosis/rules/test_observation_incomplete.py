@@ -53,6 +53,16 @@ def test_observations_that_do_not_tell_the_state(changed: dict[str, float], expe
     assert kind(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})) is expected
 
 
+@pytest.mark.parametrize(("clipped", "expected"), [(0.16, Kind.FAULT), (0.15, None), (0.03, None)])
+def test_a_column_that_is_cut_off_at_both_ends(clipped: float, expected: Kind | None) -> None:
+    run = probed(RISEN, **{**HEALTHY, "columns_clipped": clipped})
+    assert kind(observation_incomplete.RULE, run) is expected
+    if expected:
+        finding = found(observation_incomplete.RULE, run)
+        assert finding.headline.endswith("32 % of the values of a column or more are exactly its least or its largest")
+        assert finding.ground is Ground.MEASURED
+
+
 def test_a_first_look_alone_accuses_no_reward_since_a_normaliser_still_moves() -> None:
     """In the second draw of strangers 11 healthy runs were accused by one regression on their first rollout."""
     hidden = {"reward_by_observation": 0.0, "reward_by_step": 0.01, "reward_by_past": 0.95}

@@ -33,6 +33,23 @@ def test_where_what_is_shown_foretells_rewards_actions_may_be_late_by_nature(for
     assert found(observation_late.RULE, run).ground is ground
 
 
+@pytest.mark.parametrize(
+    ("present", "later", "ground"),
+    [
+        (0.6, 0.98, Ground.MEASURED),  # a reach whose frames are old
+        (0.98, 0.99, Ground.MEASURED),  # a pendulum's
+        (0.98, 0.989, Ground.STATE),
+        (0.97, 0.6, Ground.STATE),  # a system that answers late by nature pays for what is shown now
+        (0.3, 0.89, Ground.STATE),
+    ],
+)
+def test_where_later_observations_foretell_rewards_far_better_frames_are_old(
+    present: float, later: float, ground: Ground
+) -> None:
+    shown = {"reward_by_observation": 0.7, "reward_by_next": present, "reward_by_later": later}
+    assert found(observation_late.RULE, probed(RISEN, **{**HEALTHY, **LATE, **shown})).ground is ground
+
+
 def test_a_run_in_order_is_left_in_peace() -> None:
     assert is_quiet(observation_late.RULE, probed(RISEN, **HEALTHY))
     assert is_quiet(observation_late.RULE, probed(FLAT, **HEALTHY))

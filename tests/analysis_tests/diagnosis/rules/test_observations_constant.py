@@ -33,6 +33,8 @@ def same(explained: Any = 1.2e-7, **changed: Any) -> History:
         (same(value_loss=1e7), None),  # returns too large for any prediction to show
         (same(returns=22.0), None),  # nothing varies, so there is nothing to explain
         (same(returns=np.linspace(0, 100, 100)), Kind.SUSPECT),
+        (same(approx_kl=np.where(TURN == 2, 1.1, 0.01)), None),  # a step so large saturates all units
+        (same(approx_kl=np.where(TURN == 2, 0.9, 0.01)), Kind.FAULT),
         (first(same(), 7), None),
         (first(same(), 8), Kind.FAULT),
     ],

@@ -11,7 +11,7 @@ from unstuck.analysis.diagnosis.rules import paid_otherwise
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history import ENV_STEPS, History
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, REWARD_BY_EFFORT
 
 from tests.analysis_tests.diagnosis.asking import ask, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
@@ -59,6 +59,20 @@ MIRRORED = -12 + 8 * DONE + CHANCE / 4
 def test_its_borders(run: History, says: str | None) -> None:
     finding = found(RULE, run) if says else None
     assert finding is None or says in finding.headline  # type: ignore[operator]
+    assert kind(RULE, run) is (Kind.FAULT if says else None)
+
+
+@pytest.mark.parametrize(
+    ("effort", "greedy", "says"),
+    [
+        (0.8, 9 - 5 * CHANCE, "do not count"),
+        (0.79, 9 - 5 * CHANCE, None),
+        (0.95, 9 + 20 * DONE + CHANCE, None),  # a reach whose actions cost, and which is learned
+    ],
+)
+def test_a_cost_of_actions_that_is_nearly_all_of_the_reward(effort: float, greedy: Any, says: str | None) -> None:
+    """Costs that are small beside what evaluations scatter, so that returns alone do not tell."""
+    run = evaluated(-40 + 45 * DONE + CHANCE, greedy, **{REWARD_BY_EFFORT: effort})
     assert kind(RULE, run) is (Kind.FAULT if says else None)
 
 

@@ -56,6 +56,20 @@ def test_its_borders(run: History, fires: bool) -> None:
     assert (ask(RULE, run) is not None) == fires
 
 
+@pytest.mark.parametrize(
+    ("rate", "kl", "expected"),
+    [
+        (1e-6, 1e-10, Kind.SUSPECT),  # steps so small that the policy was hardly tried
+        (1e-6, 1e-3, Kind.FAULT),
+        (3e-4, 1e-10, Kind.FAULT),  # nothing to follow, since nothing is found
+    ],
+)
+def test_steps_so_small_that_nothing_was_tried_explain_it(rate: float, kl: float, expected: Kind) -> None:
+    run = returning(-200.0, **{"ppo.lr": rate})
+    run = replace(run, table=run.table.assign(**{metrics.APPROX_KL: kl, metrics.LR: rate}))
+    assert found(RULE, run).kind is expected
+
+
 def test_what_evaluations_return_is_no_reward_to_learn_from() -> None:
     assert ask(RULE, healthy(**{"train/episode_return": 0.0})) is not None
 

@@ -33,7 +33,8 @@ def counted(steps: float, dialect: str = "sb3") -> History:
         (sized(1, 5), Kind.FAULT),
         (sized(8, 7), Kind.FAULT),
         (sized(8, 8), None),
-        (sized(1, 5, np.linspace(0, 100, 100)), Kind.SUSPECT),  # it learns all the same
+        (sized(1, 32, np.linspace(0, 100, 100)), Kind.SUSPECT),  # it learns all the same
+        (sized(1, 31, np.linspace(0, 100, 100)), Kind.FAULT),  # and might learn more
         (counted(5), Kind.FAULT),
         (counted(63), Kind.FAULT),
         (counted(64), None),

@@ -1,10 +1,10 @@
 """Starts that are all alike: where the rule fires, and where it must not."""
 
-from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import starts_alike
 from unstuck.analysis.history import record
 
-from tests.analysis_tests.diagnosis.asking import kind
+from tests.analysis_tests.diagnosis.asking import found, is_blind, kind
 from tests.analysis_tests.diagnosis.probed import RISEN
 from tests.analysis_tests.elsewhere import elsewhere
 
@@ -20,3 +20,12 @@ def test_starts_that_are_alike_and_evaluations_that_are_worse() -> None:
     assert kind(starts_alike.RULE, elsewhere(RISEN, more={**coarse, "eval/episode_return": RISEN * 0.4})) is None
     varied = elsewhere(RISEN, more={record.START_REPEATS: 0.1, "eval/episode_return": RISEN * 0.4})
     assert kind(starts_alike.RULE, varied) is None
+
+
+def test_resets_that_set_the_seed_need_no_evaluation() -> None:
+    alike = {record.START_REPEATS: 0.97}
+    finding = found(starts_alike.RULE, elsewhere(RISEN, more={**alike, record.STARTS_RESEEDED: 1.0}))
+    assert finding.headline.startswith("Every episode of training begins with one seed: after 100 % of the resets")
+    assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+    assert is_blind(starts_alike.RULE, elsewhere(RISEN, more={**alike, record.STARTS_RESEEDED: 0.89}))
+    assert is_blind(starts_alike.RULE, elsewhere(RISEN, more=alike))  # a task with one start, or not

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import targets_beyond
-from unstuck.analysis.history import History
+from unstuck.analysis.history import History, record
 from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.rl import metrics
 
@@ -83,6 +83,28 @@ def test_a_run_that_learns_is_not_doubted() -> None:
     run = beyond(-6.0, risen, f1=None, tp=None, **{"eval/episode_return": None, "f1/seed_0": None})
     assert ask(RULE, run) is None
     assert found(RULE, beyond(-6.0, -4.0 + 0.1 * np.sin(TURN), f1=None, tp=None)).kind is Kind.SUSPECT
+
+
+TOLD = {record.ENDS_TRUNCATED: 1.0, record.TRUNCATED_LENGTHS: 18.0, record.TRUNCATED_EARLY: 0.9}
+
+
+@pytest.mark.parametrize(
+    ("changed", "fires"),
+    [
+        ({}, True),
+        ({record.ENDS_TRUNCATED: 0.98}, False),  # some ends are told as such
+        ({record.TRUNCATED_LENGTHS: 9.0}, False),  # a limit that was changed in mid-run
+        ({record.TRUNCATED_EARLY: 0.49}, False),  # most last as long as they may
+    ],
+)
+def test_ends_at_many_lengths_that_are_told_as_truncations(changed: dict[str, float], fires: bool) -> None:
+    risen = np.minimum(5.0 * TURN, 300.0) + np.sin(7.0 * TURN)
+    run = of_another_task(risen, more={**TOLD, **changed})
+    assert (ask(RULE, run) is not None) == fires
+    if fires:
+        finding = found(RULE, run)
+        assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+        assert "100 % of the episodes are told as truncated, at 18 different lengths" in finding.headline
 
 
 def test_ends_that_are_forgotten_stand_above_what_follows_from_them() -> None:

@@ -12,6 +12,7 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.derive import derive_metrics
 from unstuck.analysis.history.dialects.dialect import Dialect, make_canonical
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD, PLAIN
+from unstuck.analysis.history.dialects.sb3 import SB3
 from unstuck.analysis.history.forms.tables import TAG_UNKNOWN
 from unstuck.analysis.history.names import DIALECTS, UNSTUCK, is_ours, recognise_dialect
 from unstuck.analysis.history.probed import PROGRAM
@@ -57,6 +58,9 @@ _SPEEDS = frozenset(
 
 _CLOCKS = frozenset(("time/time_elapsed", "time_elapsed", "time_total_s", "total_time"))
 """Columns of seconds since the start: SB3, Baselines, RLlib, Spinning Up."""
+
+SB3_FORMS = ("monitor file", "monitor files", "evaluations.npz")
+"""Ends of the forms of files that Stable-Baselines3 alone writes, whose names of metrics are nobody's."""
 
 _COEFFICIENT = re.compile(r"coef|_std|std_|stddev|target|_max|_min|max_|min_|count|step")
 
@@ -116,7 +120,8 @@ def assemble_history(
     tracks = join_parts(tracks, source)
     table, moved = make_table(tracks, dialect)
     probed = str(found.settings.pop(PROGRAM, ""))
-    settings = {**translate_settings(found.settings, dialect), **reading.settings}
+    by_sb3 = dialect is PLAIN and any(raw.form.endswith(SB3_FORMS) for raw in found.raws)
+    settings = {**translate_settings(found.settings, SB3 if by_sb3 else dialect), **reading.settings}
     table = derive_metrics(table, settings)
     left = _list_left_out(found, tracks, dialect)
     return History(

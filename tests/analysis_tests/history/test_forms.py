@@ -290,7 +290,9 @@ def test_monitor_files_and_evaluations_of_rl_zoo_are_one_run(tmp_path: Path) -> 
     monitor(tmp_path, "1.monitor.csv", 101.0, (20.0, 20, 1.0))
     results = np.array([[40.0, 60.0]])
     np.savez(tmp_path / "evaluations.npz", timesteps=[60], results=results, ep_lengths=results.astype(int))
+    (tmp_path / "config.yml").write_text("n_steps: 64\nvf_coef: 0.25\n")
     run = load(str(tmp_path))
+    assert (run.setting("ppo.num_steps"), run.setting("ppo.value_coef")) == (64, 0.25)
     assert run.curve(RETURN).to_dict() == {1: 10.0, 2: 20.0, 3: 30.0}  # by the time at which they ended
     assert run.curve(ENV_STEPS).tolist() == [10, 30, 60]
     assert run.curve(metrics.EVAL_RETURN).to_dict() == {3: 50.0}

@@ -26,6 +26,13 @@ RETURN_NORMALIZATIONS = ("none", "running", "batch")
 SCHEDULES = ("constant", "linear")
 TRIAGE = "unstuck/Triage-v0"
 DEVICES = ("cpu", "cuda")
+PER_MEMBER = (
+    *("lr", "adam_eps", "gamma", "gae_lambda", "clip_range", "clip_range_vf", "entropy_coef", "value_coef"),
+    *("max_grad_norm", "target_kl"),
+)
+"""Settings of PPO that members of one learner may have differently (`rl.ppo.Hyperparameters`), and that a schedule, an
+optimiser or a restored state may change behind one's back."""
+
 MODULE_AND_ID = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)*):[^:]+")
 FINGERPRINT = re.compile(r"[0-9a-f]{8,64}")
 VECTORIZATIONS = ("sync", "async")

@@ -6,24 +6,30 @@ import sysconfig
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from unstuck.rl.config import PPOConfig, require
+
+if TYPE_CHECKING:  # imported where needed, since a sweep's driver does without
+    import torch
 
 
 def require_machine(config: PPOConfig) -> None:
     """Raise `ConfigError` if the machine lacks the wanted device, or a C++ compiler for `compile`."""
-    torch_device(config.device)
+    if config.device != "cpu":
+        torch_device(config.device)
     if config.compile:
         _require_compiler()
 
 
-def torch_device(name: str) -> torch.device:
+def torch_device(name: str) -> "torch.device":
     """Return the torch device for the name `cpu` or `cuda`.
 
     Raises:
         ConfigError: For `cuda` where torch can use no GPU.
     """
+    import torch
+
     require(
         name != "cuda" or torch.cuda.is_available(),
         "ppo.device=cuda needs a GPU that torch can use, got none; set ppo.device=cpu, or install a build of torch for "
@@ -39,6 +45,8 @@ def use_one_thread() -> Iterator[None]:
     With several threads torch cuts long sums into as many parts, which round differently; and two threads on small
     matrices spend their time waiting for each other. Use more cores by training more learners.
     """
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

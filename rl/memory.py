@@ -3,10 +3,9 @@
 from itertools import pairwise
 from math import prod
 
+from gymnasium.spaces import Box, flatdim
 from unstuck.rl.config import PPOConfig
-from unstuck.rl.distributions import distribution_over
 from unstuck.rl.envs import LaneEnv
-from unstuck.rl.machine import torch_device
 
 _FLOAT = 4
 _PARAMETER_COPIES = 10
@@ -36,13 +35,14 @@ def learner_bytes(config: PPOConfig, vector: LaneEnv, members: int, evaluated: i
         evaluated: Observations that a member judges at once in an evaluation.
     """
     features = prod(vector.single_observation_space.shape or (1,))
-    outputs = distribution_over(vector.single_action_space).num_outputs
+    actions = vector.single_action_space
+    outputs = flatdim(actions) * (2 if isinstance(actions, Box) else 1)  # a mean and a spread for each number
     towers = 1 if config.shared_trunk else 2
     sizes = (features, *config.hidden_sizes, outputs)
     parameters = towers * sum(above * below + below for above, below in pairwise(sizes))
     activations = config.minibatch_size * towers * sum(config.hidden_sizes)
     on_device = parameters * _PARAMETER_COPIES + activations * _ACTIVATION_COPIES
-    learning = on_device if torch_device(config.device).type == "cpu" else 0
+    learning = on_device if config.device == "cpu" else 0
     rollout = config.batch_size * (_FEATURE_COPIES * features + 2 * outputs + _SAMPLE_NUMBERS)
     evaluation = evaluated * (features + _JUDGED_NUMBERS)
     probe = min(members, _PROBED_AT_ONCE) * config.batch_size * (features + _PROBE_COLUMNS) * _PROBE_COPIES

@@ -35,7 +35,7 @@ OURS_FOR = {  # room: which of ours it may import, without `unstuck.`
             "analysis.__main__",
             "analysis.programs",
         ),
-        *("records.provenance", "rl.wording"),
+        *("records.machine", "records.provenance", "rl.wording"),
     ),
     "commands": (
         *("command_line", "commands", "command_table", "sweep_command"),
@@ -430,3 +430,23 @@ def test_importing_it_loads_nothing_heavy(module: str) -> None:
 
 def test_what_an_import_loads_is_seen() -> None:
     assert loaded("unstuck.rl.seeding", {"numpy", "torch"}) == {"numpy"}
+
+
+DRIVES = """
+import sys
+from unstuck.sweep_command import main
+refused = main("sweep.py", ["+experiment=quickstart", "sweep.folder=/dev/null/runs"])  # after all checks
+import unstuck.sweeps.worker.trainable
+from unstuck.rl.config import EnvConfig
+from unstuck.sweeps.config.settings import SweepConfig
+from unstuck.sweeps.trainers import sb3
+if sb3.find_spec("stable_baselines3"):
+    sb3.check(SweepConfig(env=EnvConfig(id="CartPole-v1")), None)
+print(refused, "ray" in sys.modules, "torch" in sys.modules)
+"""
+
+
+def test_a_driver_checks_and_starts_a_sweep_without_torch() -> None:
+    done = subprocess.run([sys.executable, "-c", DRIVES], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "sweep.folder must be a folder that can be written to" in done.stderr
+    assert done.stdout.split() == ["2", "True", "False"]

@@ -13,7 +13,7 @@ from unstuck.rl.learner import Learner, Metrics
 from unstuck.rl.whole_files import replace_file
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.config.flows import load_data
-from unstuck.sweeps.trainers.ours import make_trial_learner
+from unstuck.sweeps.trainers.learner_trainer import make_trial_learner
 
 from benchmarks.diagnosis.wrappers import Judge
 from benchmarks.in_process import no_ray

@@ -10,7 +10,6 @@ from typing import Any
 import gymnasium
 from unstuck.rl.config import TRIAGE, EnvConfig
 from unstuck.rl.data.types import FlowData
-from unstuck.rl.distributions import distribution_over
 from unstuck.rl.envs.evaluate import Evaluator, make_evaluator
 from unstuck.rl.envs.gym import GymVector, LaneEnv, make_gym_vec, try_lanes
 from unstuck.rl.envs.spaces import Actions
@@ -66,4 +65,6 @@ def list_action_names(env: EnvConfig, space: gymnasium.spaces.Space[Any]) -> tup
 
     Other environments: "0", "1" and so on, "0.1" for option 1 of the first of several choices, no names for numbers.
     """
+    from unstuck.rl.distributions import distribution_over  # late: it brings torch
+
     return ACTIONS if env.id == TRIAGE else distribution_over(space).choices

@@ -27,7 +27,39 @@ def to_yaml(config: SweepConfig, values: Mapping[str, Any] | None = None) -> str
     for path, value in (values or {}).items():
         group, _, name = path.partition(".")
         tree[group][name] = value
-    return OmegaConf.to_yaml(OmegaConf.create(_without_secrets(tree)))
+    return yaml.dump(  # type: ignore[no-any-return]
+        _without_secrets(tree), Dumper=_Dumper, default_flow_style=False, allow_unicode=True, sort_keys=False
+    )
+
+
+class _Dumper(yaml.CSafeDumper):  # type: ignore[misc]
+    """Writer of YAML as OmegaConf writes it, without making an object of OmegaConf's for each value, which is slow."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Return True: values that are one object are written out each time."""
+        return True
+
+
+def _represent_text(dumper: yaml.CSafeDumper, text: str) -> yaml.ScalarNode:
+    """Write a text in quotes if OmegaConf would read it as a number or as a truth value without."""
+    quotes = "'" if text in _TRUTH_VALUES or _is_number(text) else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=quotes)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+_TRUTH_VALUES = frozenset(
+    form(word)
+    for word in ("y", "yes", "n", "no", "true", "false", "on", "off")
+    for form in (str.lower, str.title, str.upper)
+)
+_Dumper.add_representer(str, _represent_text)
 
 
 def _without_secrets(node: Any, key: str = "") -> Any:

@@ -7,19 +7,20 @@ trial from one for each member: the members take turns, one iteration each.
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.random import SeedSequence
-from unstuck.rl import archive, checkpoint
+from unstuck.rl import archive
 from unstuck.rl.budget import Budget
-from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.config import PPOConfig, require
-from unstuck.rl.learner import Arrays, Metrics
-from unstuck.rl.ppo import Hyperparameters
 from unstuck.rl.seeding import derive_child, derive_int
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.trainers.protocol import RANDOMNESS, TrialSpec
+
+if TYPE_CHECKING:  # they bring torch, which the driver does without
+    from unstuck.rl.checkpoint import Snapshot
+    from unstuck.rl.learner import Arrays, Metrics
 
 Settings = Mapping[str, Any]
 """Settings of PPO by name, such as `lr`; those with a schedule have the value of the next iteration."""
@@ -127,7 +128,7 @@ class MembersInTurn:
         self._running: list[Iterator[Mapping[str, float]]] | None = None
         self._apply_settings()
 
-    def iterate(self) -> Metrics:
+    def iterate(self) -> "Metrics":
         """Train each member (seed) for one iteration; return the metrics that all members have, as arrays by name.
 
         Raises:
@@ -155,14 +156,16 @@ class MembersInTurn:
         )
         return measured or {}
 
-    def read_effective(self) -> Metrics:
+    def read_effective(self) -> "Metrics":
         """Return the next iteration's settings by name, one value for each seed, that all seeds can read back."""
         read = [member.effective() for member in self.members]
         shared = [name for name in read[0] if all(name in one for one in read)]
         return {name: np.array([one[name] for one in read], dtype=np.float64) for name in shared}
 
-    def take_snapshot(self, history: Sequence[Any] | None = None) -> Snapshot:
+    def take_snapshot(self, history: Sequence[Any] | None = None) -> "Snapshot":
         """Copy the states of all members (seeds), if they can be saved, to a snapshot (saved training state)."""
+        from unstuck.rl.checkpoint import Snapshot, libraries
+
         states = [member.state() for member in self.members]
         arrays: Arrays = {
             f"{_STATE}{number}": np.frombuffer(state, dtype=np.uint8)
@@ -173,7 +176,7 @@ class MembersInTurn:
         header = {
             "format": archive.FORMAT,
             "version": archive.VERSION,
-            "libraries": checkpoint.libraries(),
+            "libraries": libraries(),
             "layout": {"trainer": self._name, "members": len(self.members)},
             "configs": [asdict(self.config)] * len(self.members),
             "env_steps": {"done": budget.done + self.iteration * batch, "planned": budget.whole},
@@ -182,7 +185,7 @@ class MembersInTurn:
         }
         return Snapshot(arrays, header)
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: "Snapshot") -> None:
         """Continue from a snapshot (saved training state) of the same trial."""
         states = self._read_states(snapshot)
         iteration = int(snapshot.header["learner"]["iteration"])
@@ -195,7 +198,7 @@ class MembersInTurn:
         self.iteration = iteration
         self._apply_settings()
 
-    def branch(self, snapshot: Snapshot, reset: Collection[str] = (), fresh: bool = False) -> None:
+    def branch(self, snapshot: "Snapshot", reset: Collection[str] = (), fresh: bool = False) -> None:
         """Start from a snapshot (saved training state) of another run, counting iterations from 0 again."""
         states, own = self._read_states(snapshot), len(self.members)
         require(
@@ -209,7 +212,7 @@ class MembersInTurn:
             member.reset(parts)
         self._apply_settings()
 
-    def _read_states(self, snapshot: Snapshot) -> list[bytes]:
+    def _read_states(self, snapshot: "Snapshot") -> list[bytes]:
         """Return each seed's saved state in a snapshot; raise `ConfigError` if there is none, or another trainer's."""
         layout = snapshot.header["layout"]
         theirs = layout.get("trainer", "ppo")
@@ -221,9 +224,11 @@ class MembersInTurn:
         )
         return known
 
-    def _load_states(self, states: Sequence[bytes], snapshot: Snapshot) -> None:
+    def _load_states(self, states: Sequence[bytes], snapshot: "Snapshot") -> None:
+        from unstuck.rl.checkpoint import libraries
+
         exactly = [member.load_state(state) for member, state in zip(self.members, states, strict=True)]
-        self.resumed_exactly = all(exactly) and snapshot.header["libraries"] == checkpoint.libraries()
+        self.resumed_exactly = all(exactly) and snapshot.header["libraries"] == libraries()
         self._running = None
 
     def _apply_settings(self) -> None:
@@ -244,7 +249,3 @@ def compute_settings(config: PPOConfig, left: float) -> dict[str, Any]:
     settings = {item.name: getattr(config, item.name) for item in fields(config)}
     decayed = {name: settings[name] * left for name, kind in _SCHEDULES.items() if settings[kind] == "linear"}
     return settings | decayed
-
-
-PROVABLE = tuple(item.name for item in fields(Hyperparameters))
-"""Settings that a schedule, an optimiser or a restored state may change behind one's back."""

@@ -8,15 +8,17 @@ trainer needs only the smaller protocol of `sweeps.trainers.members`.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from numpy.random import SeedSequence
 from unstuck.rl.budget import Budget
-from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.data.types import FlowData
-from unstuck.rl.learner import Metrics
 from unstuck.sweeps.config.settings import PARTS, SweepConfig
+
+if TYPE_CHECKING:  # they bring torch, which the driver does without
+    from unstuck.rl.checkpoint import Snapshot
+    from unstuck.rl.learner import Metrics
 
 RANDOMNESS = "randomness"
 """Name of the part of a state that `branch` starts anew for fresh repeats: all random generators, and the episodes."""
@@ -61,13 +63,13 @@ class Trains(Protocol):
     @property
     def last_iteration(self) -> int: ...  # noqa: D102
 
-    def iterate(self) -> Metrics:
+    def iterate(self) -> "Metrics":
         """Train all members (seeds) for one iteration; return metrics by name, one value for each seed.
 
         The iteration's metrics hold `eval/episode_return` whenever the budget says that an evaluation is due.
         """
 
-    def read_effective(self) -> Metrics:
+    def read_effective(self) -> "Metrics":
         """Return the settings that the next update will use, read back from the trainer, one value for each seed.
 
         One value a member; infinite where a limit is off; no entry for a setting that cannot be read back.
@@ -84,17 +86,17 @@ class Trainer(Trains, Protocol):
     @property
     def resumed_exactly(self) -> bool: ...  # noqa: D102
 
-    def take_snapshot(self, history: Sequence[Any] | None = None) -> Snapshot:
+    def take_snapshot(self, history: Sequence[Any] | None = None) -> "Snapshot":
         """Copy the state of the training to a snapshot (arrays and a header), with a history of metrics."""
 
-    def restore(self, snapshot: Snapshot) -> None:
+    def restore(self, snapshot: "Snapshot") -> None:
         """Continue from a snapshot (saved training state) of the same trial, with the trainer's own settings.
 
         Raises:
             KeyError, TypeError, ValueError, OverflowError: The snapshot is not of such a trainer, or holds no state.
         """
 
-    def branch(self, snapshot: Snapshot, reset: Collection[str] = (), fresh: bool = False) -> None:
+    def branch(self, snapshot: "Snapshot", reset: Collection[str] = (), fresh: bool = False) -> None:
         """Start from a snapshot (saved state) of another trial or run, at iteration 0, with the trainer's settings.
 
         Args:

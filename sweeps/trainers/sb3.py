@@ -1,15 +1,21 @@
 """Train by Stable-Baselines3's PPO: a plain one for an environment's id, or the user's own script (docs/trainers.md).
 
-Stable-Baselines3 is imported when a trainer is checked or made, not before.
+Stable-Baselines3 is imported when a trainer is made, or when a user's script is checked, not before.
 """
 
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from typing import Any
 
+import gymnasium
+import numpy as np
+from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from unstuck.rl.config import PER_MEMBER
 from unstuck.rl.data.types import FlowData
+from unstuck.rl.envs.gym import make_gym_vec
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.trainers.members import PROVABLE, MembersInTurn
+from unstuck.sweeps.trainers.members import MembersInTurn
 from unstuck.sweeps.trainers.protocol import LIBRARIES, TrainerKind, TrialSpec
 
 NAME = "sb3"
@@ -34,7 +40,9 @@ def make_trainer(spec: TrialSpec) -> MembersInTurn:
 def check(config: SweepConfig, data: FlowData | None) -> None:
     """Raise `ConfigError` if Stable-Baselines3 is missing, or cannot train by the configuration."""
     _require_library()
-    from unstuck.sweeps.trainers.sb3_model import require_model
+    if config.trainer.make is None and _suits_plain_policy(config):
+        return
+    from unstuck.sweeps.trainers.sb3_model import require_model  # late: it brings torch
 
     require_model(config)
 
@@ -45,13 +53,33 @@ def estimate_memory(config: SweepConfig, data: FlowData | None) -> Callable[[int
     return lambda members: _LIBRARY_BYTES + members * member
 
 
+def _suits_plain_policy(config: SweepConfig) -> bool:
+    """Return True if the built-in script certainly makes a PPO for the environment, so that none need be made to know.
+
+    That is where a row of numbers is observed, and actions are choices from 0 on, or numbers between bounds.
+
+    Raises:
+        ConfigError: The environment cannot be made.
+    """
+    make_gym_vec(config.env.id, 1).close()
+    env = gymnasium.make(config.env.id, disable_env_checker=True)
+    seen, done = env.observation_space, env.action_space
+    env.close()
+    numbers = isinstance(done, Box) and np.isfinite(done.low).all() and np.isfinite(done.high).all()
+    choices = isinstance(done, Discrete | MultiDiscrete) and not np.any(done.start)
+    rows = isinstance(seen, Box) and len(seen.shape) == 1
+    return bool(rows and (numbers or choices)) and config.ppo.minibatch_size > 1
+
+
 def _require_library() -> None:
     try:
-        import stable_baselines3  # noqa: F401
-    except ImportError as error:
+        missing = find_spec("stable_baselines3") is None
+    except ValueError:  # something else has taken the name
+        missing = True
+    if missing:
         raise ConfigError(
             "trainer=sb3 needs Stable-Baselines3, which is not installed; install it by pip install 'unstuck[sb3]'"
-        ) from error
+        )
 
 
 _LIMITS: Mapping[str, tuple[Any, ...]] = {
@@ -66,7 +94,7 @@ SB3 = TrainerKind(
     check=check,
     estimate_memory=estimate_memory,
     acts_on_flows=False,
-    proves=PROVABLE,
+    proves=PER_MEMBER,
     program="sb3",
     limits=_LIMITS,
     libraries=(*LIBRARIES, "stable_baselines3", "torch._dynamo"),  # the last for torch's optimisers

@@ -12,7 +12,7 @@ from unstuck.records.files import checkpoint_file, config_file, trials_folder
 from unstuck.records.ledger import Ledger
 from unstuck.records.mlflow.runs import read_run_tags
 from unstuck.records.names import SWEEP_TAG, TRIAL_TAG
-from unstuck.rl.branch import BranchPoint, read_branch_point
+from unstuck.rl.branch_point import BranchPoint, read_branch_point
 from unstuck.rl.config import TRIAGE, PPOConfig
 from unstuck.rl.errors import CheckpointError, ConfigError
 from unstuck.sweeps.config.find import find_sweep, load_sweep

@@ -18,7 +18,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from unstuck.records.errors import SweepError
-from unstuck.rl.branch import describe_branch_point
+from unstuck.rl.branch_point import describe_branch_point
 from unstuck.rl.budget import Budget
 from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.data import FlowData
@@ -98,7 +98,7 @@ def _make_trainer(
     if before is None:
         budget = find_budget(config, lineage.folder, lineage.budget)
     else:
-        budget = describe_branch_point(before).extend_budget(lineage.budget or Budget.from_config(config.ppo))
+        budget = describe_branch_point(before.header).extend_budget(lineage.budget or Budget.from_config(config.ppo))
     unseen = make_evaluation_seed(seed, "verdict evaluation")
     flows = replace(data, validation=data.test) if data else None
     trainer = find_trainer(config.trainer.name).make(TrialSpec(config, seeds, unseen, flows, budget))

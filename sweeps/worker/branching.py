@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from unstuck.records.files import branch_file, checkpoint_file
-from unstuck.rl import checkpoint
-from unstuck.rl.branch import read_branch_point
+from unstuck.rl.branch_point import read_branch_point
 from unstuck.rl.budget import Budget
 from unstuck.sweeps.config.settings import CHECKPOINT, SweepConfig
 from unstuck.sweeps.trainers.protocol import Trainer
@@ -57,6 +56,8 @@ def branch_trainer(trainer: Trainer, start: Path, reset: Sequence[str], fresh: b
     Raises:
         CheckpointError: The file is not a whole checkpoint, or the trainer cannot go on from it.
     """
+    from unstuck.rl import checkpoint  # late: it brings torch, which the driver does without
+
     snapshot = checkpoint.read_snapshot(start)
     with checkpoint.name_misfit(start, "a checkpoint that the learner can go on from"):
         trainer.branch(snapshot, reset, fresh)

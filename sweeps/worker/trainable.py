@@ -1,12 +1,14 @@
 """Adapt the training of one trial to Ray Tune; `sweeps.worker.training` does the work."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ray.tune import Trainable
 from unstuck.records.errors import DiskFullError
 from unstuck.rl.data.types import FlowData
 from unstuck.sweeps.worker.assignment import ASSIGNMENT, DELIVERY, DISK_FULL, Assignment, Delivery
-from unstuck.sweeps.worker.training import Training
+
+if TYPE_CHECKING:
+    pass
 
 
 class TrialTrainable(Trainable):
@@ -46,4 +48,6 @@ class TrialTrainable(Trainable):
         return {"training_iteration": self._training.trainer.iteration, DELIVERY: delivery}
 
     def _start(self, assignment: Assignment) -> None:
-        self._training = Training(assignment, self._data)
+        from unstuck.sweeps.worker.training import Training  # late: it brings torch, which the driver does without
+
+        self._training: Training = Training(assignment, self._data)

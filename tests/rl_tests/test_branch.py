@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import torch
 from unstuck.rl import checkpoint, metrics
-from unstuck.rl.branch import Part, carry_over, read_branch_point, start_branch
+from unstuck.rl.branch import Part, carry_over, start_branch
+from unstuck.rl.branch_point import read_branch_point
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import TRIAGE, DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows

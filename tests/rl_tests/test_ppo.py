@@ -5,7 +5,7 @@ import pytest
 import torch
 from unstuck.rl import metrics, ppo
 from unstuck.rl.adam import Adam
-from unstuck.rl.config import PPOConfig
+from unstuck.rl.config import PER_MEMBER, PPOConfig
 from unstuck.rl.distributions import Categorical
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.ppo import Batch, Hyperparameters
@@ -42,6 +42,10 @@ def _update(configs, batch=None, networks=None):
     generators = [np.random.default_rng(seed) for seed in range(len(configs))]
     measured = ppo.update(networks, adam, batch, hyper, configs[0], generators)
     return networks, measured, adam
+
+
+def test_members_may_differ_in_the_settings_that_config_lists() -> None:
+    assert tuple(field.name for field in dataclasses.fields(Hyperparameters)) == PER_MEMBER
 
 
 def test_first_minibatch_starts_at_ratio_one():

@@ -33,7 +33,7 @@ from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.sampler import create_ledger
-from unstuck.sweeps.trainers.ours import make_trial_learner
+from unstuck.sweeps.trainers.learner_trainer import make_trial_learner
 from unstuck.sweeps.worker.training import train_period
 
 # The first test waits for a sweep to run (3 s), which is no fault of its own.

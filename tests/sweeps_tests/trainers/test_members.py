@@ -10,7 +10,7 @@ import pytest
 from unstuck.records.errors import SweepError
 from unstuck.records.files import branch_file, checkpoint_file, read_records, trials_folder
 from unstuck.rl import checkpoint, metrics
-from unstuck.rl.branch import read_branch_point
+from unstuck.rl.branch_point import read_branch_point
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.errors import CheckpointError, ConfigError

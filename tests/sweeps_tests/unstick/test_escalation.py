@@ -5,7 +5,7 @@ from unstuck.records.entry import Entry
 from unstuck.records.files import branch_file, checkpoint_file, read_records
 from unstuck.records.ledger import Ledger
 from unstuck.records.names import ARMS, STAGES
-from unstuck.rl.branch import read_branch_point
+from unstuck.rl.branch_point import read_branch_point
 from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.unstick.stages import Stages
 

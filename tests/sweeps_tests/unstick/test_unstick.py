@@ -12,7 +12,7 @@ from unstuck.records.entry import Entry
 from unstuck.records.errors import SweepError
 from unstuck.records.files import branch_file, checkpoint_file, copy_checkpoint, read_records
 from unstuck.records.ledger import Ledger
-from unstuck.rl.branch import read_branch_point
+from unstuck.rl.branch_point import read_branch_point
 from unstuck.sweeps.config.find import find_sweep
 
 from tests.conftest import Command, Done

@@ -16,7 +16,8 @@ from unstuck.records.files import branch_file, checkpoint_file
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome
 from unstuck.rl import checkpoint
-from unstuck.rl.branch import Part, read_branch_point, start_branch
+from unstuck.rl.branch import Part, start_branch
+from unstuck.rl.branch_point import read_branch_point
 from unstuck.rl.budget import Budget
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
@@ -28,7 +29,7 @@ from unstuck.sweeps.champion import judge_champion
 from unstuck.sweeps.config.settings import ANEW, CHECKPOINT, BranchConfig, StudyConfig, SweepConfig, UnstickConfig
 from unstuck.sweeps.search.kinds import Choice
 from unstuck.sweeps.search.space import Space
-from unstuck.sweeps.trainers.ours import make_trial_learner
+from unstuck.sweeps.trainers.learner_trainer import make_trial_learner
 from unstuck.sweeps.unstick.fresh_runs import Lineage, train_fresh, train_repeats
 from unstuck.sweeps.unstick.verdict import Means, find_best_arm, trace_lineage, train_fresh_runs
 

@@ -17,7 +17,7 @@ from unstuck.rl.learner import Learner
 from unstuck.sweeps.config.settings import ANEW, CHECKPOINT, BranchConfig, StudyConfig, SweepConfig
 from unstuck.sweeps.run.settings_in_force import SettingsInForce
 from unstuck.sweeps.stopping.live_trial import LiveTrial
-from unstuck.sweeps.trainers.ours import LearnerTrainer, make_trial_learner
+from unstuck.sweeps.trainers.learner_trainer import LearnerTrainer, make_trial_learner
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.branching import find_budget, find_start
 from unstuck.sweeps.worker.training import Training, make_trial_trainer, train_period

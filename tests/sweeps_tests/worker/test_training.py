@@ -20,7 +20,7 @@ from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
-from unstuck.sweeps.trainers.ours import make_trial_learner
+from unstuck.sweeps.trainers.learner_trainer import make_trial_learner
 from unstuck.sweeps.worker import training
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training, list_seeds, make_trial_trainer, summarise, train_period

@@ -50,15 +50,14 @@ def examine(run: Signals) -> Finding | Blind | None:
         return _say_nothing(run) or _by_setting(run) or nothing
     if start.mean <= 0:
         return None
-    share, decay = late.mean / start.mean, run.read_number("ppo.weight_decay")
+    share, decay, standing = late.mean / start.mean, run.read_number("ppo.weight_decay"), judge_standing(run)
     shrunk = share < SHRUNK
     if not shrunk and not (decay is not None and decay > LARGE and share < 1):
-        return None
-    standing = judge_standing(run)
+        return _by_setting(run) if standing.is_poor else None
     text = f"the parameters' norm fell from {number(start.mean, 3)} to {number(late.mean, 3)} ({percent(share)})"
     return Finding(
         headline=f"Weight decay shrinks the networks: {text}",
-        kind=Kind.FAULT if shrunk else Kind.SUSPECT,
+        kind=Kind.FAULT if shrunk or standing.is_poor else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"no loss of PPO pulls parameters to zero; {standing.brief}",
         evidence=(Evidence(text, (PARAMETER_NORM,), (start.iterations[0], late.iterations[-1])),),

@@ -9,6 +9,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import weights_decayed
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import PARAMETER_NORM
 
 from tests.analysis_tests.diagnosis.asking import changes, found, is_blind, kind
 from tests.analysis_tests.diagnosis.probed import probed
@@ -75,3 +76,19 @@ def test_a_decay_on_record_is_enough(decay: float, optimizer: str, returns: Any,
 def test_without_norm_critic_and_decay_it_cannot_judge() -> None:
     run = replace(elsewhere(22.0 + np.sin(7.0 * TURN), explained_variance=None), dialect="sb3")
     assert is_blind(weights_decayed.RULE, run)
+
+
+@pytest.mark.parametrize(
+    ("late", "returns", "expected"),
+    [
+        (16.0, 22.0 + np.sin(7.0 * TURN), Kind.FAULT),
+        (18.0, 22.0 + np.sin(7.0 * TURN), Kind.FAULT),  # that weights grow does not say that the gradient counts
+        (16.0, np.linspace(0, 100, len(TURN)), Kind.SUSPECT),
+        (18.0, np.linspace(0, 100, len(TURN)), None),
+    ],
+)
+def test_a_decay_on_record_beside_the_norm(late: float, returns: Any, expected: Kind | None) -> None:
+    run = elsewhere(
+        returns, settings={"ppo.weight_decay": 0.1}, more={PARAMETER_NORM: np.linspace(17, late, len(TURN))}
+    )
+    assert kind(weights_decayed.RULE, replace(run, dialect="sb3")) is expected

@@ -10,6 +10,7 @@ import math
 import re
 import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ _SETTINGS = (
 )
 _PLANNED = ("_total_timesteps", "total_timesteps")
 """Field of the environment steps that were asked for, and the setting's name."""
+
+_BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""Errors of files that are no archives, are encrypted, cut off or damaged, or have other parts."""
 
 _LARGEST = 512 * 2**20
 """Bytes of a part of the file, unpacked, up to which the part is read."""
@@ -81,9 +85,9 @@ def read_model(file: Path) -> SavedModel:
         with zipfile.ZipFile(file) as archive:
             data = json.loads(_read_part(archive, "data"))
             tensors = {name: _read_part(archive, f"{name}.pth") for name in ("policy", "policy.optimizer")}
-    except (OSError, KeyError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except _BROKEN as error:
         raise AnalysisError(f"{file} must be a model saved by Stable-Baselines3: {error}") from None
-    if not isinstance(data, dict) or not data.keys() >= _OF_PPO:
+    if not isinstance(data, dict) or not data.keys() >= _OF_PPO or not isinstance(data["num_timesteps"], int):
         raise AnalysisError(f"{file} must be a model of PPO's, and is none")
     settings = _read_data(data)
     try:
@@ -99,7 +103,7 @@ def read_model(file: Path) -> SavedModel:
     state = _State(weights, optimiser, data.get("policy_kwargs"))
     return SavedModel(
         file=file,
-        steps=int(data["num_timesteps"]),
+        steps=data["num_timesteps"],
         settings=settings | state.read_settings(),
         rate=state.rate,
         started=state.measure_start(),

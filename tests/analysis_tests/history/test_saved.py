@@ -134,6 +134,14 @@ def test_other_archives_and_algorithms_are_passed_over(run: Path) -> None:
     with zipfile.ZipFile(run / "code.zip", "w") as archive:
         archive.writestr("train.py", "print()")
     (run / "broken.zip").write_bytes(b"PK nothing")
+    whole = save_model(run / "damaged.zip").read_bytes()
+    with zipfile.ZipFile(run / "damaged.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data", json.dumps(DATA))
+    damaged = bytearray((run / "damaged.zip").read_bytes())
+    damaged[60:90] = bytes(30)
+    (run / "damaged.zip").write_bytes(damaged)
+    (run / "cut.zip").write_bytes(whole[:200])
+    save_model(run / "unknown.zip", num_timesteps={":serialized:": "gASVBAAAAAAAAACMAmhpLg=="})
     with zipfile.ZipFile(run / "dqn.zip", "w") as archive:
         archive.writestr("data", json.dumps({"gamma": 0.5, "num_timesteps": 1024, "buffer_size": 10}))
         archive.writestr("policy.pth", b"")

@@ -52,6 +52,12 @@ EFFORT = 0.8
 """Share of the rewards' variance that a cost of the actions' squares explains in training's first looks, from which on
 training pays for little else: 0.97 where such a cost is planted, and 0 where there is none."""
 
+LAW, NARROWED, TWICE = 0.97, 0.15, 2.0
+"""Correlation of training's return with the variance of the actions from which on the return is what their noise costs:
+0.977 and more where a cost of their squares is planted. Share of that variance that is left in the end, since a task
+that is learned keeps more: 0.3 in a landing, whose return follows the variance as closely. And factor of what
+evaluations count by which training must then begin below."""
+
 FAR, STILL = 0.5, 0.4
 """Share of the first distance between both that training must close by rising, and that must be left once the logged
 mean has forgotten all episodes before the first evaluation: a mean that lags behind closes a distance as well."""
@@ -133,7 +139,8 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
         return Apart(Way.MIRRORED, text, reach)
     if counted.gain > NEVER * paid.gain or not rises:
         return None
-    if _is_cost(run, paid, counted, trained, evaluated) or (_pays_for_effort(run) and counted.gain <= CLEAR * error):
+    effort = _pays_for_effort(run) or _pays_for_narrowing(run, both)
+    if _is_cost(run, paid, counted, trained, evaluated) or (effort and counted.gain <= CLEAR * error):
         return Apart(Way.COST, text, reach)
     far = abs(counted.first - paid.first) > FAR * paid.gain
     falls = counted.gain < -max(CLEAR * error, FAR * float(np.ptp(evaluated.to_numpy())), NEVER * paid.gain)
@@ -172,6 +179,17 @@ def _pays_for_effort(run: Signals) -> bool:
     """True if a probe (logger) measured that hardly anything but a cost of actions makes rewards differ."""
     effort = run.select_first(REWARD_BY_EFFORT, START)
     return effort is not None and effort.median >= EFFORT
+
+
+def _pays_for_narrowing(run: Signals, both: _Both) -> bool:
+    """True if training's return rises from far below evaluations in step with the variance of the actions' noise."""
+    returns, spread = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(POLICY_STD)
+    below = both.counted.first - both.paid.first
+    if below < TWICE * abs(both.counted.first) or not 0 < _measure_narrowing(run) <= NARROWED:
+        return False
+    variances = (spread**2).rolling(max(run.averaged, 1), min_periods=1).mean()
+    together = pd.concat([returns, variances], axis=1, join="inner")
+    return len(together) >= EVALUATIONS and float(together.corr().iloc[0, 1]) <= -LAW
 
 
 def _measure_narrowing(run: Signals) -> float:

@@ -11,7 +11,7 @@ from unstuck.analysis.diagnosis.rules import paid_otherwise
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history import ENV_STEPS, History
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, REWARD_BY_EFFORT
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, REWARD_BY_EFFORT
 
 from tests.analysis_tests.diagnosis.asking import ask, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
@@ -73,6 +73,25 @@ def test_its_borders(run: History, says: str | None) -> None:
 def test_a_cost_of_actions_that_is_nearly_all_of_the_reward(effort: float, greedy: Any, says: str | None) -> None:
     """Costs that are small beside what evaluations scatter, so that returns alone do not tell."""
     run = evaluated(-40 + 45 * DONE + CHANCE, greedy, **{REWARD_BY_EFFORT: effort})
+    assert kind(RULE, run) is (Kind.FAULT if says else None)
+
+
+@pytest.mark.parametrize(
+    ("left", "begins", "bent", "says"),
+    [
+        (0.1, -40.0, 0.0, "do not count"),
+        (0.16, -40.0, 0.0, None),  # exploration goes on, as where a task is learned
+        (0.1, -8.0, 0.0, None),  # it begins hardly below what evaluations count
+        (0.1, -40.0, 12.0, None),  # the return does not follow the variance
+    ],
+)
+def test_a_return_that_is_what_the_noise_of_actions_costs(
+    left: float, begins: float, bent: float, says: str | None
+) -> None:
+    """The variance falls to its end within the first tenth, so that a mean over episodes may lag behind."""
+    variance = np.maximum(1 - (1 - left) * TURN / 10, left)
+    returns = 9 + (begins - 9) * variance + bent * np.sin(TURN / 9)
+    run = evaluated(returns, 9 - 5 * CHANCE, **{POLICY_STD: np.sqrt(variance)})
     assert kind(RULE, run) is (Kind.FAULT if says else None)
 
 

@@ -46,6 +46,23 @@ def test_continuous_actions() -> None:
     assert kind(RULE, unset(fading, "env.actions")) is None  # a learning rate that is far too large
 
 
+@pytest.mark.parametrize(("numbers", "share"), [(1, 0.65), (2, 0.81), (4, 0.9), (6, 0.92)])
+def test_the_least_divergence_of_as_many_normal_numbers(numbers: int, share: float) -> None:
+    generator = np.random.default_rng(0)
+    squares = generator.standard_normal((2, 500, 64, numbers)) ** 2
+    logs = (squares[0] - squares[1]).sum(-1) / 2
+    assert (abs(np.expm1(logs)) > 0.2).mean() == pytest.approx(share, abs=0.01)
+    lowest = float(np.quantile((np.expm1(logs) - logs).mean(1), 0.05))
+    assert dict(logprobs_stale.LARGE_KL)[share] == pytest.approx(lowest, rel=0.2)
+
+
+@pytest.mark.parametrize(("kl", "expected"), [(0.47, None), (2.1, Kind.FAULT)])
+def test_epochs_beyond_number_clip_as_many_ratios_at_far_less_divergence(kl: float, expected: Kind | None) -> None:
+    """Eighty epochs on four numbers, in public: 91 % of the ratios clipped in every update, and a KL of 0.47."""
+    run = drawn(kl + 0.1 * SWAY, 0.895 + 0.02 * SWAY, **{POLICY_STD: 1.2})
+    assert kind(RULE, unset(run, "env.actions")) is expected
+
+
 def test_nearly_uniform_choices() -> None:
     entropy = math.log(2) - BELOW
     assert found(RULE, drawn(2.2 * BELOW, 0.3, **{metrics.ENTROPY: entropy})).kind is Kind.FAULT

@@ -126,7 +126,8 @@ RULE = Rule(
     threshold=(
         "continuous: 60 % of the ratios clipped in the median, 50 % in each update, with a spread below 8 %, and a KL "
         "in the median of 0.3 at least, and of 2 where 90 % are clipped; discrete, within 0.1 nats of the largest "
-        "entropy: KL 0.7 to 1.8 times 2 (ln n - entropy) in 90 % of the updates, the logarithm of that with a spread below 0.3, and a correlation of 0.6; 10 updates"
+        "entropy: KL 0.7 to 1.8 times 2 (ln n - entropy) in 90 % of the updates, the logarithm of that with a spread "
+        "below 0.3, and a correlation of 0.6; 10 updates"
     ),
     source="Schulman 2020, Approximating KL divergence; Huang et al. 2022 (first ratio is 1); the identities above",
     examine=examine,

@@ -188,8 +188,8 @@ def _pays_for_narrowing(run: Signals, both: _Both) -> bool:
     if below < TWICE * abs(both.counted.first) or not 0 < _measure_narrowing(run) <= NARROWED:
         return False
     variances = (spread**2).rolling(max(run.averaged, 1), min_periods=1).mean()
-    together = pd.concat([returns, variances], axis=1, join="inner")
-    return len(together) >= EVALUATIONS and float(together.corr().iloc[0, 1]) <= -LAW
+    both_logged = returns.index.intersection(variances.index)
+    return len(both_logged) >= EVALUATIONS and returns.loc[both_logged].corr(variances.loc[both_logged]) <= -LAW
 
 
 def _measure_narrowing(run: Signals) -> float:

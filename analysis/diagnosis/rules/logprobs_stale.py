@@ -78,7 +78,8 @@ def _continuous(run: Signals) -> Evidence | None:
         return None
     if clipped.median < CLIPPED or min(clipped.values) < LEAST or clipped.spread > STEADY:
         return None
-    if kl.median < float(np.interp(clipped.median, *zip(*LARGE_KL, strict=True))):
+    shares, least = zip(*LARGE_KL, strict=True)
+    if kl.median < float(np.interp(clipped.median, shares, least)):
         return None
     text = (
         f"{percent(clipped.median)} of the ratios are clipped in every update ({percent(min(clipped.values))} at "

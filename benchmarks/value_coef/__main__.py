@@ -16,7 +16,8 @@ import torch
 from benchmarks.value_coef import critic, policy, scaling
 from benchmarks.value_coef.training import Scale
 
-FULL, QUICK = Scale(seeds=8, few=4, iterations=100), Scale(seeds=2, few=2, iterations=8, num_steps=32)
+FULL = Scale(seeds=8, few=4, iterations=100)
+QUICK = Scale(seeds=2, few=2, iterations=8, num_steps=32, num_epochs=2, evaluations=2)
 
 PREDICTIONS = {
     "P1": scaling.exactly_inert,

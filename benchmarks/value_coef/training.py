@@ -40,17 +40,29 @@ NO_CLIP = 1e30
 
 @dataclass(frozen=True)
 class Scale:
-    """Size of the study: seeds in each arm (`few` where seeds differ little), iterations, and steps of a rollout."""
+    """Size of the study.
+
+    Attributes:
+        seeds: Seeds in each arm.
+        few: The same, where seeds differ little.
+        iterations: Iterations of a training.
+        num_steps: Steps of a rollout.
+        num_epochs: Times that an update takes the rollout.
+        evaluations: Evaluations of a training.
+    """
 
     seeds: int
     few: int
     iterations: int
     num_steps: int = PPOConfig.num_steps
+    num_epochs: int = PPOConfig.num_epochs
+    evaluations: int = 10
 
     def config(self, **settings: Any) -> PPOConfig:
-        """Make a PPO configuration: defaults changed by `settings`, evaluated about ten times in a run."""
-        often = max(1, self.iterations // 10)
-        size = {"num_iterations": self.iterations, "eval_every": often, "num_steps": self.num_steps}
+        """Make a PPO configuration: defaults changed by the study's size, then by `settings`."""
+        often = self.iterations // self.evaluations
+        size = {"num_iterations": self.iterations, "eval_every": often}
+        size |= {"num_steps": self.num_steps, "num_epochs": self.num_epochs}
         return PPOConfig(**{**size, **settings})
 
 

@@ -20,9 +20,9 @@ from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 CONFIG = PPOConfig(
-    num_iterations=40,
-    num_envs=8,
-    num_steps=16,
+    num_iterations=25,
+    num_envs=16,
+    num_steps=8,
     minibatch_size=64,
     lr=1e-2,
     lr_schedule="linear",
@@ -30,7 +30,7 @@ CONFIG = PPOConfig(
     entropy_coef=0.0,
     max_grad_norm=10.0,
     hidden_sizes=(16,),
-    eval_every=40,
+    eval_every=25,
 )
 NEVER = 10**9
 
@@ -201,7 +201,7 @@ def registered():
 
 
 def _trained_on(env_id):
-    config = replace(CONFIG, num_iterations=50)
+    config = replace(CONFIG, num_iterations=30, eval_every=30)
     learner = make_learner(
         config, EnvConfig(id=env_id, eval_episodes=20), make_member_seeds(0, 2), make_evaluation_seed(0)
     )

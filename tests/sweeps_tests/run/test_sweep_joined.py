@@ -1,5 +1,9 @@
-"""A sweep on a Ray cluster that somebody else has started: it is used, and left as it was."""
+"""A sweep of Stable-Baselines3 on a Ray cluster that somebody else has started: it is used, and left as it was.
 
+Without Ray: trainers/test_sb3.py.
+"""
+
+import math
 import os
 import secrets
 import shutil
@@ -9,24 +13,63 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import optuna
 import psutil
 import pytest
+from optuna.trial import TrialState
+from unstuck.records.files import read_records
+from unstuck.records.mlflow.names import to_mlflow
+from unstuck.rl import metrics
+from unstuck.sweeps.audit.audit import audit_sweep
+from unstuck.sweeps.config.find import find_sweep
 
-from tests.sweeps_tests.bandit import SETTINGS, break_environment, write_environment, write_hostile_files
-from tests.sweeps_tests.real import finish, open_study, start
+from tests.sweeps_tests.bandit import break_environment, write_environment, write_hostile_files
+from tests.sweeps_tests.real import finish, open_study, runs_of, start
 
-RESETS = 80
-"""Of the environment in one trial of these settings."""
-
+pytest.importorskip("stable_baselines3")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
+WORDS = (
+    *("trainer=sb3", "env.id=licensed_bandit:Bandit-v0", "env.eval_episodes=2", "sweep.name=theirs", "sweep.seeds=1"),
+    *("resources.cpus=1", "resources.max_failures=0", "scheduler=none", "health=none", "sampler=points"),
+    *("ppo.num_envs=2", "ppo.num_steps=32", "ppo.minibatch_size=32", "ppo.num_iterations=4", "ppo.eval_every=2"),
+    *("ppo.num_epochs=2", "ppo.lr=0.001", "sampler.points=[{}, {ppo: {lr: 0.01}}, {ppo: {lr: 0.02}}]"),
+    "sweep.num_trials=null",
+)
+RESETS = 60
+"""Of the environment in one trial of these settings."""
 
-@pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """Its address and its process; on loopback, and with a token."""
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where it listens, who may come in, and its process."""
+
+    address: str
+    token: str
+    process: subprocess.Popen[bytes]
+
+
+@dataclass(frozen=True)
+class Joined:
+    """The sweep `theirs`: where it was called, what it printed, and the cluster's raylets when it had ended."""
+
+    folder: Path
+    printed: str
+    raylets: int
+
+    @property
+    def trials(self) -> list[optuna.trial.FrozenTrial]:
+        """On record in the ledger."""
+        return open_study(self.folder, "theirs").trials
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """On loopback, and with a token, which is in the environment of whoever asks for the cluster."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -36,13 +79,12 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, subprocess.P
         "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
         "RAY_USAGE_STATS_ENABLED": "0",
     }
-    for name, value in settings.items():
-        monkeypatch.setenv(name, value)
     folder = tempfile.mkdtemp(prefix="joined-", dir="/tmp")  # a socket's path must be short
     ray = Path(sys.executable).with_name("ray")
     head = ("--head", "--block", "--port", address.partition(":")[2], "--node-ip-address", "127.0.0.1")
     process = subprocess.Popen(
         (ray, "start", *head, "--include-dashboard", "false", "--num-cpus", "2", "--temp-dir", folder),
+        env={**os.environ, **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -51,7 +93,10 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, subprocess.P
         while not list(Path(folder).glob("session_latest/sockets/raylet*")):
             assert process.poll() is None, "Ray did not start"
             time.sleep(0.2)
-        yield address, process
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in settings.items():
+                patch.setenv(name, value)
+            yield Cluster(address, settings["RAY_AUTH_TOKEN"], process)
     finally:
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGTERM)
@@ -61,23 +106,53 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, subprocess.P
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def test_an_existing_cluster_runs_the_trials_and_stays(
-    cluster: tuple[str, subprocess.Popen[bytes]], tmp_path: Path
-) -> None:
-    """Workers import what the driver imports: the environment in the folder that it is called in, and no file of ours.
+@pytest.fixture(scope="module")
+def joined(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Callable[[Path], None]) -> Joined:
+    """Three trials in one worker; the environment, in the folder that the sweep is called in, breaks in the third."""
+    folder = tmp_path_factory.mktemp("joined")
+    mlflow_tables(folder / "runs" / "mlflow.db")
+    write_environment(folder)
+    break_environment(folder, RESETS * 5 // 2)
+    write_hostile_files(folder)
+    printed = finish(start(folder, *WORDS, f"resources.ray_address={cluster.address}"))
+    started = psutil.Process(cluster.process.pid).children(recursive=True)
+    return Joined(folder, printed, sum(child.name() == "raylet" for child in started))
 
-    That environment breaks in the second trial, and the ledger has its words from Ray's.
-    """
-    address, ray = cluster
-    write_environment(tmp_path)
-    break_environment(tmp_path, RESETS * 3 // 2)
-    write_hostile_files(tmp_path)
-    overrides = ("sweep.num_trials=2", "sweep.name=joined", "tracking=none", f"resources.ray_address={address}")
-    printed = finish(start(tmp_path, *SETTINGS, "resources.cpus=1", *overrides))
-    completed, crashed = open_study(tmp_path, "joined").trials
-    assert completed.user_attrs["outcome"] == "completed"
+
+def test_an_existing_cluster_runs_the_trials_and_stays(cluster: Cluster, joined: Joined) -> None:
+    assert joined.raylets == 1
+    assert cluster.token not in joined.printed
+
+
+def test_workers_import_what_the_driver_imports_and_no_file_of_ours(joined: Joined) -> None:
+    """The environment's own words on why it breaks are in the ledger, from Ray's."""
+    *_, crashed = joined.trials
     assert (crashed.user_attrs["outcome"], crashed.user_attrs["reason"]) == ("crashed", "OSError: the licence is gone")
     assert "licensed_bandit.py" in crashed.user_attrs["traceback"]
-    raylets = [child for child in psutil.Process(ray.pid).children(recursive=True) if child.name() == "raylet"]
-    assert len(raylets) == 1
-    assert os.environ["RAY_AUTH_TOKEN"] not in printed
+
+
+def test_ray_trains_stable_baselines_models_and_all_records_agree(joined: Joined) -> None:
+    own_folder = joined.folder / "runs" / "theirs"
+    assert "3 trials: 2 completed, 1 crashed" in joined.printed
+    *completed, _ = trials = joined.trials
+    assert [(trial.state, trial.user_attrs["outcome"]) for trial in completed] == [
+        (TrialState.COMPLETE, "completed")
+    ] * 2
+    for trial, rate in zip(completed, (0.001, 0.01), strict=True):
+        records = read_records(own_folder, trial.number)
+        assert [record.iteration for record in records] == [1, 2, 3, 4]
+        returns = {one.step: one.metrics[metrics.EVAL_RETURN] for one in records if one.iteration in (2, 4)}
+        assert returns == trial.intermediate_values
+        assert trial.value == math.fsum(trial.intermediate_values.values()) / 2  # of evaluations at 2 and 4
+        assert records[0].metrics["effective/lr"] == rate
+        assert records[0].metrics[metrics.RATIO_DEVIATION] < 1e-5  # the probe has looked
+
+    client, parent, children = runs_of(joined.folder, "theirs")
+    assert (parent.info.status, sorted(children)) == ("FINISHED", [0, 1, 2])
+    assert [children[number].data.tags["outcome"] for number in range(3)] == ["completed", "completed", "crashed"]
+    for trial in trials:
+        history = client.get_metric_history(children[trial.number].info.run_id, to_mlflow(metrics.EVAL_RETURN))
+        assert {point.step: point.value for point in history} == trial.intermediate_values
+
+    assert audit_sweep(find_sweep("theirs", own_folder.parent)).is_clean
+    assert "is the best of 3 trials" in (own_folder / "report" / "report.html").read_text()

@@ -1,5 +1,8 @@
 """The fixture `command`: what runs in this process behaves as a process of its own."""
 
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
 
 def test_a_mistake_is_one_line_and_status_2(command):
     done = command("ppo.lrr=1")
@@ -27,3 +30,30 @@ def test_hydra_composes_once_and_to_the_same_configuration_as_by_itself(command,
         assert command("+experiment=quickstart", "sweep.name=x", "ppo.lr=1e-3", *own).code == 0
         assert len(composed) == times
     assert configs[0] == configs[1]
+
+
+def test_a_composition_from_what_was_read_once_is_that_of_hydra_by_itself(tmp_path, monkeypatch, composed_fast):
+    """A group that is chosen by another one's choice, and a file that changes: neither may be what it was before."""
+    for name, text in {
+        "config": "defaults: [one: a, other: '${one}', _self_]\nown: 1\n",
+        **{f"{group}/{option}": f"name: {group} {option}\n" for group in ("one", "other") for option in "ab"},
+    }.items():
+        file = tmp_path / f"{name}.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+
+    def composed(*overrides):
+        with initialize_config_dir(str(tmp_path), version_base="1.3"):
+            return OmegaConf.to_container(compose("config", overrides=[*overrides], return_hydra_config=True))
+
+    def several():
+        (tmp_path / "one" / "a.yaml").write_text("name: one a\n")
+        first = composed(), composed(), composed("one=b", "own=2")
+        (tmp_path / "one" / "a.yaml").write_text("name: changed\n")
+        return *first, composed()
+
+    fast = several()
+    assert [one["one"]["name"] for one in fast] == ["one a", "one a", "one b", "changed"]
+    assert [one["other"]["name"] for one in fast] == ["other a", "other a", "other b", "other a"]
+    composed_fast(monkeypatch)
+    assert several() == fast

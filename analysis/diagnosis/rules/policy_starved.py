@@ -5,7 +5,18 @@ acts through what both losses share: the trunk, and the gradient clip, which wit
 step.
 """
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.remedies import HEAVY, USUAL, restore_usual
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -23,6 +34,12 @@ BEYOND, USUAL_LIMIT = 10.0, 0.5
 
 STILL_KL, POINTS = 1e-4, 5
 """KL below which such a policy hardly moves, and values on record."""
+
+MOVES = 1e-3
+"""KL from which updates of another program move a policy with a network of its own: Adam has made up for the ratio."""
+
+USUAL_EPS = 1e-5
+"""Epsilon of Adam, where it is not on record: a gradient that the clip leaves smaller than that moves nothing."""
 
 CLIP_RATIO = 1000.0
 """Ratio with separate networks, where only the clip connects the two, and Adam makes up for most of the ratio: on raw
@@ -57,6 +74,8 @@ def examine(run: Signals) -> Finding | None:
     taken = shared is True and ratio > TRUNK_TAKEN
     if not (standing.is_poor or slow or taken):
         return None
+    if shared is False and not run.is_ours and kl is not None and kl.mean >= MOVES:
+        return None
     where = "the shared trunk" if shared is not False else "the shared gradient clip"
     return Finding(
         headline=f"The value loss starves the policy in {where}: its gradient is {number(ratio, 2)} times the policy's",
@@ -68,7 +87,14 @@ def examine(run: Signals) -> Finding | None:
         remedies=_remedies(run, ratio),
         since=policy.iterations[0],
         missing=() if kl else (metrics.APPROX_KL,),
+        ground=Ground.MEASURED if slow and _leaves_nothing(run, value.median, ratio) else Ground.STATE,
     )
+
+
+def _leaves_nothing(run: Signals, value: float, ratio: float) -> bool:
+    """True if the clip leaves the policy a gradient below Adam's epsilon, by which each of its steps then vanishes."""
+    limit, eps = run.read_number("ppo.max_grad_norm"), run.read_number("ppo.adam_eps") or USUAL_EPS
+    return limit is not None and value > limit and limit / ratio < eps
 
 
 def _by_whole(run: Signals) -> Finding | None:
@@ -190,8 +216,10 @@ RULE = Rule(
     says="the value loss takes the shared trunk, or the shared gradient clip",
     threshold=(
         "value gradient, in the median of the run, 30 times the policy's in a shared trunk, 1,000 times with "
-        "separate networks, and KL < 0.002 or nothing learned; in a shared trunk 60 times is enough; where "
-        "only the whole gradient is on record a doubt: 10 times its clip, with a KL below 1e-4"
+        "separate networks, and KL < 0.002 or nothing learned (of other programs' separate networks KL < 0.001 in "
+        "any case); in a shared trunk 60 times is enough; a fault whatever is learned where the clip leaves the "
+        "policy less than Adam's epsilon; where only the whole gradient is on record a doubt: 10 times its clip, "
+        "with a KL below 1e-4"
     ),
     source=(
         "docs/algorithms/ppo.md (what value_coef does), measured here; Andrychowicz et al. 2021 (separate "

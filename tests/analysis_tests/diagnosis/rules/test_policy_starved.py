@@ -1,9 +1,10 @@
 """The value loss starves the policy: the two gradients' ratio, in a shared trunk and in a shared clip."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Support
 from unstuck.analysis.diagnosis.rules import policy_starved
 from unstuck.analysis.history import History
 from unstuck.rl import metrics
@@ -57,6 +58,21 @@ def test_a_trunk_that_the_value_loss_has_taken_is_a_fault_whatever_the_run_shows
 )
 def test_its_borders(run: History, expected: Kind | None) -> None:
     assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(("kl", "expected"), [(0.9e-3, Kind.FAULT), (1.1e-3, None)])
+def test_in_another_program_separate_networks_whose_updates_move_are_not_starved(
+    kl: float, expected: Kind | None
+) -> None:
+    run = untaught(grad_norm_policy=1.0, grad_norm_value=1200.0, approx_kl=kl, settings=SEPARATE)
+    assert kind(RULE, replace(run, dialect="sb3")) is expected
+    assert kind(RULE, run) is Kind.FAULT
+
+
+@pytest.mark.parametrize(("ratio", "ground"), [(5.1e4, Ground.MEASURED), (4.9e4, Ground.STATE)])
+def test_a_clip_that_leaves_less_than_epsilon_is_a_fault_whatever_is_learned(ratio: float, ground: Ground) -> None:
+    run = learning(ratio, kl=1e-9, **SEPARATE, **{"ppo.max_grad_norm": 0.5, "ppo.adam_eps": 1e-5})
+    assert found(RULE, run).ground is ground
 
 
 def test_updates_are_called_small_only_where_they_are() -> None:

@@ -161,7 +161,7 @@ def _lacks_half(run: Signals) -> bool:
     if run.action_kind is not ActionKind.CONTINUOUS or gained <= CLEAR * _noise(sampled):
         return False
     gap, error = late - float(greedy.mean()), float(greedy.std()) / LASTS**0.5
-    return gap > max(HALF * gained, CLEAR * error)
+    return bool(gap > max(HALF * gained, CLEAR * error))
 
 
 def _noise(curve: "pd.Series[float]") -> float:

@@ -41,7 +41,7 @@ def examine(run: Signals) -> Finding | None:
     if largest:
         text = f"the largest input has a root mean square of {number(largest.mean, 3)}"
         facts.append(Evidence(text, (largest.metric,), largest.reach))
-    if largest is not None and largest.mean < SMALL_INPUT and judge_standing(run).is_poor:
+    if largest is not None and largest.mean < SMALL_INPUT:
         return _too_small(run, largest)
     wide = largest is not None and largest.mean > LARGE_INPUT
     full = saturated is not None and saturated.mean > SATURATED and (wide or largest is None)
@@ -76,14 +76,14 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _too_small(run: Signals, largest: Window) -> Finding:
-    """Return the fault of a run that learned nothing from inputs so small that the networks hardly see them."""
+    """Return a finding on inputs so small that networks hardly see them; a fault only if nothing is learned."""
+    standing = judge_standing(run)
     text = f"the largest input has a root mean square of {number(largest.mean, 2)}"
     return Finding(
         headline=f"Inputs are far too small: {text}",
-        kind=Kind.FAULT,
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
-        why=f"weights would have to grow a hundredfold before a unit tells two observations apart; "
-        f"{judge_standing(run).brief}",
+        why=f"weights would have to grow a hundredfold before a unit tells two observations apart; {standing.brief}",
         evidence=(Evidence(text, (largest.metric,), largest.reach),),
         causes=(
             Cause(
@@ -135,7 +135,7 @@ RULE = Rule(
         *("entropy_collapsed", "greedy_collapsed", "signal_lost", "entropy_pinned", "oscillating"),
     ),
     says="inputs in raw units saturate the units that see them",
-    threshold="root mean square of the largest input > 20; or < 0.02 where nothing is learned",
+    threshold="root mean square of the largest input > 20; or < 0.02, a fault where nothing is learned",
     source="Andrychowicz et al. 2021 (observation normalisation); Schulman 2017 (rescale observations)",
     examine=examine,
 )

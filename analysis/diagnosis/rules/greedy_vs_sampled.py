@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.signals import ActionKind, Signals
+from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
@@ -26,10 +26,6 @@ flows, up to 0.31 in a stream."""
 PATIENCE, MOST = 0.25, 0.75
 """Elsewhere the share of the run, and of its evaluations within it: a greedy policy that is still unsure goes in
 circles where chance gets the sampled one out, and in time gets over it."""
-
-HALF, CLEAR = 0.5, 3.0
-"""Share of the sampled return's gain that continuous greedy actions must lack, and standard errors: the mean of a
-normal policy wins by no hair, and is as good as its draws, unless evaluations show it something else."""
 
 EARLIEST = 0.4
 """Share of the run before which such a policy is young."""
@@ -80,8 +76,7 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=evidence[0].iterations[0] if evidence[0].iterations else None,
         missing=() if entropy else (metrics.ENTROPY,),
-        # Others evaluate with other wrappers, and a young greedy policy goes in circles.
-        ground=Ground.MEASURED if worse and _lacks_half(run) else Ground.PACE,
+        ground=Ground.PACE,  # others evaluate with other wrappers, and a young greedy policy goes in circles
     )
 
 
@@ -153,17 +148,6 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     return Evidence(f"{text}sampled one", (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), where), lasting
 
 
-def _lacks_half(run: Signals) -> bool:
-    """True if greedy continuous actions earn less than half of what training gained, in the last evaluations."""
-    greedy, sampled = run.select_finite(metrics.EVAL_RETURN).iloc[-LASTS:], run.select_finite(metrics.TRAIN_RETURN)
-    late = float(sampled.iloc[-LASTS:].mean())
-    gained = late - float(sampled.iloc[:LASTS].mean())
-    if run.action_kind is not ActionKind.CONTINUOUS or gained <= CLEAR * _noise(sampled):
-        return False
-    gap, error = late - float(greedy.mean()), float(greedy.std()) / LASTS**0.5
-    return bool(gap > max(HALF * gained, CLEAR * error))
-
-
 def _noise(curve: "pd.Series[float]") -> float:
     """Estimate a curve's noise from differences of neighbouring values, so that a trend does not count as noise.
 
@@ -192,8 +176,7 @@ RULE = Rule(
     threshold=(
         "in triage observations half a spread apart; shares 30 % apart; a greedy return below the sampled one by "
         "a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a quarter of "
-        "the run, after two fifths of it, and not catching up; of continuous actions a fault whatever is learned where "
-        "the last three evaluations lack half of the gain and three standard errors"
+        "the run, after two fifths of it, and not catching up"
     ),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
     examine=examine,

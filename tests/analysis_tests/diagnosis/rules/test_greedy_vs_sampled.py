@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import greedy_vs_sampled
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
 from tests.analysis_tests import elsewhere as other_tasks
@@ -217,20 +216,3 @@ def test_three_evaluations_in_the_last_quarter_are_enough_for_a_run_of_another_p
     run = replace(run, settings={**run.settings, "finished": True})
     found = [one.finding.kind for one in diagnose(run).findings if one.rule is RULE]
     assert [kind for kind in found if kind is not Kind.FINE] == ([expected] if expected else [])
-
-
-@pytest.mark.parametrize(
-    ("greedy", "std", "ground"),
-    [
-        (-510.0, 0.8, Ground.MEASURED),
-        (-470.0, 0.8, Ground.PACE),
-        (-900.0 + 600 * np.cos(np.pi * TURN / 10), 0.8, Ground.PACE),  # evaluations that scatter as far
-        (-510.0, None, Ground.PACE),  # discrete actions: the most probable one may win by a hair
-    ],
-)
-def test_continuous_greedy_actions_that_lack_half_of_the_gain(greedy: Any, std: float | None, ground: Ground) -> None:
-    run, settings = elsewhere(greedy), {"env.id": "Pendulum-v1" if std else "CartPole-v1"}
-    columns: dict[str, Any] = {metrics.TRAIN_RETURN: np.minimum(-1000.0 + 20 * TURN, 0.0)}
-    columns |= {} if std is None else {POLICY_STD: std}
-    run = replace(run, dialect="sb3", settings=settings, table=run.table.assign(**columns))
-    assert found(RULE, run).ground is ground

@@ -16,7 +16,7 @@ from unittest.mock import patch
 from unstuck.rl.data import FlowData
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.ray_tune.cluster import Cluster
-from unstuck.sweeps.ray_tune.tuning import TrialDriver
+from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training
 
@@ -49,7 +49,7 @@ def tune_trials(
     config: SweepConfig,
     data: FlowData | None,
     cluster: Cluster,
-    driver: TrialDriver,
+    driver: Driver,
     is_over: Callable[[], bool],
 ) -> None:
     """Run trials in this process: one evaluation period of each running trial in turn; see `sweeps.ray_tune.tuning`."""
@@ -105,7 +105,7 @@ def tune_in_forks(
     config: SweepConfig,
     data: FlowData | None,
     slots: int,
-    driver: TrialDriver,
+    driver: Driver,
     is_over: Callable[[], bool],
 ) -> None:
     """Run each trial in a fork of this process, `slots` at a time; see `sweeps.ray_tune.tuning`."""
@@ -144,7 +144,7 @@ def _train(assignment: Assignment, data: FlowData | None, pipe: Connection) -> N
         pipe.send(traceback.format_exc())
 
 
-def _is_over(pipe: Connection, number: int, driver: TrialDriver) -> bool:
+def _is_over(pipe: Connection, number: int, driver: Driver) -> bool:
     """Hand what a fork has sent to the driver; return True if the trial ends."""
     try:
         sent = pipe.recv()

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.errors import TrackingError
@@ -70,9 +70,22 @@ def renew(url: str) -> None:
 
 def _make_tables(file: Path) -> None:
     """Create MLflow's database under a temporary name, then rename the file, so that no half-made one is opened."""
+    from sqlalchemy import event
+    from sqlalchemy.engine import Engine
+
+    def write_without_waiting(connection: Any, record: object) -> None:
+        """Leave it to the system when commits reach the disk: MLflow makes 70, and a half-made file is never used."""
+        connection.execute("PRAGMA synchronous = OFF")
+
     temporary = file.with_name(f"{file.name}.tmp")
     temporary.unlink(missing_ok=True)
-    renew(f"sqlite:///{temporary}")
+    event.listen(Engine, "connect", write_without_waiting)
+    try:
+        renew(f"sqlite:///{temporary}")
+    finally:
+        event.remove(Engine, "connect", write_without_waiting)
+    with temporary.open("rb") as made:
+        os.fsync(made.fileno())
     temporary.replace(file)
 
 

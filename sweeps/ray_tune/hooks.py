@@ -103,6 +103,21 @@ class EndStopper(_Unsaved, Stopper):
         return self._is_over()
 
 
+class FollowUpCallback(_Unsaved, Callback):
+    """Ray Tune callback that calls a function after each of Tune's steps, once the step's worker trains again.
+
+    Args:
+        follow_up: Function that records what could wait.
+    """
+
+    def __init__(self, follow_up: Callable[[], None]) -> None:
+        self._follow_up = follow_up
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Record what could wait until the worker was told to go on."""
+        self._follow_up()
+
+
 class CrashCallback(_Unsaved, Callback):
     """Ray Tune callback that reports a crashed trial to the driver: trial number and traceback.
 

@@ -21,8 +21,11 @@ class TrialDriver(Protocol):
     def is_waiting(self) -> bool:
         """True if trials run now, and more trials may be proposed after the running ones have ended."""
 
-    def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record a trial's new iterations from a worker; return outcome and reason if it ends, else None."""
+    def judge(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
+        """Judge a trial's new iterations from a worker; return outcome and reason if it ends, else None."""
+
+    def follow_up(self) -> None:
+        """Record what a judgement does not need, after the worker was told to go on."""
 
     def crash(self, number: int, error: str) -> None:
         """Record a trial as crashed with the error text, after the worker raised an error or died too often."""
@@ -49,7 +52,13 @@ def tune_trials(
     """
     cluster.begin()
     from ray import tune
-    from unstuck.sweeps.ray_tune.hooks import CrashCallback, EndStopper, JudgingScheduler, LedgerSearch
+    from unstuck.sweeps.ray_tune.hooks import (
+        CrashCallback,
+        EndStopper,
+        FollowUpCallback,
+        JudgingScheduler,
+        LedgerSearch,
+    )
     from unstuck.sweeps.ray_tune.ray_internals import leave_out_usage, use_started_workers
     from unstuck.sweeps.worker.trainable import TrialTrainable
 
@@ -69,7 +78,7 @@ def tune_trials(
             ),
             tune_config=tune.TuneConfig(
                 search_alg=search,
-                scheduler=JudgingScheduler(stop.guard(driver.receive), search.numbers),
+                scheduler=JudgingScheduler(stop.guard(driver.judge), search.numbers),
                 num_samples=-1,
                 max_concurrent_trials=cluster.slots,
                 reuse_actors=True,
@@ -82,7 +91,10 @@ def tune_trials(
                 stop=EndStopper(is_over),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
                 failure_config=tune.FailureConfig(max_failures=config.resources.max_failures),
-                callbacks=[CrashCallback(stop.guard(driver.crash), search.numbers)],
+                callbacks=[
+                    CrashCallback(stop.guard(driver.crash), search.numbers),
+                    FollowUpCallback(stop.guard(driver.follow_up)),
+                ],
             ),
         )
         tuner.fit()

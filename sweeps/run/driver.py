@@ -7,8 +7,9 @@ driver on the same ledger finds out what comes next, no matter which process die
 
 import dataclasses
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,7 @@ class Driver:
         self._stages = Stages(config, space, ledger)
         self._parent_run = ledger.attributes.get(PARENT_RUN, {})
         self._running: dict[int, LiveTrial] = {}
+        self._later: deque[Callable[[], None]] = deque()
         self._proposed = 0
         self._startup = Startup()
         self.failure: SweepError | None = None
@@ -115,6 +117,7 @@ class Driver:
         More may come while `is_waiting`. A configuration that cannot run is recorded as infeasible, and the sampler is
         asked again.
         """
+        self.follow_up()
         if self.failure:
             return None
         try:
@@ -155,6 +158,18 @@ class Driver:
     def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
         """Judge and record a trial's new iterations from a worker; return outcome and reason if it ends, else None.
 
+        The same as `judge` and `follow_up`; for the arguments see `judge`.
+        """
+        verdict = self.judge(number, records, notes)
+        self.follow_up()
+        return verdict
+
+    def judge(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
+        """Judge a trial's new iterations from a worker; return outcome and reason if it ends, else None.
+
+        Of a trial that goes on, only what the judgement rests on is recorded at once, so that the worker need not wait;
+        `follow_up` does the rest.
+
         Args:
             number: Number of the trial.
             records: Iterations, oldest first. Iterations that the driver has received already are skipped; iterations
@@ -183,6 +198,12 @@ class Driver:
                     return verdict
         return None
 
+    def follow_up(self) -> None:
+        """Diagnose, and write to MLflow, what `judge` has left for later; nothing if there is nothing left."""
+        with self.note_failure():
+            while self._later:
+                self._later.popleft()()
+
     def crash(self, number: int, error: str) -> None:
         """Record a running trial as crashed with the error text, after the worker raised an error or died too often.
 
@@ -190,6 +211,7 @@ class Driver:
             number: Number of the trial.
             error: Traceback of the error; the last line becomes the reason.
         """
+        self.follow_up()
         trial = self._running.get(number)
         if trial is None:
             return
@@ -202,6 +224,7 @@ class Driver:
 
     def interrupt(self, reason: str) -> None:
         """Record all running trials as interrupted in Optuna and MLflow; if Optuna fails, in MLflow alone."""
+        self.follow_up()
         verdict = Verdict(Outcome.INTERRUPTED, reason)
         for trial in list(self._running.values()):
             with self.note_failure():
@@ -287,6 +310,7 @@ class Driver:
 
     def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Judge and record a trial's iterations up to an evaluation; return outcome and reason if it ends."""
+        self.follow_up()  # of the period before
         trial.add(period)
         verdict = self._judge(trial, period)
         self._decide_milestones(trial)
@@ -294,14 +318,19 @@ class Driver:
         for record in period:
             if metric in record.metrics and record.step > trial.last_judged_before_resume:
                 self._ledger.report(trial.number, record.step, record.metrics[metric])
-        if verdict or trial.last_step > trial.last_judged_before_resume:
-            self._diagnose(trial, ended=verdict is not None)
         if verdict:
+            self._diagnose(trial, ended=True)
             self._finish(trial, verdict, period)
         else:
-            self._tracker.log(trial.number, period)
-            self._progress.show_evaluation(trial)
+            self._later.append(partial(self._show, trial, period))
         return verdict
+
+    def _show(self, trial: LiveTrial, period: Sequence[Record]) -> None:
+        """Diagnose a trial that goes on, and write the period's metrics to MLflow and to the screen."""
+        if trial.last_step > trial.last_judged_before_resume:
+            self._diagnose(trial, ended=False)
+        self._tracker.log(trial.number, period)
+        self._progress.show_evaluation(trial)
 
     def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Ask all judges (early-stopping rules) about a trial; record and return the outcome, or None to go on."""

@@ -283,6 +283,20 @@ def test_trials_that_are_unknown_or_have_ended_are_left_alone(opened: Opener) ->
     assert sweep.trials == before
 
 
+def test_mlflow_waits_until_the_worker_trains_again_but_not_the_ledger(opened: Opener) -> None:
+    sweep = opened()
+    number = sweep.start()
+    assert sweep.driver.judge(number, period(2, [0.5, 0.5])) is None
+    assert sweep.trials[number].intermediate_values == {2: 0.5}
+    assert sweep.history(number, "eval/f1") == []
+    sweep.driver.follow_up()
+    assert sweep.history(number, "eval/f1") == [(2, 0.5)]
+    assert sweep.driver.judge(number, period(4, [0.6, 0.6])) is None
+    assert sweep.driver.judge(number, period(6, [0.7, 0.7])) is not None  # the end is recorded whole, at once
+    assert sweep.history(number, "eval/f1") == [(2, 0.5), (4, 0.6), (6, 0.7)]
+    assert sweep.runs[number].data.tags["outcome"] == "completed"
+
+
 def test_asha_prunes_with_the_same_reason_in_both_stores(opened: Opener) -> None:
     scheduler = SchedulerConfig(grace_iterations=2, reduction_factor=2, spared_share=0)
     sweep = opened(scheduler=scheduler, iterations=10)

@@ -74,9 +74,10 @@ class ProbeLog:
         if not self._columns:
             self._columns = list(dict.fromkeys([ITERATION, *names, *row]))
             csv.writer(text, lineterminator="\n").writerow(self._columns)
-        if later := [name for name in NAMES if name in row and name not in self._columns]:
+        more = row.keys() - set(self._columns)
+        if later := [name for name in NAMES if name in more]:
             self._widen(later)
-        if more := row.keys() - set(self._columns):
+        if more := more - set(later):
             raise ValueError(
                 f"{self._file} has no column for {', '.join(sorted(more))}; hand it over from the first iteration on, "
                 "or give another folder"

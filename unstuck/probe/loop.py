@@ -185,12 +185,11 @@ class Probe:
         if update.begins and self._optimizer is not None:
             self._measured[metrics.LR] = float(self._optimizer.param_groups[0]["lr"])
         if update.wants:
-            with torch.no_grad():
-                update.add_ratio(logratio)
-                update.add_critic(values, returns)
-                update.add(metrics.ENTROPY, entropy)
-                update.add(metrics.POLICY_LOSS, policy_loss)
-                update.add(metrics.GRAD_NORM, grad_norm)
+            update.add_ratio(logratio)
+            update.add_critic(values, returns)
+            update.add(metrics.ENTROPY, entropy)
+            update.add(metrics.POLICY_LOSS, policy_loss)
+            update.add(metrics.GRAD_NORM, grad_norm)
         update.count()
 
     def end_iteration(

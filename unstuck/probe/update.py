@@ -56,9 +56,9 @@ class UpdateMeasures:
         """Add a metric of the present minibatch, if it is one to measure; of several values, the mean."""
         if value is not None and self.is_middle:
             each = value.detach() if isinstance(value, Tensor) else float(value)
-            self._values.setdefault(name, []).append(
-                each.float().mean() if isinstance(each, Tensor) and each.ndim else each
-            )
+            if isinstance(each, Tensor) and each.ndim:
+                each = each.float().mean()
+            self._values.setdefault(name, []).append(each)
 
     def add_ratio(self, logratio: Tensor | None) -> None:
         """Add a minibatch for KL and clip fraction, and the first one for the deviation of the ratio from 1."""
@@ -69,7 +69,7 @@ class UpdateMeasures:
                 f"logratio must hold one number a sample, got {list(logratio.shape)}: one log-probability had the "
                 "shape [n, 1]; flatten both"
             )
-        logs = logratio.detach().reshape(1, -1).float().clone()  # the loop may go on with its own tensor
+        logs = logratio.detach().clone()  # the loop may go on with its own tensor
         if self._counted == 0:
             self._first = logs
         if self.is_middle:
@@ -83,7 +83,7 @@ class UpdateMeasures:
             raise ValueError(
                 f"values and returns must be of the same samples, got {list(values.shape)} and {list(returns.shape)}"
             )
-        self._errors.append((values.detach().reshape(1, -1) - returns.detach().reshape(1, -1)).float())
+        self._errors.append(values.detach().flatten() - returns.detach().flatten())
 
     def finish(self) -> dict[str, float]:
         """Return the means over the measured minibatches by metric, and reset for the next update."""
@@ -98,7 +98,7 @@ class UpdateMeasures:
             clipped = measured[metrics.GRAD_NORM] > self._max_grad_norm
             found[metrics.GRAD_CLIPPED_SHARE] = clipped.double().mean().item()
         if self._first is not None:
-            found[metrics.RATIO_DEVIATION] = measure_ratio_deviation(self._first).item()
+            found[metrics.RATIO_DEVIATION] = measure_ratio_deviation(_make_row(self._first)).item()
         self.expected, self._counted, self._values, self._first = self._counted, 0, {}, None
         self._log_ratios, self._errors = [], []
         return found
@@ -117,13 +117,20 @@ class UpdateMeasures:
 
 def _stack(values: Sequence[Tensor | float]) -> Tensor:
     """Return the values of the minibatches as one tensor of float64, on the device of the tensors among them."""
-    device = next((one.device for one in values if isinstance(one, Tensor)), "cpu")
+    device = next((one.device for one in values if isinstance(one, Tensor) and one.device.type != "cpu"), None)
+    if device is None:  # nothing waits, and numbers are cheaper
+        return torch.tensor([float(one) for one in values], dtype=torch.float64, device="cpu")
     return torch.stack([torch.as_tensor(one, dtype=torch.float64, device=device) for one in values])
 
 
+def _make_row(numbers: Tensor) -> Tensor:
+    """Return the numbers of a tensor as one row `[1, n]` of float32."""
+    return numbers.reshape(1, -1).float()
+
+
 def _join_alike(rows: Sequence[Tensor]) -> list[Tensor]:
-    """Join rows `[1, n]` of equal length to tensors `[k, n]`; the last minibatch of an epoch may be shorter."""
+    """Join tensors of equally many numbers as rows `[k, n]`; the last minibatch of an epoch may be shorter."""
     by_length: dict[int, list[Tensor]] = {}
-    for row in rows:
+    for row in map(_make_row, rows):
         by_length.setdefault(row.shape[1], []).append(row)
     return [torch.cat(same) for same in by_length.values()]

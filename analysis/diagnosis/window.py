@@ -32,7 +32,8 @@ class Window:
     @property
     def median(self) -> float:
         """Median of a metric's values in the window of iterations."""
-        return float(np.median(self.values))
+        ordered, middle = sorted(self.values), len(self.values) // 2  # numpy's takes ten times as long for so few
+        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
 
     @property
     def spread(self) -> float:

@@ -25,6 +25,8 @@ VISIBLE = 2e-3
 def examine(run: Signals) -> Finding | None:
     """Return a fault if KL is still half as large when the learning rate is a tenth; None otherwise."""
     rates, kl = run.select_finite(metrics.LR), run.select_finite(metrics.APPROX_KL)
+    if rates.empty or rates.to_numpy().min() >= LOW * rates.to_numpy().max():
+        return None
     both = rates.index.intersection(kl.index)
     if len(both) < 2 * POINTS or run.kl_is_signed:
         return None

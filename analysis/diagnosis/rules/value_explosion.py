@@ -48,10 +48,9 @@ STEADY = 2.0
 def examine(run: Signals) -> Finding | None:
     """Return a finding on whether the value loss explodes or is not finite; None if the record does not tell."""
     for name in (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.GRAD_NORM, TOTAL_LOSS):
-        curve = run.history.curve(name)
-        broken = curve[~(curve.abs() < math.inf)]
-        if len(broken):
-            return _not_finite(run, name, int(broken.index[0]))
+        curve, finite = run.history.curve(name), run.select_finite(name)
+        if len(finite) < len(curve):
+            return _not_finite(run, name, int(curve.index.difference(finite.index)[0]))
     curve = run.select_finite(metrics.VALUE_LOSS)
     if len(curve) < 2 * START:
         return None

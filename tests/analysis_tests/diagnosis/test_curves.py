@@ -21,6 +21,7 @@ def make_curves(values: list[float]) -> Curves:
 def test_a_window_has_the_statistics_of_its_values() -> None:
     window = Window(NAME, (3, 5, 9), (1.0, 2.0, 6.0))
     assert (window.mean, window.median, window.reach) == (3.0, 2.0, (3, 9))
+    assert Window(NAME, (3, 5, 9, 11), (2.5, 7.0, 1.0, 4.0)).median == 3.25
     assert window.spread == pytest.approx(math.sqrt(7))  # (4 + 1 + 9) / 2
     assert window.error == pytest.approx(math.sqrt(7 / 3))
     assert str(window) == "1 to 6 over iterations 3 to 9"

@@ -46,9 +46,11 @@ CAUSES: Mapping[str, str] = {
     "observation_late": "observation_late",
     "observation_incomplete": "observation_incomplete",
     "action_not_applied": "action_not_applied",
+    "actions_misplaced": "action_not_applied",
     "logprobs_stale": "stale_log_probability",
     "weights_decayed": "decay_too_strong",
     "starts_alike": "memorised",
+    "lanes_alike": "lanes_alike",
     "evaluation_unscaled": "evaluation_sees_other_inputs",
 }
 """Label by the rule that says it."""

@@ -114,13 +114,26 @@ class _Both:
 def _compare(run: Signals) -> _Both | None:
     """Compute start and end of training and evaluation returns; None for our own learner, or with too few values."""
     trained, evaluated = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
-    if run.is_ours or run.is_triage or len(evaluated) < EVALUATIONS or len(trained) < EVALUATIONS:
+    if len(evaluated) < EVALUATIONS or len(trained) < EVALUATIONS:
+        return None
+    if (run.is_ours or run.is_triage) and not _is_below_table(run, float(trained.iloc[:START].mean())):
         return None
     size, values = len(evaluated) // 3, evaluated.to_numpy(dtype=np.float64)
     counted = _Ends(float(values[:size].mean()), float(values[-size:].mean()))
     paid = _Ends(float(trained.iloc[:START].mean()), float(trained.loc[evaluated.index[-size] :].mean()))
     noise = _measure_noise(evaluated)
     return _Both(paid, counted, noise, noise * (2 / size) ** 0.5) if np.isfinite(paid.last) else None
+
+
+def _is_below_table(run: Signals, paid: float) -> bool:
+    """True if an episode of training was paid less than the reward table can, whatever is done with which flows."""
+    flows, rows = (
+        run.read_number("env.flows_per_episode"),
+        [run.setting(f"env.reward_{of}") for of in ("benign", "threat")],
+    )
+    if not run.is_triage or not flows or not all(isinstance(row, tuple | list) and row for row in rows):
+        return False
+    return paid < flows * min(float(value) for row in rows for value in row)
 
 
 def find_paid_otherwise(run: Signals) -> Apart | None:

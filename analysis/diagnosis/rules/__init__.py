@@ -6,6 +6,7 @@ from functools import cache
 from unstuck.analysis.diagnosis.finding import Blind, Finding, Rule
 from unstuck.analysis.diagnosis.rules import (
     action_not_applied,
+    actions_misplaced,
     advantage_scale,
     bug_gate,
     critic_underfits,
@@ -21,6 +22,7 @@ from unstuck.analysis.diagnosis.rules import (
     inputs_unscaled,
     kl_outlives_rate,
     labels_differ,
+    lanes_alike,
     learned_and_lost,
     learns_backwards,
     logprobs_stale,
@@ -67,10 +69,12 @@ RULES: tuple[Rule, ...] = (
     kl_outlives_rate.RULE,
     logprobs_stale.RULE,
     observations_constant.RULE,
+    actions_misplaced.RULE,
     observation_late.RULE,
     observation_incomplete.RULE,
     action_not_applied.RULE,
     evaluation_unscaled.RULE,
+    lanes_alike.RULE,
     starts_alike.RULE,
     labels_differ.RULE,
     reward_turned.RULE,

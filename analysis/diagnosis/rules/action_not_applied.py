@@ -76,6 +76,8 @@ def _weak(run: Signals) -> Evidence | None:
     """Return evidence that actions hardly change the observations in a whole episode; None otherwise."""
     effect, length = run.select_first(ACTION_EFFECT, LOOKS), run.select_first(EPISODE_LENGTH, LOOKS)
     seen, step = run.select_first(REWARD_BY_OBSERVATION, LOOKS), run.select_first(REWARD_BY_STEP, LOOKS)
+    if run.is_triage:
+        return None  # no action changes which flow comes next
     if effect is None or length is None or effect.median * length.median > WEAK:
         return None
     late = run.select_first(ACTION_DELAY, LOOKS)

@@ -51,6 +51,11 @@ SETTLED = 0.1
 NOTHING, POINTS = 0.05, 10
 """Explained variance that is about 0, and values on record before that is said."""
 
+LATE, HARDLY, MOST, OF_THAT = 0.3, 0.15, 0.5, 0.3
+"""Share of the run from which, explained variance below which for half of the run, what a regression must explain of
+the Monte Carlo return, and the share of that which the critic explains at most, for a critic that sees nothing of what
+is there: a quarter of the run trained on the targets of other steps leaves 0.05, healthy critics reach 0.2 and more."""
+
 WORSE_THAN_NOTHING = -0.2
 """An explained variance below this is a critic that is worse than a constant, and not by chance."""
 
@@ -76,6 +81,8 @@ def examine(run: Signals) -> Finding | None:
     )
     if not lost and not worse and _explains_nothing(run):
         return _nothing_explained(run, facts)
+    if not lost and not worse and _sees_nothing(run, critic, probe):
+        return _nothing_seen(run, facts)
     if not lost and (not grown_up or (not (above > EXCESS and missed > MISSED) and not worse)):
         return _fine(critic, probe, facts)
     standing = judge_standing(run)
@@ -100,6 +107,39 @@ def examine(run: Signals) -> Finding | None:
         since=facts[0].iterations[0] if facts and facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.STATE if lost else Ground.PACE,
+    )
+
+
+def _sees_nothing(run: Signals, critic: Window | None, probe: Window | None) -> bool:
+    """True if our critic has explained hardly any variance for half of the run, and a regression explains most."""
+    told = run.select_last(metrics.EXPLAINED_VARIANCE, share=0.5)
+    if not run.is_ours or critic is None or probe is None or told is None:
+        return False
+    if run.compute_progress(run.history.last_iteration) < LATE or told.median >= HARDLY:
+        return False
+    return probe.mean >= MOST and critic.mean <= OF_THAT * probe.mean
+
+
+def _nothing_seen(run: Signals, facts: tuple[Evidence, ...]) -> Finding:
+    """Return the fault of a critic that does not see what a regression on one rollout sees, whatever the run learns."""
+    told = run.select_last(metrics.EXPLAINED_VARIANCE, share=0.5)
+    text = f"explained variance {number(told.median, 2)} in the median {told.where}" if told else facts[0].text
+    return Finding(
+        headline=f"The critic explains next to nothing of what a regression explains: {facts[0].text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"{text}; {judge_standing(run).brief}",
+        evidence=facts,
+        causes=(
+            Cause(
+                "targets that belong to other steps than the observations (a shuffle of one of them)",
+                "fit the critic to one rollout's targets until its loss falls: must it not reach 0?",
+            ),
+            *_causes(run),
+        ),
+        remedies=_remedies(run),
+        since=facts[0].iterations[0] if facts[0].iterations else None,
+        ground=Ground.MEASURED,
     )
 
 

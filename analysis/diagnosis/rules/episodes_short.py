@@ -37,7 +37,7 @@ SELDOM = 0.1
 def examine(run: Signals) -> Finding | None:
     """Return a finding if all training episodes end at the same small number of steps; None otherwise."""
     lengths, returns = run.select_all(EPISODE_LENGTH), run.select_all(metrics.TRAIN_RETURN)
-    if run.is_ours or lengths is None or returns is None or len(lengths.values) < POINTS:
+    if lengths is None or returns is None or len(lengths.values) < POINTS:
         return None
     limit = max(lengths.values)
     if limit <= 1 or min(lengths.values) < (1 - ALIKE) * limit:

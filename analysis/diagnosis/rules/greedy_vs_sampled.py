@@ -23,6 +23,9 @@ SHIFTED = 0.5
 """Spreads by which a usual column's mean and spread must differ between training and evaluation: 0.1 among shuffled
 flows, up to 0.31 in a stream."""
 
+SCALED = 2.5
+"""Factor by which first observations must differ in size, in the usual column: of 4 and 5 episodes 0.8 to 1.3."""
+
 PATIENCE, MOST = 0.25, 0.75
 """Elsewhere the share of the run, and of its evaluations within it: a greedy policy that is still unsure goes in
 circles where chance gets the sampled one out, and in time gets over it."""
@@ -49,7 +52,7 @@ def examine(run: Signals) -> Finding | None:
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     return Finding(
         headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
-        kind=Kind.FAULT if worse or (shifted and (apart or standing.is_poor)) else Kind.SUSPECT,
+        kind=Kind.FAULT if worse or (shifted and (apart or standing.is_poor or not run.is_triage)) else Kind.SUSPECT,
         sureness=Sureness.SURE,
         why=standing.brief,
         evidence=tuple(evidence),
@@ -81,10 +84,16 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _shifted(run: Signals) -> Evidence | None:
-    """Return evidence that observations of network flows in evaluation are shifted from training's; None otherwise.
+    """Return evidence that evaluation shows observations of another size, or shifted ones, than training; else None.
 
-    Elsewhere observations depend on the policy.
+    Of network flows all are compared, elsewhere those that begin an episode: later ones depend on the policy.
     """
+    scale = run.select_all(metrics.START_SCALE)
+    if scale is not None and len(scale.values) >= LASTS and not 1 / SCALED <= scale.median <= SCALED:
+        text = (
+            f"episodes of the evaluation begin with observations {number(scale.median, 2)} times as large as training's"
+        )
+        return Evidence(text, (scale.metric,), scale.reach)
     shift = run.select_all(metrics.OBSERVATION_SHIFT)
     if shift is None or not run.is_triage or len(shift.values) < LASTS or shift.median < SHIFTED:
         return None
@@ -170,11 +179,12 @@ RULE = Rule(
         (metrics.EVAL_RETURN, metrics.TRUE_POSITIVES, f"{metrics.GREEDY_PREFIX}<action>"),
         (metrics.TRAIN_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
     ),
-    helps=(metrics.OBSERVATION_SHIFT, metrics.ENTROPY),
+    helps=(metrics.OBSERVATION_SHIFT, metrics.START_SCALE, metrics.ENTROPY),
     explains=("greedy_collapsed",),
     says="what is evaluated is another policy than the one trained",
     threshold=(
-        "in triage observations half a spread apart; shares 30 % apart; a greedy return below the sampled one by "
+        "in triage observations half a spread apart; elsewhere first observations 2.5 times "
+        "as large, or as small; shares 30 % apart; a greedy return below the sampled one by "
         "a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a quarter of "
         "the run, after two fifths of it, and not catching up"
     ),

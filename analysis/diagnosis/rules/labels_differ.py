@@ -29,6 +29,9 @@ ERRORS = 4.0
 APART, TIMES = 0.05, 2.0
 """Distance of the two shares, and factor between them, from which they differ: parts of a stream drift by less."""
 
+DRAWN = 1.3
+"""The same factor where the parts are drawn at random, so that shares of threats differ by chance alone."""
+
 SHARES = np.linspace(0.0, 1.0, 1001)
 
 Array = npt.NDArray[np.float64]
@@ -36,20 +39,15 @@ Array = npt.NDArray[np.float64]
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding on whether training and evaluation have equal shares of threats; None if unknown."""
-    judged, table = _judged_share(run), _rewards(run)
-    if judged is None or table is None:
+    judged, bounds = _judged_share(run), bound_trained_share(run)
+    if judged is None or bounds is None:
         return None
-    told = [part for part in (_early(run, *table), _late(run, *table)) if part is not None]
-    if not told:
-        return None
-    fits = np.logical_and.reduce([fit for fit, _ in told])
-    facts = tuple(fact for _, fact in told)
-    shares = SHARES[fits] if fits.any() else SHARES[told[0][0]]
-    low, high = float(shares.min()), float(shares.max())
+    low, high, facts = bounds
     reach = f"{percent(low, 1)} to {percent(high, 1)}"
     nearest = min(max(judged, low), high)
     more, less = max(nearest, judged), min(nearest, judged)
-    if more - less < APART or more < TIMES * less:
+    times = DRAWN if run.setting("data.order") == "shuffled" else TIMES
+    if more - less < APART or more < times * less:
         text = f"the returns fit the evaluation's share of threats, {percent(judged, 1)}"
         return Finding(text, Kind.FINE, Sureness.LIKELY, "", facts) if high - low < 2 * APART else None
     standing = judge_standing(run)
@@ -64,6 +62,19 @@ def examine(run: Signals) -> Finding | None:
         causes=_causes(nearest < judged),
         since=facts[0].iterations[1] if facts[0].iterations else None,
     )
+
+
+def bound_trained_share(run: Signals) -> tuple[float, float, tuple[Evidence, ...]] | None:
+    """Return bounds of the share of threats among the flows trained on, with evidence; None if nothing tells."""
+    table, paid = _rewards(run), run.select_finite(metrics.TRAIN_RETURN)
+    if table is None or paid.empty or float(paid.min()) == float(paid.max()):
+        return None  # rewards that never differ tell nothing of the flows
+    told = [part for part in (_early(run, *table), _late(run, *table)) if part is not None]
+    if not told:
+        return None
+    fits = np.logical_and.reduce([fit for fit, _ in told])
+    shares = SHARES[fits] if fits.any() else SHARES[told[0][0]]
+    return float(shares.min()), float(shares.max()), tuple(fact for _, fact in told)
 
 
 def _judged_share(run: Signals) -> float | None:
@@ -198,7 +209,8 @@ RULE = Rule(
         "setting cures it, and what to check in the data is listed"
     ),
     threshold=(
-        "no share of threats within 0.05, and within a factor of 2, of the evaluation's gives the returns: of"
+        "no share of threats within 0.05, and within a factor of 2 (1.3 where flows are shuffled), of the evaluation's "
+        "gives the returns: of"
         " an untrained policy within 4 standard errors, later between the best and the worst use of its "
         "actions"
     ),

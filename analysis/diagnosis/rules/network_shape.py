@@ -25,6 +25,9 @@ NARROW, DEEP = 4, 8
 FEWEST = 3
 """Units below which a layer holds a run back even if it learns, unless its task is solved."""
 
+VERY_DEEP = 16
+"""Layers from which the same is true: nobody trains so many without connections past them."""
+
 SOLVED = 0.95
 """Share of the largest return of a known task from which the task counts as solved."""
 
@@ -42,7 +45,8 @@ def examine(run: Signals) -> Finding | None:
     units = f"{pluralize(min(sizes), 'unit')} in the narrowest layer"
     text = units if narrow else f"{pluralize(len(sizes), 'layer')} one behind the other"
     standing = judge_standing(run)
-    lets_nothing_through = min(sizes) < FEWEST and not standing.at_best and not _is_solved(run)
+    too_far = min(sizes) < FEWEST or len(sizes) >= VERY_DEEP
+    lets_nothing_through = too_far and not standing.at_best and not _is_solved(run)
     return Finding(
         headline=f"The networks' shape lets little through: {text}",
         kind=Kind.FAULT if not standing.has_learned or lets_nothing_through else Kind.SUSPECT,
@@ -80,7 +84,7 @@ RULE = Rule(
     says="a layer has hardly any units, or there are so many layers that gradients vanish",
     threshold=(
         "fewer than 4 units in a layer, or 8 layers and more; a fault unless the run has learned, and with 1 "
-        "or 2 units unless its task is solved"
+        "or 2 units, or 16 layers, unless its task is solved"
     ),
     source=(
         "Andrychowicz et al. 2021 (widths and depths swept); Glorot and Bengio 2010 (gradients of deep tanh networks)"

@@ -27,6 +27,9 @@ UNEXPLAINED = 0.5
 """Explained variance of the critic up to which its training, on many more lanes than a regression sees, has not found
 in the observation what foretells rewards either."""
 
+GROWN_UP = 0.4
+"""Share of our own runs from which what a critic does not explain tells anything."""
+
 REPEATED, SOME, NOTHING = 0.5, 0.04, 0.25
 """Share of observations that are one of the others again, what the step before then adds, and the share of the next
 observation that the present one foresees: states that are whole by themselves leave nothing to the step before."""
@@ -132,6 +135,8 @@ def _reward(run: Signals) -> Evidence | None:
         return None
     if explained is None or explained.mean > UNEXPLAINED:
         return None
+    if run.is_ours and run.compute_progress(run.history.last_iteration) < GROWN_UP:
+        return None  # few looks, on a critic that is young: of slow systems the last reward tells the next
     text = (
         f"of the rewards {percent(known)} is foreseen from observation and action, {percent(past.median)} with the "
         f"step before; the critic explains {percent(max(explained.mean, 0.0))} of the returns"

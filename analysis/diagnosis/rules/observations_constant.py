@@ -15,6 +15,9 @@ from unstuck.rl import metrics
 ROUNDING = 1e-6
 """Explained variance that is 0 up to the rounding of float32."""
 
+VARIED = 0.5
+"""Share of observations that are one of the others again up to which observations vary, where that is measured."""
+
 POINTS, MOSTLY = 8, 0.8
 """Values on record before anything is said, and the share of them that must be 0."""
 
@@ -33,6 +36,9 @@ def examine(run: Signals) -> Finding | None:
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is not None and returns.spread <= ROUNDING * max(1.0, abs(returns.mean)):
         return None
+    repeats = run.select_all(metrics.OBSERVATION_REPEATS)
+    if repeats is not None and repeats.median < VARIED:
+        return None  # what is shown differs from step to step, so something behind makes the critic a constant
     standing = judge_standing(run)
     text = f"explained variance is 0 up to rounding in {zeros} of {pluralize(len(explained.values), 'value')}"
     facts = [Evidence(text, (explained.metric,), explained.reach)]
@@ -72,7 +78,7 @@ RULE = Rule(
     title="Observations do not vary",
     stage=Stage.BUG,
     needs=((metrics.EXPLAINED_VARIANCE,),),
-    helps=(metrics.INPUT_RMS_MAX, metrics.SATURATED_SHARE),
+    helps=(metrics.INPUT_RMS_MAX, metrics.SATURATED_SHARE, metrics.OBSERVATION_REPEATS),
     explains=(
         *("critic_underfits", "updates_too_small", "entropy_pinned", "oscillating", "signal_lost", "policy_frozen"),
         *("greedy_collapsed", "greedy_vs_sampled", "inputs_unscaled", "units_saturated"),
@@ -81,7 +87,8 @@ RULE = Rule(
     says="the critic predicts the same for every observation: what it is shown does not vary",
     threshold=(
         "explained variance below 1e-6 either way in 80 % of the values, at least 8; returns that vary, a "
-        "value loss below 10,000, and no KL above 1 in the first updates"
+        "value loss below 10,000, and no KL above 1 in the first updates; not where it is measured that "
+        "half of the observations are seen once"
     ),
     source="the definition of explained variance; measured here (observations replaced by zeros)",
     examine=examine,

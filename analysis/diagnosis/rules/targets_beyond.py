@@ -40,6 +40,10 @@ ALL_ENDS, LENGTHS, EARLY = 0.99, 10.0, 0.5
 """Share of the episodes that are truncated, number of their different lengths, and share that ended before the longest:
 a time limit truncates at one length, and a limit that is changed in mid-run at a few."""
 
+FAR = 2.0
+"""Factor of the largest mean return on record that targets must exceed in a run that has learned: longer episodes count
+for more among the targets than among the returns."""
+
 SHORTER = 0.8
 """Share of the longest mean length below which episodes end by themselves: those at a limit are as long as any."""
 
@@ -66,6 +70,18 @@ def examine(run: Signals) -> Finding | None:
             causes=(ENDS_FORGOTTEN,),
             since=fact.iterations[0] if fact.iterations else None,
         )
+    if _pays_from_zero_up(run, fact):
+        return Finding(
+            headline=f"Targets exceed what episodes return: {fact.text}",
+            kind=Kind.FAULT,
+            sureness=Sureness.LIKELY,
+            why="no iteration returned less than 0, and episodes end by themselves: the rest of one is no more than a "
+            "whole",
+            evidence=(fact,),
+            causes=(ENDS_FORGOTTEN, TOLD_AS_TRUNCATIONS),
+            since=fact.iterations[0] if fact.iterations else None,
+            ground=Ground.MEASURED,
+        )
     if judge_standing(run).has_learned:
         return None  # values that went on behind each end would have told its policy nothing
     return Finding(
@@ -87,6 +103,18 @@ def examine(run: Signals) -> Finding | None:
             ENDS_FORGOTTEN,
         ),
     )
+
+
+def _pays_from_zero_up(run: Signals, fact: Evidence) -> bool:
+    """True if no return was negative, episodes end by themselves, and targets are far beyond any return."""
+    targets, returns, lengths = (
+        run.select_last(name) for name in (metrics.TARGET_MEAN, metrics.TRAIN_RETURN, EPISODE_LENGTH)
+    )
+    if not run.is_ours or targets is None or returns is None or lengths is None:
+        return False
+    paid, long = run.select_finite(metrics.TRAIN_RETURN), float(run.select_finite(EPISODE_LENGTH).max())
+    ended = lengths.median < SHORTER * long
+    return ended and float(paid.min()) >= 0 and targets.median > FAR * float(paid.max())
 
 
 def _blind_to_ends(run: Signals) -> Finding | None:

@@ -337,7 +337,7 @@ RULE = Rule(
             "oscillating",
         ),
         *("value_explosion", "seeds_bimodal", "critic_underfits", "normaliser_cold_start", "policy_frozen"),
-        *("policy_starved", "updates_too_small"),
+        *("policy_starved", "updates_too_small", "learned_and_lost"),
     ),
     says="updates throw the policy about",
     threshold=(

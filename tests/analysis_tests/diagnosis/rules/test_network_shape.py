@@ -32,7 +32,9 @@ def shaped(sizes: Any, returns: Any = FLAT, env: str = "Own-v0") -> History:
         (shaped((3,), RISEN), Kind.SUSPECT),
         (shaped((2,), RISEN), Kind.FAULT),  # it learns, and might learn more
         (shaped((2,), RISEN + 199.0, "CartPole-v1"), Kind.SUSPECT),  # solved
-        (shaped((16,) * 30, RISEN), Kind.SUSPECT),
+        (shaped((16,) * 15, RISEN), Kind.SUSPECT),
+        (shaped((16,) * 16, RISEN), Kind.FAULT),
+        (shaped((16,) * 30, RISEN + 199.0, "CartPole-v1"), Kind.SUSPECT),  # solved
         (shaped(None), None),
         (shaped(()), None),
     ],

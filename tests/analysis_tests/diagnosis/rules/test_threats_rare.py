@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
+from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.diagnosis.rules import threats_rare
 from unstuck.analysis.history import History
 
 from tests.analysis_tests.diagnosis.asking import found, kind
+from tests.analysis_tests.diagnosis.rules.test_labels_differ import trained_on
 from tests.analysis_tests.runs import untaught
 
 RULE = threats_rare.RULE
@@ -32,3 +34,16 @@ def test_threats_that_are_found_are_no_doubt_and_no_setting_is_offered() -> None
     assert finding.headline == "Threats are rare: 16 threats among 1,600 flows judged, 1.0 %"
     assert finding.remedies == ()
     assert "always the same action earns" in finding.evidence[1].text
+
+
+def test_threats_that_training_hardly_shows_stand_before_the_labels() -> None:
+    """Judged are 10.9 % threats; the returns of a policy that allows all tell how many are trained on."""
+    finding = found(RULE, trained_on(0.01))
+    assert finding.kind is Kind.FAULT
+    assert finding.headline.startswith("Threats are rare in training: by their returns 1.")
+    assert [one.rule.name for one in diagnose(trained_on(0.01)).select_findings(Kind.FAULT)][:2] == [
+        "threats_rare",
+        "labels_differ",
+    ]
+    assert kind(RULE, trained_on(0.06)) is None  # more than one in twenty
+    assert kind(RULE, trained_on(0.42)) is None

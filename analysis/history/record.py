@@ -46,7 +46,7 @@ ENDS_TRUNCATED = "train/ends_truncated"
 TRUNCATED_LENGTHS, TRUNCATED_EARLY = "train/truncated_lengths", "train/truncated_early"
 
 PROBED = (
-    *(*metrics.DYNAMICS, START_REPEATS, PARAMETER_NORM),
+    *(*metrics.DYNAMICS, START_REPEATS, PARAMETER_NORM, metrics.LANES_ALIKE),
     *(STARTS_RESEEDED, ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY),
 )
 """Columns that the probe alone measures, some of them our learner as well (docs/probe.md)."""

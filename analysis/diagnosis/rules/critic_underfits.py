@@ -51,7 +51,7 @@ SETTLED = 0.1
 NOTHING, POINTS = 0.05, 10
 """Explained variance that is about 0, and values on record before that is said."""
 
-LATE, HARDLY, MOST, OF_THAT = 0.3, 0.15, 0.5, 0.3
+LATE, HARDLY, MOST, OF_THAT = 0.3, 0.15, 0.62, 0.3
 """Share of the run from which, explained variance below which for half of the run, what a regression must explain of
 the Monte Carlo return, and the share of that which the critic explains at most, for a critic that sees nothing of what
 is there: a quarter of the run trained on the targets of other steps leaves 0.05, healthy critics reach 0.2 and more."""

@@ -135,8 +135,8 @@ def _reward(run: Signals) -> Evidence | None:
         return None
     if explained is None or explained.mean > UNEXPLAINED:
         return None
-    if run.is_ours and run.compute_progress(run.history.last_iteration) < GROWN_UP:
-        return None  # few looks, on a critic that is young: of slow systems the last reward tells the next
+    if run.is_ours and (known > POOR or run.compute_progress(run.history.last_iteration) < GROWN_UP):
+        return None  # of slow systems the last reward tells the next better than few samples of a state do
     text = (
         f"of the rewards {percent(known)} is foreseen from observation and action, {percent(past.median)} with the "
         f"step before; the critic explains {percent(max(explained.mean, 0.0))} of the returns"

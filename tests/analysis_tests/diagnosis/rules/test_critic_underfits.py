@@ -71,6 +71,11 @@ def test_returns_that_could_be_foreseen_and_are_not_are_a_fault_of_a_run_that_le
         (missed(excess=16.0, target_std=10.0, settings=RAW), Kind.FAULT),  # of a variance of 100
         (missed(excess=14.0, target_std=10.0, settings=RAW), None),
         (missed(critic=0.5, made=healthy), Kind.FINE),
+        (missed(probe=0.63, made=healthy), Kind.FAULT),  # it has seen nothing of what is plain for half of the run
+        (missed(probe=0.61, made=healthy), Kind.SUSPECT),
+        (missed(probe=0.7, critic=0.22, made=healthy), Kind.SUSPECT),
+        (missed(probe=0.7, critic=0.2, made=healthy), Kind.FAULT),
+        (first(missed(probe=0.7, made=healthy), 29), Kind.SUSPECT),
     ],
 )
 def test_its_borders_beside_a_regression(run: History, expected: Kind | None) -> None:

@@ -87,7 +87,7 @@ def test_a_run_that_learns_all_the_same_is_doubted_and_one_without_a_table_not_j
 
 def test_the_data_stand_above_what_follows_from_them() -> None:
     ranked = diagnose(trained_on(0.01)).select_findings(Kind.FAULT)
-    assert ranked[0].rule is RULE
+    assert [one.rule.name for one in ranked[:2]] == ["threats_rare", RULE.name]
     assert any("labels_differ" in one.follows_from for one in ranked[1:])
 
 
@@ -103,9 +103,9 @@ def test_no_setting_is_offered_for_what_follows_from_the_data() -> None:
 
 
 def test_where_flows_are_shuffled_a_smaller_difference_tells() -> None:
-    """0.16 is 1.47 times the 10.9 % that are judged: a stream may drift so far, a random split does not."""
-    assert kind(RULE, trained_on(0.16, settings={**LANES, "data.order": "stream"})) is not Kind.FAULT
-    assert kind(RULE, trained_on(0.16, settings={**LANES, "data.order": "shuffled"})) is Kind.FAULT
+    """0.2 is 1.8 times the 10.9 % that are judged: a stream may drift so far, a random split does not."""
+    assert kind(RULE, trained_on(0.2, settings={**LANES, "data.order": "stream"})) is not Kind.FAULT
+    assert kind(RULE, trained_on(0.2, settings={**LANES, "data.order": "shuffled"})) is Kind.FAULT
 
 
 def test_rewards_that_never_differ_tell_nothing_of_the_flows() -> None:

@@ -97,7 +97,15 @@ def test_a_first_look_alone_accuses_no_reward_since_a_normaliser_still_moves() -
 def test_what_is_far_from_all_that_is_whole_is_a_fault_whatever_is_learned(
     changed: dict[str, float], ground: Ground
 ) -> None:
-    assert found(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})).ground is ground
+    run = replace(probed(**{**HEALTHY, **changed}), probed="sb3")
+    assert found(observation_incomplete.RULE, run).ground is ground
+
+
+def test_of_our_own_runs_rewards_tell_only_where_observations_foresee_next_to_nothing_of_them() -> None:
+    """A tank in order: 0.34 to 0.44 from few samples of the state, 0.82 and more with the last reward."""
+    tank = {"reward_by_observation": 0.34, "reward_by_step": 0.34, "reward_by_past": 0.82}
+    assert kind(observation_incomplete.RULE, probed(**{**HEALTHY, **tank})) is None
+    assert kind(observation_incomplete.RULE, replace(probed(**{**HEALTHY, **tank}), probed="sb3")) is Kind.FAULT
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,8 @@ def examine(run: Signals) -> Finding | None:
         text = "inputs are scaled: " + " and ".join(fact.text for fact in facts)
         return Finding(text, Kind.FINE, Sureness.SURE, "", tuple(facts))
     standing = judge_standing(run)
-    if not full and not standing.is_poor:
+    unseen = saturated is None and largest is not None and largest.mean > FAR_TOO_LARGE
+    if not full and not standing.is_poor and not unseen:
         return None
     normalised = run.setting("ppo.normalize_observations")
     return Finding(
@@ -135,7 +136,10 @@ RULE = Rule(
         *("entropy_collapsed", "greedy_collapsed", "signal_lost", "entropy_pinned", "oscillating"),
     ),
     says="inputs in raw units saturate the units that see them",
-    threshold="root mean square of the largest input > 20; or < 0.02, a fault where nothing is learned",
+    threshold=(
+        "root mean square of the largest input > 20 where nothing is learned; > 100 is a doubt where it is not known "
+        "how many units are saturated; < 0.02 is one, and a fault where nothing is learned"
+    ),
     source="Andrychowicz et al. 2021 (observation normalisation); Schulman 2017 (rescale observations)",
     examine=examine,
 )

@@ -44,6 +44,9 @@ def test_where_observations_are_normalised_already_that_is_no_remedy() -> None:
         (healthy(input_rms_max=None, saturated_share=0.51), Kind.FAULT),
         (healthy(input_rms_max=None, saturated_share=0.5), Kind.FINE),
         (healthy(input_rms_max=12.0), Kind.FINE),
+        (healthy(input_rms_max=101.0, saturated_share=None), Kind.SUSPECT),
+        (healthy(input_rms_max=101.0, saturated_share=0.3), None),
+        (healthy(input_rms_max=99.0, saturated_share=None), None),
         (untaught(input_rms_max=0.019), Kind.FAULT),
         (untaught(input_rms_max=0.02), Kind.FINE),
         (healthy(input_rms_max=0.019), Kind.SUSPECT),  # it learns all the same

@@ -117,7 +117,10 @@ def test_where_returns_tell_they_are_shown() -> None:
             healthy(advantage_followed=0.03),
             "The signal is lost: what paid hardly becomes more likely: the correlation of advantages with the change",
         ),
-        (healthy(reward_foreseen=0.002), "The signal is lost: from observations of training a regression foresees 0.2"),
+        (
+            healthy(reward_foreseen=0.002, f1=0.5),
+            "The signal is lost: from observations of training a regression foresees 0.2",
+        ),
         (
             healthy(reward_foreseen=None, f1_train=lambda table: table["eval/f1"] - 0.3),
             "The signal is lost: F1 0.59",
@@ -198,3 +201,9 @@ def test_an_optimum_is_no_lost_signal() -> None:
     solved = np.where(TURN <= 8, 60.0 * TURN, 490 + 5 * np.sin(TURN))
     assert ask(RULE, elsewhere(solved, **known)) is None
     assert found(RULE, elsewhere(30.0 + 5 * np.sin(TURN), **known)).kind is Kind.FAULT
+
+
+def test_who_has_learned_most_of_what_there_is_saw_what_pays() -> None:
+    """F1 0.196 without a look at the flows: half of the way is 0.6."""
+    assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.59)) is Kind.FAULT
+    assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.61)) is not Kind.FAULT

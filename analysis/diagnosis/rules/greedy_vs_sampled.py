@@ -30,7 +30,7 @@ PATIENCE, MOST = 0.25, 0.75
 """Elsewhere the share of the run, and of its evaluations within it: a greedy policy that is still unsure goes in
 circles where chance gets the sampled one out, and in time gets over it."""
 
-EARLIEST = 0.4
+EARLIEST = 0.5
 """Share of the run before which such a policy is young."""
 
 CATCHES_UP = 0.5
@@ -186,7 +186,7 @@ RULE = Rule(
         "in triage observations half a spread apart; elsewhere first observations 2.5 times "
         "as large, or as small; shares 30 % apart; a greedy return below the sampled one by "
         "a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a quarter of "
-        "the run, after two fifths of it, and not catching up"
+        "the run, after half of it, and not catching up"
     ),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
     examine=examine,

@@ -83,8 +83,7 @@ def test_swings_of_the_sampled_return_are_no_gain() -> None:
         (elsewhere(-251.0), Kind.FAULT),
         (elsewhere(np.where(TURN <= 75, -251.0, 0.0)), Kind.FINE),  # it has got over it
         (first(elsewhere(-251.0), 50), Kind.FAULT),
-        (first(elsewhere(-251.0), 40), Kind.FAULT),
-        (first(elsewhere(-251.0), 39), None),  # young, and in time gets over it
+        (first(elsewhere(-251.0), 49), None),  # young, and in time gets over it
     ],
 )
 def test_elsewhere_it_must_last_for_a_quarter_of_the_run(run: History, expected: Kind | None) -> None:
@@ -216,3 +215,14 @@ def test_three_evaluations_in_the_last_quarter_are_enough_for_a_run_of_another_p
     run = replace(run, settings={**run.settings, "finished": True})
     found = [one.finding.kind for one in diagnose(run).findings if one.rule is RULE]
     assert [kind for kind in found if kind is not Kind.FINE] == ([expected] if expected else [])
+
+
+@pytest.mark.parametrize(
+    ("scale", "expected"), [(0.39, Kind.FAULT), (0.41, None), (1.0, None), (2.4, None), (2.6, Kind.FAULT)]
+)
+def test_first_observations_of_another_size_are_a_fault(scale: float, expected: Kind | None) -> None:
+    plain = elsewhere(0.0)
+    run = replace(plain, table=plain.table.assign(**{"eval/start_scale": scale}))
+    assert (kind(RULE, run) if kind(RULE, run) is not Kind.FINE else None) is expected
+    if expected:
+        assert f"begin with observations {scale} times as large as training's" in found(RULE, run).headline

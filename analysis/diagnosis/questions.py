@@ -51,6 +51,7 @@ WOULD_TELL = {
     record.ACTION_SHOWN: "whether an action shows in the next observation",
     record.ACTION_HALVES: "whether both halves of the actions' range do as much",
     record.ACTION_EFFECT: "how far actions move what is observed",
+    metrics.LANES_ALIKE: "whether environments side by side show the same",
     record.COLUMNS_CONSTANT: "whether a column of the observation is left out",
     record.PARAMETER_NORM: "whether the parameters shrink",
     record.PARAMETERS_UNMOVED: "whether the policy ever had a gradient: keep the saved model beside the log",

@@ -9,8 +9,9 @@ many iterations of both as there are from one question to the probe to the next.
 that others on the machine change little; on a busy one the first figure is by far the steadier.
 
 "All" is the floor, the other metrics of the critic, and those of `rl.measures`: gradients by their origin, units,
-inputs, the first ratio, scales. For the floor alone the Monte Carlo returns, which `train/explained_variance_mc` needs
-as well, count as training. Evaluations are left out: they would make the shares smaller.
+inputs, the first ratio, scales. Looks at the environment are few, and stand in columns of their own. For the floor
+alone the Monte Carlo returns, which `train/explained_variance_mc` needs as well, count as training. Evaluations are
+left out: they would make the shares smaller.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from unstuck.rl import estimates
 from unstuck.rl import measures as diagnostics
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import FlowData, load_flows
+from unstuck.rl.dynamics import Bounds
 from unstuck.rl.envs.evaluate import Act, Results
 from unstuck.rl.learner import Learner
 from unstuck.rl.make_learner import make_learner
@@ -60,6 +62,11 @@ CASES = (
 ALL_FROM = 5
 """Iterations between evaluations, or more, at which all together must stay below as well: the floor is asked for only
 now and then, the rest at every evaluation."""
+
+
+A_RUN = 120
+"""Iterations of a run for which the looks at the environment are counted: four times as far apart each time, they cost
+a longer run less."""
 
 
 class _Unjudged:
@@ -116,6 +123,8 @@ def main() -> int:
     for column in ("width", "members", "eval_every", "asked every", "iteration, ms", "floor, %", "with / without, %"):
         table.add_column(column, justify="right")
     table.add_column("all, %", justify="right")
+    table.add_column("environment, ms", justify="right")
+    table.add_column(f"of {A_RUN} iterations, %", justify="right")
     too_much = 0
     for case in CASES:
         every = math.ceil(choose_interval(case.width) / case.eval_every) * case.eval_every
@@ -124,12 +133,16 @@ def main() -> int:
         total = [100 * pair.of_it_all / (pair.with_floor - pair.of_it_all) for pair in pairs]
         to_judge = (floor, total) if case.eval_every >= ALL_FROM else (floor,)
         too_much += any(statistics.median(shares) >= TO_STAY_BELOW for shares in to_judge)
+        look = _time_look(case)
+        usual = 1000 * statistics.median(pair.without for pair in pairs) / every
         table.add_row(
             *(str(value) for value in (case.width, case.members, case.eval_every, every)),
-            f"{1000 * statistics.median(pair.without for pair in pairs) / every:.0f}",
+            f"{usual:.0f}",
             _spread(floor),
             _spread([100 * (pair.with_floor / pair.without - 1) for pair in pairs]),
             _spread(total),
+            f"{look:.0f}",
+            f"{100 * _count_looks(case.eval_every) * look / (A_RUN * usual):.1f}",
         )
     Console(width=140).print(table)
     return int(too_much > 0)
@@ -157,18 +170,19 @@ def _pairs(case: Case, iterations: int, count: int) -> list[Pair]:
 
 
 def _pair(measured: Learner, without: Learner, iterations: int) -> Pair:
-    of_floor, of_all, seconds = _Clock(), _Clock(), {measured: 0.0, without: 0.0}
+    of_floor, of_all, of_dynamics, seconds = _Clock(), _Clock(), _Clock(), {measured: 0.0, without: 0.0}
     for iteration in range(iterations):
         for learner in (measured, without) if iteration % 2 else (without, measured):
-            with _clocked(measured, of_floor, of_all) if learner is measured else nullcontext():
+            with _clocked(measured, of_floor, of_all, of_dynamics) if learner is measured else nullcontext():
                 start = time.process_time()
                 learner.iterate()
                 seconds[learner] += time.process_time() - start
-    return Pair(seconds[measured], of_floor.seconds, of_all.seconds, seconds[without])
+    of_one = seconds[measured] - of_dynamics.seconds  # reported for itself
+    return Pair(of_one, of_floor.seconds, of_all.seconds, seconds[without])
 
 
 @contextmanager
-def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock) -> Iterator[None]:
+def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock, of_dynamics: _Clock) -> Iterator[None]:
     floor = learner.value_floor
     with (
         of_floor.on(floor, "update"),
@@ -178,8 +192,29 @@ def _clocked(learner: Learner, of_floor: _Clock, of_all: _Clock) -> Iterator[Non
         of_all.on(diagnostics, "measure_after_update"),
         of_all.on(estimates, "measure_repeats"),
         of_all.on(estimates, "describe_rollout"),
+        of_all.on(diagnostics, "measure_alike"),
+        of_dynamics.on(diagnostics, "measure_dynamics"),
     ):
         yield
+
+
+def _time_look(case: Case) -> float:
+    """Measure the CPU milliseconds of one look at the environment, the least of three."""
+    learner = _learner(case, None if case.width == 4 else load_flows(DataConfig(num_features=case.width)))
+    learner.iterate()
+    bounds = Bounds.from_space(learner.env.single_action_space)
+    taken = []
+    for _ in range(3):
+        start = time.process_time()
+        diagnostics.measure_dynamics(learner.rollout, torch.zeros(*learner.rollout.rewards.shape, 1), bounds)
+        taken.append(1000 * (time.process_time() - start))
+    return min(taken)
+
+
+def _count_looks(eval_every: int) -> int:
+    """Count the first evaluations from iteration 1, 4, 16 ... on in a run of `A_RUN` iterations."""
+    firsts = {math.ceil(4**power / eval_every) * eval_every for power in range(10)}
+    return len([first for first in firsts if first <= A_RUN])
 
 
 def _learner(case: Case, data: FlowData | None) -> Learner:

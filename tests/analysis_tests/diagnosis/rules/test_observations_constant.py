@@ -51,3 +51,9 @@ def test_its_numbers_and_its_place() -> None:
     assert cause(found(RULE, same(clip_fraction=0.1)), "observations that do not vary").support is Support.OPEN
     assert finding.remedies == ()
     assert diagnose(same(approx_kl=5e-6)).findings[0].rule is RULE
+
+
+@pytest.mark.parametrize(("repeats", "expected"), [(0.49, None), (0.51, Kind.FAULT)])
+def test_observations_that_are_measured_to_vary_are_not_the_cause(repeats: float, expected: Kind | None) -> None:
+    run = elsewhere(FLAT, more={"train/observation_repeats": repeats}, explained_variance=0.0, value_loss=50.0)
+    assert kind(RULE, run) is expected

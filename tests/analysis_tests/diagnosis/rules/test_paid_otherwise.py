@@ -15,6 +15,7 @@ from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_
 
 from tests.analysis_tests.diagnosis.asking import ask, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
+from tests.analysis_tests.runs import LENGTH, untaught
 
 RULE = paid_otherwise.RULE
 DONE = TURN / TURN[-1]
@@ -134,3 +135,11 @@ def test_evaluations_that_lose_next_to_nothing_of_what_training_gains_are_no_opp
     """A grid that is solved before the first evaluation: 0.93, and 0.92 in the end, while training goes to 0.92."""
     run = evaluated(0.18 + 0.74 * np.minimum(5 * DONE, 1.0), 0.93 - 0.01 * (DONE > 0.3))
     assert ask(RULE, run) is None
+
+
+@pytest.mark.parametrize(("worst", "says"), [(-12_000.0, True), (-9_900.0, False)])
+def test_flows_that_are_paid_less_than_the_table_can(worst: float, says: bool) -> None:
+    """1,000 flows of an episode earn -10,000 by the table, whatever is done with which: less is a cost beside it."""
+    turn = np.arange(1, LENGTH + 1)
+    run = untaught(**{"train/episode_return": worst + (-worst - 2000) * np.minimum(turn / 60, 1.0)})
+    assert (kind(RULE, run) is Kind.FAULT) is says

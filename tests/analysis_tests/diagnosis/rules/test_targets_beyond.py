@@ -138,3 +138,24 @@ def probed(lengths: Any, spread: float = 0.03, pays: float = 1.0) -> History:
 def test_targets_that_are_all_alike_do_not_see_that_episodes_end(run: History, fires: bool) -> None:
     finding = ask(RULE, run)
     assert (isinstance(finding, Finding) and finding.headline.startswith("Targets do not see")) == fires
+
+
+@pytest.mark.parametrize(
+    ("returns", "lengths", "ground"),
+    [
+        (30.0, np.linspace(60, 20, LENGTH), Ground.MEASURED),
+        (46.0, np.linspace(60, 20, LENGTH), None),  # not twice as much
+        (30.0, 50.0, None),  # cut off at a limit, where values go on by right
+        (np.where(TURN == 1, -1.0, 30.0), np.linspace(60, 20, LENGTH), None),  # steps may cost, and an end pay
+    ],
+)
+def test_where_nothing_costs_and_episodes_end_by_themselves_it_is_a_fault(
+    returns: Any, lengths: Any, ground: Ground | None
+) -> None:
+    run = beyond(returns=returns)
+    run = replace(run, table=run.table.assign(**{EPISODE_LENGTH: lengths}))
+    finding = ask(RULE, run)
+    told = isinstance(finding, Finding) and finding.kind is Kind.FAULT
+    assert told is (ground is not None)
+    if told and isinstance(finding, Finding):
+        assert finding.ground is ground

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from gymnasium.spaces import Box, Discrete, MultiDiscrete, Space
+from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from unstuck.rl import metrics
 
 Array = npt.NDArray[np.float64]
@@ -44,6 +44,9 @@ STILL = 1e-6
 SHOWN = 0.02
 """Share of what the present observation leaves open of the next one from which on an action shows."""
 
+DRAWS = 19
+"""Other draws of the actions that explain what they can by chance (Phipson and Smyth 2010: 1 chance in 20 is left)."""
+
 
 VALUES, SAME = 16, 0.99
 """Different values between its ends from which a column is no switch; correlation from which two columns are one."""
@@ -70,6 +73,8 @@ class Bounds:
             return cls((int(space.n),))
         if isinstance(space, MultiDiscrete):
             return cls(tuple(space.nvec.flatten().tolist()))
+        if isinstance(space, MultiBinary):
+            return cls((2,) * int(np.prod(space.shape)))
         if isinstance(space, Box):
             return cls((), space.low.flatten().astype(np.float64), space.high.flatten().astype(np.float64))
         return None
@@ -150,7 +155,7 @@ def measure_steps(steps: Steps, bounds: Bounds) -> dict[str, float]:
         found |= _measure_next(steps, changes) | _measure_effects(steps, changes)
         found |= _measure_sight(steps, round(found.get(metrics.ACTION_DELAY, 0.0)))
         found |= {} if bounds.choices else _measure_halves(steps, bounds, changes)
-        found |= _measure_early(steps, changes)
+        found |= _measure_early(steps, bounds, changes)
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
@@ -330,11 +335,11 @@ def _measure_halves(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str
     return {metrics.ACTION_HALVES: float((np.minimum(lower, upper) / np.maximum(lower, upper)).max())}
 
 
-def _measure_early(steps: Steps, changes: _Changes) -> dict[str, float]:
+def _measure_early(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str, float]:
     """Measure which share of a step's effects the noise in the next step's action explains; return metrics by name.
 
     The noise of an action was drawn after the last reward was paid, and after the present observation was there. So
-    in a rollout that is stored as it happened the share is 0.
+    in a rollout that is stored as it happened other draws explain as much by chance: what they explain is taken off.
     """
     rows = changes.rows
     if steps.noise is None or rows.sum() < FEWEST:
@@ -345,10 +350,37 @@ def _measure_early(steps: Steps, changes: _Changes) -> dict[str, float]:
         paid = steps.rewards[rows][:, None]
         effects.append(paid - _predict_across(_expand(np.concatenate([shown, after], axis=-1)), paid, first))
     targets = np.concatenate(effects, axis=-1)
-    inputs = _cross(steps.noise[1:][rows[:-1]][None], shown[None])[0]
-    reduced = _reduce(inputs - inputs.mean(0), targets - targets.mean(0), first)
-    shares = reduced / np.maximum(targets.var(0), STILL**2)
-    return {metrics.ACTION_SHOWN_EARLY: max(float(shares.max()), 0.0)}
+    targets = targets - targets.mean(0)
+
+    def explain(noise: Array) -> Array:
+        """Compute the share of the variance that next actions' noise explains: the largest of a target's, and all's."""
+        inputs = _cross(noise[1:][rows[:-1]][None], shown[None])[0]
+        shares = _reduce(inputs - inputs.mean(0), targets, first) / np.maximum(targets.var(0), STILL**2)
+        return np.array([shares.max(), shares.mean()])
+
+    explained, generator = explain(steps.noise), np.random.default_rng(len(targets))
+    if explained.max() >= SHOWN:
+        drawn = [explain(_draw_noise(steps, steps.noise, bounds, generator)) for _ in range(DRAWS)]
+        explained = explained - np.maximum(np.max(drawn, axis=0), 0.0)
+    return {metrics.ACTION_SHOWN_EARLY: max(float(explained.max()), 0.0)}
+
+
+def _draw_noise(steps: Steps, noise: Array, bounds: Bounds, generator: np.random.Generator) -> Array:
+    """Draw the noise of all actions anew, from the policy that acted, `[T, N, A]`.
+
+    Discrete actions are drawn by their probabilities, which are the actions less their noise; normal noise is as likely
+    with the other sign.
+    """
+    if not bounds.choices:
+        return noise * generator.choice((-1.0, 1.0), noise.shape)
+    drawn, start = np.empty_like(noise), 0
+    for count in bounds.choices:
+        options = slice(start, start + count - 1)
+        start += count - 1
+        likely = (steps.actions - noise)[..., options]
+        until, at = likely.cumsum(-1), generator.random(noise.shape[:-1])[..., None]
+        drawn[..., options] = ((until - likely <= at) & (at < until)) - likely
+    return drawn
 
 
 def _shift(columns: Array, lag: int) -> Array:

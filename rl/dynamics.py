@@ -372,7 +372,8 @@ def _draw_noise(steps: Steps, noise: Array, bounds: Bounds, generator: np.random
     with the other sign.
     """
     if not bounds.choices:
-        return noise * generator.choice((-1.0, 1.0), noise.shape)
+        mirrored: Array = noise * generator.choice((-1.0, 1.0), noise.shape)
+        return mirrored
     drawn, start = np.empty_like(noise), 0
     for count in bounds.choices:
         options = slice(start, start + count - 1)

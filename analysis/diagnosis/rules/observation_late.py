@@ -38,8 +38,8 @@ def examine(run: Signals) -> Finding | None:
     if delay is None or late is None or now is None:
         return None
     standing = judge_standing(run)
-    if delay.median < (2 if standing.has_learned else 1):
-        return None
+    if delay.median < (2 if standing.has_learned else 1) or min(delay.values) == 0:
+        return None  # an action that once showed at once shows at once, if all goes well
     if late.median < CLEAR or now.median > AT_ONCE * late.median:
         return None
     steps = pluralize(round(delay.median), "step")
@@ -98,10 +98,10 @@ RULE = Rule(
     curable=False,
     says="the next observation answers an earlier action, and not the present one",
     threshold=(
-        "an action of 1 to 7 steps ago (2 to 7, if the run has learned) explains 30 % of what the observation leaves "
-        "open of the next one, of the column that answers best, and the present action less than a tenth of "
-        "that; in a run that has learned a fault where observations foretell less than 60 % of the rewards, or later "
-        "ones leave less than half of what the present ones leave open"
+        "at no look an action shows at once; one of 1 to 7 steps ago (2 to 7, if the run has learned) explains 30 % of "
+        "what the observation leaves open of the next one, of the column that answers best, and the present action "
+        "less than a tenth of that; in a run that has learned a fault where observations foretell less than 60 % of "
+        "the rewards, or later ones leave less than half of what the present ones leave open"
     ),
     source="Katsikopoulos and Engelbrecht 2003, Markov decision processes with delays; measured here (the oldest of "
     f"frames shown in place of the newest); {metrics.EXPLAINED_VARIANCE} says nothing of it",

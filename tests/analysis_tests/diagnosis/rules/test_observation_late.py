@@ -1,10 +1,12 @@
 """Observations that are late: where the rule fires, and where it must not."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import observation_late
+from unstuck.analysis.history.record import ACTION_DELAY
 
 from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
@@ -25,6 +27,14 @@ LATE: dict[str, float] = {"action_delay": 5.0, "action_shown_late": 0.78, "actio
 )
 def test_observations_that_are_late(changed: dict[str, float], returns: Any, expected: Kind | None) -> None:
     assert kind(observation_late.RULE, probed(returns, **{**HEALTHY, **changed})) is expected
+
+
+def test_actions_that_once_showed_at_once_are_not_late() -> None:
+    """Of a policy that large steps have made blind few actions are left to tell a delay from."""
+    run = probed(FLAT, **{**HEALTHY, **LATE})
+    table = run.table.copy()
+    table.loc[table.index[table[ACTION_DELAY].notna()][0], ACTION_DELAY] = 0.0
+    assert is_quiet(observation_late.RULE, replace(run, table=table))
 
 
 @pytest.mark.parametrize(("foretold", "ground"), [(0.3, Ground.MEASURED), (0.7, Ground.STATE)])

@@ -4,6 +4,8 @@ Two sizes tell: how far an update moves the parameters, and how far it moves the
 Only the second small: the steps serve the other loss, as where the value loss has the whole gradient.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from unstuck.analysis.diagnosis.finding import (
     Blind,
@@ -75,6 +77,9 @@ MOVED_KL = 1e-3
 EARLY = 0.25
 """Share of the run before settings alone say anything."""
 
+SPENT = 0.01
+"""Share of the largest learning rate below which the rate in force moves nothing; a schedule's last percent."""
+
 
 def examine(run: Signals) -> Finding | Blind | None:
     """Return a fault if updates are too small by what they change, or by settings if nothing is learned."""
@@ -139,21 +144,10 @@ def _by_setting(run: Signals) -> Finding | None:
     early = not run.has_ended and run.compute_progress(run.history.last_iteration) < EARLY
     if early or policy_frozen.examine(run):
         return None
-    rate, eps = run.rate, run.read_number("ppo.adam_eps")
-    watch = "KL of an update above 1e-3, and a return that leaves its start"
-    if run.setting("ppo.optimizer") == DESCENT and rate is not None and rate < LEAST_OF_DESCENT:
-        text, why = f"plain gradient descent at a rate of {number(rate)}", "which was made for Adam: 0.01 to 1 is usual"
-        adam = Remedy({"ppo.optimizer": "Adam"}, "scales each step by the gradient's own size", watch)
-        remedies: tuple[Remedy, ...] = (adam,)
-        names: tuple[str, ...] = ("ppo.optimizer", RATE)
-    elif rate is not None and rate <= LOWEST_RATE:
-        text, why = f"a learning rate of {number(rate)}", "1e-5 to 1e-2 is usual with Adam, most often 3e-4"
-        remedies, names = restore_usual(run, (RATE,), watch, -1), (RATE,)
-    elif eps is not None and eps >= LARGE_EPS:
-        text, why = f"Adam's epsilon is {number(eps)}", "1e-8 to 1e-5 is usual; it outweighs a clipped gradient"
-        remedies, names = restore_usual(run, ("ppo.adam_eps",), watch, 1), ("ppo.adam_eps",)
-    else:
+    found = _find_slow_setting(run)
+    if found is None:
         return None
+    text, why, names, remedies = found
     return Finding(
         headline=f"Updates are too small: {text}",
         kind=Kind.FAULT,
@@ -173,6 +167,48 @@ def _by_setting(run: Signals) -> Finding | None:
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.UPDATE_NORM) if not run.has(name)),
         ground=Ground.PACE,
     )
+
+
+def _find_slow_setting(run: Signals) -> tuple[str, str, tuple[str, ...], tuple[Remedy, ...]] | None:
+    """Return a setting that makes steps too small in words, what is usual, names and remedies; None without one."""
+    rate, eps, spent = run.rate, run.read_number("ppo.adam_eps"), _find_spent_rate(run)
+    watch = "KL of an update above 1e-3, and a return that leaves its start"
+    if run.setting("ppo.optimizer") == DESCENT and rate is not None and rate < LEAST_OF_DESCENT:
+        adam = Remedy({"ppo.optimizer": "Adam"}, "scales each step by the gradient's own size", watch)
+        text, why = f"plain gradient descent at a rate of {number(rate)}", "which was made for Adam: 0.01 to 1 is usual"
+        return text, why, ("ppo.optimizer", RATE), (adam,)
+    if rate is not None and rate <= LOWEST_RATE:
+        text, why = f"a learning rate of {number(rate)}", "1e-5 to 1e-2 is usual with Adam, most often 3e-4"
+        return text, why, (RATE,), restore_usual(run, (RATE,), watch, -1)
+    if spent is not None:
+        text = f"the learning rate fell from {number(spent.most)} to {number(spent.least)} by iteration {spent.since}"
+        constant = Remedy({"ppo.lr_schedule": "constant"}, "the schedule has brought the rate to nothing", watch)
+        return text, "a schedule reaches its end with the run's, not before", (metrics.LR,), (constant,)
+    if eps is not None and eps >= LARGE_EPS:
+        text, why = f"Adam's epsilon is {number(eps)}", "1e-8 to 1e-5 is usual; it outweighs a clipped gradient"
+        return text, why, ("ppo.adam_eps",), restore_usual(run, ("ppo.adam_eps",), watch, 1)
+    return None
+
+
+class _Spent(NamedTuple):
+    """Largest and last learning rate, and the iteration from which on the rate is next to nothing."""
+
+    most: float
+    least: float
+    since: int
+
+
+def _find_spent_rate(run: Signals) -> _Spent | None:
+    """Return a learning rate that is next to nothing for more than half of what is logged; None otherwise."""
+    rates = run.select_finite(metrics.LR)
+    if len(rates) < GRACE:
+        return None
+    most = float(rates.max())
+    alive = rates.index[rates > SPENT * most]
+    later = rates[rates.index > alive[-1]] if len(alive) else rates
+    if len(later) <= len(rates) / 2:
+        return None
+    return _Spent(most, float(later.iloc[-1]), int(later.index[0]))
 
 
 def cannot_have_learned(run: Signals) -> bool:
@@ -292,8 +328,9 @@ RULE = Rule(
         "maximum; or KL held at a target_kl of 0.001 or less; at any entropy held at one of 0.0003 or less; "
         "not once the rate in force has fallen below 30 %; in runs of others, only if the first updates were "
         "below 5e-5 too; not where an entropy_coef above 0.1 holds entropy above 97 % of its maximum, at "
-        "usual steps; in runs of others that learned nothing also a learning rate of 1e-5 or less, plain gradient "
-        "descent below 0.01, or an epsilon of Adam from 0.001 on, unless KL is above 0.001"
+        "usual steps; in runs of others that learned nothing also a learning rate of 1e-5 or less, or one below 1 % of "
+        "its largest for more than half of the run, plain gradient descent below 0.01, or an epsilon of Adam from "
+        "0.001 on, unless KL is above 0.001"
     ),
     source=(
         "measured here (healthy runs beside ones with a lowered rate, clip or target_kl); "

@@ -274,6 +274,22 @@ def test_settings_alone_tell_in_a_run_that_learned_nothing(run: History, remedy:
         assert changes(finding)[0] == remedy
 
 
+def scheduled(reaches_end: int, returns: Any = FLAT) -> History:
+    """A run of another program whose rate falls on a line to 0 at an iteration, and whose updates bring nothing."""
+    rates = 1e-3 * np.clip(1 - TURN / reaches_end, 0, 1)
+    return replace(elsewhere(returns, approx_kl=1e-5, lr=rates), dialect="sb3")
+
+
+def test_a_schedule_that_ends_long_before_the_run_is_named() -> None:
+    """In the third draw of strangers three runs at a rate of 0 for 95 % of their time were told nothing."""
+    finding = found(RULE, scheduled(5))
+    assert finding.headline == "Updates are too small: the learning rate fell from 0.0008 to 0 by iteration 5"
+    assert (finding.kind, changes(finding)) == (Kind.FAULT, [{"ppo.lr_schedule": "constant"}])
+    assert kind(RULE, scheduled(5, returns=np.linspace(0, 100, LENGTH))) is None  # learned in time
+    assert kind(RULE, scheduled(LENGTH)) is None
+    assert kind(RULE, scheduled(LENGTH // 2 + 5)) is None
+
+
 def test_a_rate_is_named_beside_the_usual_ones() -> None:
     finding = found(RULE, unmeasured(lr=3e-6))
     assert finding.headline == "Updates are too small: a learning rate of 3e-06"

@@ -103,7 +103,7 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
     ours: dict[str, Any] = {}
     for name, value in settings.items():
         path, factor = names.get(_last_part(name, names), (name, 1.0))
-        if path == _SIZES:
+        if path == _SIZES != name:
             value = _list_sizes(settings, name)
         if (value is None and path == _SIZES) or _OF_OTHER_SIGNALS.search(name):
             ours[name] = settings[name]

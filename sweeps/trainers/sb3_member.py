@@ -41,7 +41,18 @@ _LINKS = ("venv", "env", "class_attributes", "results_writer")
 _OF_THE_RUN = ("model", "parent", "locals", "globals", "logger", "training_env", "eval_env")
 """Attributes of callbacks that link to the run that the callback is called in."""
 
-_OF_THE_PROBE = ("_agent", "_modules", "_optimizer", "_choices", "_log", "_tap", "_normaliser", "_rollout", "_before")
+_OF_THE_PROBE = (
+    "_agent",
+    "_modules",
+    "_optimizer",
+    "_choices",
+    "_log",
+    "_tap",
+    "_normaliser",
+    "_rollout",
+    "_before",
+    "_env",
+)
 """Attributes of a probe that link to the model, or belong to one iteration alone."""
 
 _COUNTS = ("num_timesteps", "_n_updates", "_episode_num")

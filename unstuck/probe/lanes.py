@@ -1,7 +1,6 @@
 """Read from Stable-Baselines3's environments how episodes end and begin, and how evaluations are wrapped."""
 
 import hashlib
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +17,7 @@ MOST_RESETS = 32
 
 
 class EpisodeEnds:
-    """Counter of truncated episodes by length, whose environment is asked at some resets for its random state.
+    """Count of truncated episodes by length, whose environment is asked at some resets for its random state.
 
     Args:
         env: Environments of the training; None if unknown.
@@ -28,7 +27,7 @@ class EpisodeEnds:
         self._env = env if env is not None and isinstance(env.unwrapped, (DummyVecEnv, SubprocVecEnv)) else None
         self._begun: dict[int, int] = {}
         self._ended = 0
-        self._truncated: Counter[int] = Counter()
+        self._truncated: dict[int, int] = {}
         self._states: dict[int, str] = {}
         self._reseeded: list[bool] = []
 
@@ -43,7 +42,8 @@ class EpisodeEnds:
         if lane in self._begun:
             self._ended += 1
             if truncated:
-                self._truncated[step - self._begun[lane]] += 1
+                length = step - self._begun[lane]
+                self._truncated[length] = self._truncated.get(length, 0) + 1
         self._begun[lane] = step
         if self._env is not None and len(self._reseeded) < MOST_RESETS:
             self._compare_state(self._env, lane)
@@ -68,7 +68,7 @@ class EpisodeEnds:
         """Return the share of truncated ends, their lengths, and the share of resets that set the seed, as metrics."""
         found = {STARTS_RESEEDED: float(np.mean(self._reseeded))} if self._reseeded else {}
         if self._ended:
-            count = self._truncated.total()
+            count = sum(self._truncated.values())
             found[ENDS_TRUNCATED] = count / self._ended
             found[TRUNCATED_LENGTHS] = float(len(self._truncated))
             found[TRUNCATED_EARLY] = 1 - self._truncated[max(self._truncated)] / count if count else 0.0

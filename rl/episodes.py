@@ -56,10 +56,14 @@ def measure_lanes_alike(observations: npt.NDArray[np.float32]) -> float:
 def measure_scale(some: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> float:
     """Compute how many times as large some observations are as others: the median over columns of root mean squares.
 
+    Only values other than 0 count, so that a column for each square of a grid has the size 1 however seldom it is met.
+
     Args:
         some: Observations `[n, F]`.
         others: Observations `[m, F]`. Columns that are 0 in all of either are left out; without any other, 1.
     """
-    sizes = [np.sqrt(np.square(part, dtype=np.float64).mean(0)) for part in (some, others)]
+    sizes = [
+        np.sqrt(np.square(part, dtype=np.float64).sum(0) / np.maximum((part != 0).sum(0), 1)) for part in (some, others)
+    ]
     told = (sizes[0] > 0) & (sizes[1] > 0) & np.isfinite(sizes[0]) & np.isfinite(sizes[1])
     return float(np.median(sizes[0][told] / sizes[1][told])) if told.any() else 1.0

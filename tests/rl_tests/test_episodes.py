@@ -60,3 +60,6 @@ def test_observations_that_are_scaled_are_told_by_their_size() -> None:
     assert 0.6 < measure_scale(shown, seen) < 1.6
     assert measure_scale(0.2 * shown, seen) == pytest.approx(0.2 * measure_scale(shown, seen))
     assert measure_scale(0 * shown, seen) == 1
+    squares = np.eye(36, dtype=np.float32)
+    assert measure_scale(squares[:5], np.tile(squares, (8, 1))) == 1  # a grid: 2.7 if zeros counted
+    assert measure_scale(3 * squares[:5], squares) == pytest.approx(3)

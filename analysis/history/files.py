@@ -34,7 +34,8 @@ _TABLES = (".csv", ".tsv")
 _RESULTS = (".jsonl", ".ndjson")
 _PRINTED = (".txt", ".log", ".out")
 _PROGRAMS = (".py", ".ipynb", ".sh")
-_NAMED = {"progress.txt": "table", "result.json": "results", "evaluations.npz": "evaluations"}
+EVALUATIONS = "evaluations.npz"
+_NAMED = {"progress.txt": "table", "result.json": "results", EVALUATIONS: "evaluations"}
 STANDARD_INPUT = "-"
 _TEXT, _TAGS = "/text_summary", ("about/", "notes/")
 """End of the name of a text in an event file; beginnings of the names of a trial's tags: `records.event_files`."""
@@ -136,6 +137,8 @@ def _describe_source(path: Path, found: Found) -> str:
 def _list_files(folder: Path) -> list[Path]:
     """List the files of a run in a folder: those in the folder itself, or else in the only subfolder with a run.
 
+    A second subfolder with nothing but evaluations belongs to the run, as scripts often keep them apart.
+
     Raises:
         AnalysisError: Several runs lie below.
     """
@@ -144,7 +147,8 @@ def _list_files(folder: Path) -> list[Path]:
     runs = sorted({file.parent for file in below})
     own = [file for file in here if is_record(file)]
     nested = [file for file in below if is_events(file)] if own else below
-    if not own and len(runs) > 1:
+    trained = [run for run in runs if any(file.parent == run and file.name != EVALUATIONS for file in below)]
+    if not own and len(runs) > 1 and (len(trained) != 1 or len(runs) > 2):
         refuse_several(folder, runs)
     if own and len({file.parent for file in nested}) > 1:
         nested = []
@@ -216,7 +220,7 @@ def _begin_alike(before: Raw, after: Raw) -> bool:
 
 def _read_file(file: Path, found: Found, alone: bool) -> None:
     """Read one file's metrics or settings into `found`; skip other types of file, unless the user named the file."""
-    if file.name == "evaluations.npz" or file.suffix == ".npz":
+    if file.name == EVALUATIONS or file.suffix == ".npz":
         found.raws.append(read_evaluations(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
         _read_settings(file, found, alone)

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tensorboardX import SummaryWriter
 from unstuck.analysis.errors import AnalysisError
@@ -126,6 +127,19 @@ def test_the_only_run_below_is_read(tmp_path: Path) -> None:
     (tmp_path / "logs" / "PPO_1").mkdir(parents=True)
     (tmp_path / "logs" / "PPO_1" / "progress.csv").write_text("time/total_timesteps,rollout/ep_rew_mean\n2048,1\n")
     assert load(str(tmp_path)).curve(RETURN).tolist() == [1.0]
+
+
+def test_evaluations_in_a_folder_of_their_own_belong_to_the_only_run_beside(tmp_path: Path) -> None:
+    log(tmp_path / "tensorboard" / "PPO_1", (100, 1.0), (200, 2.0), (300, 3.0))
+    (tmp_path / "logs").mkdir()
+    results = np.array([[4.0, 6.0]])
+    np.savez(tmp_path / "logs" / "evaluations.npz", timesteps=[200], results=results, ep_lengths=results.astype(int))
+    run = load(str(tmp_path))
+    assert run.curve(metrics.TRAIN_RETURN).to_list() == [1.0, 2.0, 3.0]
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {2: 5.0}
+    log(tmp_path / "tensorboard" / "PPO_2", (100, 1.0))
+    with pytest.raises(AnalysisError, match="holds 3 runs, "):
+        load(str(tmp_path))
 
 
 def test_tables_with_the_same_metrics_are_parts_of_a_run_or_two_runs(tmp_path: Path) -> None:

@@ -83,15 +83,17 @@ def test_elsewhere_than_in_triage_correlations_may_vary() -> None:
 @pytest.mark.parametrize(
     ("changed", "fires"),
     [
-        ({"reward_foreseen": 0.0099}, True),
-        ({"reward_foreseen": 0.0101}, False),
+        ({"reward_foreseen": 0.0099, "f1": 0.5}, True),
+        ({"reward_foreseen": 0.0101, "f1": 0.5}, False),
+        ({"reward_foreseen": 0.0099, "f1": 0.59}, True),  # 0.197 + 0.5 (1 - 0.197) = 0.5985
+        ({"reward_foreseen": 0.0099, "f1": 0.61}, False),  # so much is not learned from observations that tell nothing
         # early shares count by half, since they are noisier: 0.019 and 0.021 over the first eight, then 0
-        ({"reward_foreseen": np.where(TURN <= 80, 0.0119, 0.0)}, True),
-        ({"reward_foreseen": np.where(TURN <= 40, 0.0381, 0.0)}, False),
+        ({"reward_foreseen": np.where(TURN <= 80, 0.0119, 0.0), "f1": 0.5}, True),
+        ({"reward_foreseen": np.where(TURN <= 40, 0.0381, 0.0), "f1": 0.5}, False),
         ({"reward_foreseen": 0.002, "f1": 0.27}, True),
         ({"reward_foreseen": 0.002, "f1": 0.25}, False),  # 0.197 + 2 sqrt(0.197 * 0.803 / 174) = 0.2573
-        ({"reward_foreseen": np.where(TURN <= 20, math.nan, 0.002)}, True),
-        ({"reward_foreseen": np.where(TURN <= 30, math.nan, 0.002)}, False),  # seven say too little
+        ({"reward_foreseen": np.where(TURN <= 20, math.nan, 0.002), "f1": 0.5}, True),
+        ({"reward_foreseen": np.where(TURN <= 30, math.nan, 0.002), "f1": 0.5}, False),  # seven say too little
         ({"reward_foreseen": None}, False),
         ({"reward_foreseen": 0.002, "f1": None}, False),
     ],
@@ -158,7 +160,7 @@ def test_chance_is_two_errors_of_a_share_of_the_threats() -> None:
 
 
 def test_its_signs_name_the_metrics_that_they_rest_on() -> None:
-    run = Signals(healthy(advantage_followed=0.03, reward_foreseen=0.002))
+    run = Signals(healthy(advantage_followed=0.03, reward_foreseen=0.002, f1=0.5))
     assert [fact.metrics for fact in (updates_ignore_advantages(run), find_unpredicted_rewards(run)) if fact] == [
         ("train/advantage_followed",),
         ("train/reward_foreseen", "eval/f1"),

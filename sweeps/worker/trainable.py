@@ -1,14 +1,11 @@
 """Adapt the training of one trial to Ray Tune; `sweeps.worker.training` does the work."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ray.tune import Trainable
 from unstuck.records.errors import DiskFullError
 from unstuck.rl.data.types import FlowData
 from unstuck.sweeps.worker.assignment import ASSIGNMENT, DELIVERY, DISK_FULL, Assignment, Delivery
-
-if TYPE_CHECKING:
-    pass
 
 
 class TrialTrainable(Trainable):
@@ -50,4 +47,4 @@ class TrialTrainable(Trainable):
     def _start(self, assignment: Assignment) -> None:
         from unstuck.sweeps.worker.training import Training  # late: it brings torch, which the driver does without
 
-        self._training: Training = Training(assignment, self._data)
+        self._training = Training(assignment, self._data)

@@ -47,7 +47,6 @@ SHOWN = 0.02
 DRAWS = 19
 """Other draws of the actions that explain what they can by chance (Phipson and Smyth 2010: 1 chance in 20 is left)."""
 
-
 VALUES, SAME = 16, 0.99
 """Different values between its ends from which a column is no switch; correlation from which two columns are one."""
 
@@ -81,7 +80,7 @@ class Bounds:
 
 
 @dataclass(frozen=True)
-class Steps:
+class Transitions:
     """Arrays of T steps in N environments.
 
     Attributes:
@@ -132,7 +131,7 @@ def encode_actions(actions: Array, bounds: Bounds) -> Array:
     return np.clip(actions, bounds.low, bounds.high)
 
 
-def measure_steps(steps: Steps, bounds: Bounds) -> dict[str, float]:
+def measure_steps(steps: Transitions, bounds: Bounds) -> dict[str, float]:
     """Measure how actions change observations and rewards, and what the previous step adds; return metrics.
 
     Args:
@@ -166,7 +165,7 @@ def _varies(columns: Array) -> npt.NDArray[np.bool_]:
     return varies
 
 
-def _measure_clipping(steps: Steps) -> float:
+def _measure_clipping(steps: Transitions) -> float:
     """Return the largest share of a column's values at the rarer of its two ends, exactly; 0 without a clipped column.
 
     Left out: columns with few values in between, such as switches, and the last action, whose bounds are the actions'.
@@ -183,7 +182,7 @@ def _measure_clipping(steps: Steps) -> float:
     return 0.0
 
 
-def _is_last_action(steps: Steps, column: int) -> bool:
+def _is_last_action(steps: Transitions, column: int) -> bool:
     """True if a column of the observation is an action of the step before, up to scale."""
     rows = steps.last_without_end(1)
     shown = steps.observations[..., column][rows]
@@ -200,7 +199,7 @@ def _correlate(first: Array, second: Array) -> float:
     return float(one @ other) / size if size > 0 else 0.0
 
 
-def _measure_effort(steps: Steps) -> dict[str, float]:
+def _measure_effort(steps: Transitions) -> dict[str, float]:
     """Measure which share of rewards' variance a cost of the actions' squares explains, as a metric."""
     if steps.rewards is None:
         return {}
@@ -208,7 +207,7 @@ def _measure_effort(steps: Steps) -> dict[str, float]:
     return {metrics.REWARD_BY_EFFORT: max(_correlate(cost, steps.rewards.flatten()), 0.0) ** 2}
 
 
-def _measure_rewards(steps: Steps) -> dict[str, float]:
+def _measure_rewards(steps: Transitions) -> dict[str, float]:
     """Measure which share of rewards' variance the present and the previous step predict; return metrics."""
     rewards, rows = steps.rewards, steps.last_without_end(1)
     if rewards is None or rows.sum() < FEWEST or not _varies(rewards[..., None])[0]:
@@ -243,7 +242,7 @@ class _Changes:
     unforeseen: Array
 
 
-def _find_changes(steps: Steps) -> _Changes | None:
+def _find_changes(steps: Transitions) -> _Changes | None:
     """Compute the observations' changes from step to step; None if too few steps follow, or nothing varies."""
     rows, varies = ~steps.ends, _varies(steps.observations)
     rows[-1] = False
@@ -257,7 +256,7 @@ def _find_changes(steps: Steps) -> _Changes | None:
     return _Changes(rows, scaled, made, unforeseen)
 
 
-def _measure_next(steps: Steps, changes: _Changes) -> dict[str, float]:
+def _measure_next(steps: Transitions, changes: _Changes) -> dict[str, float]:
     """Measure which share of the observations' changes present and previous step predict; return metrics."""
     rows = changes.rows & steps.last_without_end(1)
     if rows.sum() < FEWEST:
@@ -271,7 +270,7 @@ def _measure_next(steps: Steps, changes: _Changes) -> dict[str, float]:
     }
 
 
-def _measure_effects(steps: Steps, changes: _Changes) -> dict[str, float]:
+def _measure_effects(steps: Transitions, changes: _Changes) -> dict[str, float]:
     """Measure how far actions change the next observation, and how many steps late; return metrics by name."""
     shares, sizes = [], []
     least = STILL * np.maximum(changes.made[changes.rows].var(0), STILL**2)  # less is rounding, and the ridge's bias
@@ -295,7 +294,7 @@ def _measure_effects(steps: Steps, changes: _Changes) -> dict[str, float]:
     return found
 
 
-def _measure_sight(steps: Steps, delay: int) -> dict[str, float]:
+def _measure_sight(steps: Transitions, delay: int) -> dict[str, float]:
     """Measure if observations `delay` steps later predict a reward better than those about the step; return metrics.
 
     An environment that answers late by nature pays by its present state; where an old frame is shown, the state that is
@@ -313,7 +312,7 @@ def _measure_sight(steps: Steps, delay: int) -> dict[str, float]:
     return {name: float(_foresee(pair[rows], targets, first)[0]) for name, pair in inputs}
 
 
-def _measure_halves(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str, float]:
+def _measure_halves(steps: Transitions, bounds: Bounds, changes: _Changes) -> dict[str, float]:
     """Compare the effects of the two halves of an action's range: 1 if they are equal, 0 if one has none.
 
     Of each action counts the column that answers best; of several actions, the one whose halves are most alike.
@@ -335,7 +334,7 @@ def _measure_halves(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str
     return {metrics.ACTION_HALVES: float((np.minimum(lower, upper) / np.maximum(lower, upper)).max())}
 
 
-def _measure_early(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str, float]:
+def _measure_early(steps: Transitions, bounds: Bounds, changes: _Changes) -> dict[str, float]:
     """Measure which share of a step's effects the noise in the next step's action explains; return metrics by name.
 
     The noise of an action was drawn after the last reward was paid, and after the present observation was there. So
@@ -365,7 +364,7 @@ def _measure_early(steps: Steps, bounds: Bounds, changes: _Changes) -> dict[str,
     return {metrics.ACTION_SHOWN_EARLY: max(float(explained.max()), 0.0)}
 
 
-def _draw_noise(steps: Steps, noise: Array, bounds: Bounds, generator: np.random.Generator) -> Array:
+def _draw_noise(steps: Transitions, noise: Array, bounds: Bounds, generator: np.random.Generator) -> Array:
     """Draw the noise of all actions anew, from the policy that acted, `[T, N, A]`.
 
     Discrete actions are drawn by their probabilities, which are the actions less their noise; normal noise is as likely

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from unstuck.rl import metrics
-from unstuck.rl.dynamics import SAMPLES, WIDEST, Bounds, Steps, encode_actions, measure_steps
+from unstuck.rl.dynamics import SAMPLES, WIDEST, Bounds, Transitions, encode_actions, measure_steps
 from unstuck.rl.envs import Actions
 from unstuck.rl.envs.evaluate import Act
 from unstuck.rl.episodes import choose_steps, measure_lanes_alike, measure_scale
@@ -122,7 +122,7 @@ def measure_dynamics(rollout: Rollout, noise: Tensor, bounds: Bounds) -> dict[st
     ends = rollout.terminated | rollout.truncated
     actions = encode_actions(select(rollout.actions), bounds)
     observations, rewards = select(rollout.raw_observations[:, :-1]), select(rollout.rewards)[..., 0]
-    found = measure_steps(Steps(observations, actions, rewards, select(ends)[..., 0] > 0, select(noise)), bounds)
+    found = measure_steps(Transitions(observations, actions, rewards, select(ends)[..., 0] > 0, select(noise)), bounds)
     return {name: np.full(members, value) for name, value in found.items()}
 
 

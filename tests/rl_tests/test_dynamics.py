@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete
 from unstuck.rl import dynamics, metrics
-from unstuck.rl.dynamics import Array, Bounds, Steps, encode_actions, measure_steps
+from unstuck.rl.dynamics import Array, Bounds, Transitions, encode_actions, measure_steps
 
 STEPS, LANES = 64, 8
 
 
-def drive(swayed: float = 0.0, moves: bool = True) -> Steps:
+def drive(swayed: float = 0.0, moves: bool = True) -> Transitions:
     """A point that forces move, or that jumps about, paid by force times place; forces follow the place if `swayed`."""
     generator = np.random.default_rng(0)
     noise = generator.normal(size=(STEPS, LANES, 1))
@@ -21,17 +21,17 @@ def drive(swayed: float = 0.0, moves: bool = True) -> Steps:
         places[step], forces[step] = place, swayed * place + noise[step]
         place = 0.9 * place + 0.5 * forces[step] if moves else generator.normal(size=(LANES, 1))
         ends[step] = step % 16 == 15
-    return Steps(places, forces, (places * forces)[..., 0], ends, noise)
+    return Transitions(places, forces, (places * forces)[..., 0], ends, noise)
 
 
-def store_late(steps: Steps) -> Steps:
+def store_late(steps: Transitions) -> Transitions:
     """The same with each action stored one step late; what is taken for its noise is wrong with it."""
     actions = np.roll(steps.actions, 1, axis=0)
     means = steps.actions - (steps.noise if steps.noise is not None else 0)
     return replace(steps, actions=actions, noise=actions - means)
 
 
-def measure_early(steps: Steps) -> float:
+def measure_early(steps: Transitions) -> float:
     return measure_steps(steps, Bounds((), np.array([-9.0]), np.array([9.0])))[metrics.ACTION_SHOWN_EARLY]
 
 
@@ -56,7 +56,7 @@ def walk(late: bool = False) -> float:
         square = generator.integers(0, 36, LANES) if step % 16 == 15 else square
     actions = encode_actions((np.roll(taken, 1, axis=0) if late else taken)[..., None], bounds)
     noise = actions - liked[squares][..., 1:]
-    steps = Steps(np.eye(36)[squares], actions, np.zeros((128, LANES)), ends, noise)
+    steps = Transitions(np.eye(36)[squares], actions, np.zeros((128, LANES)), ends, noise)
     return measure_steps(steps, bounds)[metrics.ACTION_SHOWN_EARLY]
 
 

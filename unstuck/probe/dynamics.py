@@ -1,7 +1,7 @@
 """Measure how actions, observations and rewards of a loop's rollout belong together, as our learner does."""
 
 from unstuck.probe.arrays import Rollout
-from unstuck.rl.dynamics import SAMPLES, WIDEST, Bounds, Steps, encode_actions, measure_steps
+from unstuck.rl.dynamics import SAMPLES, WIDEST, Bounds, Transitions, encode_actions, measure_steps
 
 
 def measure_dynamics(rollout: Rollout, bounds: Bounds | None) -> dict[str, float]:
@@ -18,7 +18,7 @@ def measure_dynamics(rollout: Rollout, bounds: Bounds | None) -> dict[str, float
     return {} if steps is None or bounds is None else measure_steps(steps, bounds)
 
 
-def _read_steps(rollout: Rollout, bounds: Bounds | None) -> Steps | None:
+def _read_steps(rollout: Rollout, bounds: Bounds | None) -> Transitions | None:
     """Convert a rollout to the arrays to measure; None if one is missing, or observations have too many columns."""
     if bounds is None or rollout.ends is None or rollout.actions is None or not 0 < rollout.num_columns <= WIDEST:
         return None
@@ -29,7 +29,7 @@ def _read_steps(rollout: Rollout, bounds: Bounds | None) -> Steps | None:
     shape = rollout.steps, rollout.lanes, -1
     actions = rollout.actions.reshape(*shape).double().cpu().numpy()[:SAMPLES, :lanes]
     rewards = rollout.rewards
-    return Steps(
+    return Transitions(
         flat.view(*shape).double().cpu().numpy()[:SAMPLES, :lanes],
         encode_actions(actions, bounds),
         None if rewards is None else rewards.double().cpu().numpy()[:SAMPLES, :lanes],

@@ -2,6 +2,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
+# Where Python may write no bytecode, each process of a sweep or a test would compile all of our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup sweep test test-docs test-chaos check docs docs-reference bench-ppo bench-profile bench-floor bench-probe bench-anchors bench-equivalence bench-scaling bench-gpu bench-intervals bench-diagnosis bench-wild bench-strangers bench-sb3-sweep bench-unstick bench-remedies bench-pages study-value-coef study-trainers study-stuck-run lock clean fitting-python
 
 FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -24,9 +26,8 @@ setup: $(STAMP) ## Make .venv and install requirements.lock into it; once, then 
 sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="sweep.seeds=5 resources.cpus=1"
 	$(IN_VENV) sweep.py +experiment=quickstart $(ARGS)
 
-# Where Python writes no bytecode, each of some hundred processes would compile all of our modules.
 test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
-	env -u PYTHONDONTWRITEBYTECODE $(IN_VENV) -m pytest $(or $(ARGS),$(IN_TWO))
+	$(IN_VENV) -m pytest $(or $(ARGS),$(IN_TWO))
 
 test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
 	$(IN_VENV) -m pytest tests/chaos tests/sweeps_tests -m chaos --chaos $(ARGS)

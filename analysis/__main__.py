@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 _WORDS = {"true": True, "false": False, "null": None}
 _RUNS = """\
-A run is a file (a table, an event file of TensorBoard's, printed text, result.json, evaluations.npz, mlflow.db), a
-folder with such files or an mlruns/, - for standard input, a sweep's trial (NAME/7), or an MLflow run id. Logs of the
-usual trainers are read as they are (docs/reading.md); for other names see --names."""
+A run is a file (a table, an event file of TensorBoard's, printed text, JSON, a notebook, evaluations.npz, mlflow.db), a
+folder with such files, packed or not, or an mlruns/, - for standard input, a sweep's trial (NAME/7), or an MLflow run
+id. Logs of the usual trainers are read as they are (docs/reading.md); for other names see --names."""
 
 
 PROGRAM = "python -m unstuck.analysis"

@@ -12,6 +12,7 @@ from typing import Any
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.assemble import Reading
 from unstuck.analysis.history.files import STANDARD_INPUT, read_files, read_names, read_text
+from unstuck.analysis.history.forms.packed import is_packed, unpack
 from unstuck.analysis.history.mlruns import is_database, is_store, read_database, read_store
 from unstuck.analysis.history.own_seeds import add_seeds
 from unstuck.analysis.history.record import ENV_STEPS, History
@@ -107,7 +108,22 @@ def _load_file(run: str, stores: Stores) -> History:
         return read_store(path, reading)
     if is_database(path):
         return read_database(path, reading)
-    return read_seeds(path, reading) or read_files(path, reading)
+    return _read_packed(path, reading) if is_packed(path) else read_seeds(path, reading) or read_files(path, reading)
+
+
+def _read_packed(path: Path, reading: Reading) -> History:
+    """Read the run in an archive, or in a compressed file, by the archive's own name.
+
+    Raises:
+        AnalysisError: The archive cannot be unpacked, or what is in it cannot be read as one run.
+    """
+    with unpack(path) as inside:
+        try:
+            history = read_seeds(inside, reading) or read_files(inside, reading)
+        except AnalysisError as error:
+            told = str(error).replace(str(inside), f"{path}/{inside.name}")
+            raise AnalysisError(f"{path}, unpacked: {told}; unpack the archive to name a part of it") from None
+    return replace(history, name=path.name, source=f"{history.source.replace(str(inside), inside.name)} in {path}")
 
 
 def _load(run: str, stores: Stores) -> History:

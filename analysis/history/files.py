@@ -4,41 +4,51 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.assemble import Found, Reading, assemble_history
+from unstuck.analysis.history.dialects.plain import find_plain_name
 from unstuck.analysis.history.ending import note_ending
-from unstuck.analysis.history.events import is_events, read_events
+from unstuck.analysis.history.event_runs import is_evaluation, read_event_files
+from unstuck.analysis.history.events import is_events
+from unstuck.analysis.history.forms.arrays import read_arrays
 from unstuck.analysis.history.forms.console import is_console, read_console
+from unstuck.analysis.history.forms.notebook import SUFFIX as NOTEBOOK
+from unstuck.analysis.history.forms.notebook import list_outputs
 from unstuck.analysis.history.forms.printed import rewrite_prints
 from unstuck.analysis.history.forms.results import is_results, read_results
 from unstuck.analysis.history.forms.tables import find_delimiter, read_table
-from unstuck.analysis.history.forms.zoo import is_monitor, read_evaluations, read_monitors
+from unstuck.analysis.history.forms.texts import read_text as read_file
+from unstuck.analysis.history.forms.texts import strip_terminal
+from unstuck.analysis.history.forms.trees import read_tree
+from unstuck.analysis.history.forms.zoo import (
+    EVALUATIONS,
+    is_monitor,
+    is_of_evaluation,
+    read_evaluation_monitors,
+    read_evaluations,
+    read_monitors,
+)
 from unstuck.analysis.history.mapping import read_mapping
+from unstuck.analysis.history.names import recognise_dialect, translate_metrics
 from unstuck.analysis.history.probed import SETTINGS, find_probe
 from unstuck.analysis.history.raw import Raw
 from unstuck.analysis.history.record import History
 from unstuck.analysis.history.saved import add_model, find_models
-from unstuck.analysis.history.settings import is_sweep, parse_configuration, parse_table, read_settings
+from unstuck.analysis.history.settings import is_sweep, read_settings
 from unstuck.analysis.history.several import refuse_several
-from unstuck.analysis.history.timeline import join_steps
-from unstuck.records.mlflow.names import RULES, from_mlflow
-from unstuck.records.names import OUTCOME_TAG, REASON_TAG
 
 _SETTINGS = (".yaml", ".yml", ".json")
 _OF_SETTINGS = re.compile(r"conf|param|arg|hyper|setting|flag", re.IGNORECASE)
 _TABLES = (".csv", ".tsv")
 _RESULTS = (".jsonl", ".ndjson")
 _PRINTED = (".txt", ".log", ".out")
-_PROGRAMS = (".py", ".ipynb", ".sh")
-EVALUATIONS = "evaluations.npz"
+_PROGRAMS = (".py", ".sh")
+_ARRAYS = ".npz"
 _NAMED = {"progress.txt": "table", "result.json": "results", EVALUATIONS: "evaluations"}
 STANDARD_INPUT = "-"
-_TEXT, _TAGS = "/text_summary", ("about/", "notes/")
-"""End of the name of a text in an event file; beginnings of the names of a trial's tags: `records.event_files`."""
 
 
 def read_files(path: Path, reading: Reading) -> History:
@@ -59,13 +69,13 @@ def read_files(path: Path, reading: Reading) -> History:
     events = [file for file in files if is_events(file)]
     monitors = [file for file in files if not is_events(file) and is_monitor(file)]
     others = [file for file in files if file not in events and file not in monitors and is_record(file)]
-    _read_events(path, events, found, others)
+    read_event_files(path, events, found, others)
     for file in files:
         if file not in events and file not in monitors:
             _read_file(file, found, alone=len(files) == 1)
-    if monitors:
-        found.raws.append(read_monitors(monitors))
-        found.settings |= found.raws[-1].settings
+    _read_monitors(path, monitors, found)
+    if not found.raws:
+        _read_trees(files, found)
     if not found.raws:
         kinds = "a table (.csv), event files, result.json, monitor files or printed text"
         raise AnalysisError(f"{path} must be or hold {kinds} with a run's metrics, and there is none")
@@ -75,9 +85,29 @@ def read_files(path: Path, reading: Reading) -> History:
     return note_ending(history, found.files)
 
 
+def _read_monitors(path: Path, files: Sequence[Path], found: Found) -> None:
+    """Read monitor files: those of training together, those of evaluations at the steps that training had done."""
+    trained = [file for file in files if not is_of_evaluation(file, path)] or list(files)
+    if not trained:
+        return
+    found.raws.append(read_monitors(trained))
+    found.settings |= found.raws[-1].settings
+    if judged := [file for file in files if file not in trained]:
+        found.raws.append(read_evaluation_monitors(judged, trained))
+
+
+def _read_trees(files: Sequence[Path], found: Found) -> None:
+    """Read files of JSON as records, where nothing else of a run is there."""
+    for file in files:
+        raw = _read_json(file, read_file(file)) if file.suffix == ".json" else None
+        if raw and any(map(find_plain_name, raw.columns)):
+            found.raws.append(raw)
+            found.settings |= raw.settings
+
+
 def _read_probe(path: Path, curves: Path, reading: Reading) -> History:
     """Read the log of a probe (logger in another program's loop): curves and settings, and no other file."""
-    found = Found([_read_any(curves, _read_text(curves))])
+    found = Found([_read_any(curves, read_file(curves))])
     settings = curves.with_name(SETTINGS)
     if settings.is_file():
         _read_settings(settings, found, alone=False)
@@ -147,10 +177,10 @@ def _list_files(folder: Path) -> list[Path]:
     runs = sorted({file.parent for file in below})
     own = [file for file in here if is_record(file)]
     nested = [file for file in below if is_events(file)] if own else below
-    trained = [run for run in runs if any(file.parent == run and file.name != EVALUATIONS for file in below)]
+    trained = {file.parent for file in nested if len(runs) == 1 or not is_evaluation(file, folder)}
     if not own and len(runs) > 1 and (len(trained) != 1 or len(runs) > 2):
         refuse_several(folder, runs)
-    if own and len({file.parent for file in nested}) > 1:
+    if own and len(trained) > 1:
         nested = []
     settings = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if _is_settings(file))
     files = [*here, *nested, *(file for file in settings if file not in nested)]
@@ -170,74 +200,68 @@ def is_record(file: Path) -> bool:
     return file.is_file() and (is_events(file) or named)
 
 
-def _read_events(path: Path, files: Sequence[Path], found: Found, others: Sequence[Path]) -> None:
-    """Join the TensorBoard event files of one run, ordered by the first step in each file.
-
-    Raises:
-        AnalysisError: They are of several runs, which are listed, with the other records of the folder.
-    """
-    raws: list[Raw] = []
-    for file in files:
-        columns, texts = read_events(file)
-        if any(name.startswith(RULES) for name in columns):  # a sweep of ours wrote the file: records/event_files.py
-            columns = {from_mlflow(name): points for name, points in columns.items()}
-            _read_own_texts(texts, found)
-        else:
-            for text in texts.values():
-                found.settings |= parse_table(text)
-        if columns:
-            raws.append(Raw(file, columns, stepped=True, form="event file"))
-    raws.sort(key=_find_beginning)
-    for before, after in pairwise(raws):
-        if _begin_alike(before, after):
-            refuse_several(path, [raw.file for raw in raws if raw.file], others=others)
-    if raws:
-        found.raws.append(
-            replace(join_steps(raws), form="event file" if len(raws) == 1 else f"{len(raws)} event files")
-        )
-    elif len(files) == 1 and path.is_file():
-        found.raws.append(Raw(files[0], {}, stepped=True, form="event file"))
-
-
-def _read_own_texts(texts: Mapping[str, str], found: Found) -> None:
-    """Read settings and tags of a trial from texts in event files that our own tracker wrote."""
-    plain = {name.removesuffix(_TEXT): text for name, text in texts.items()}
-    found.settings |= parse_configuration(plain.pop("config", ""))
-    outcome, _, reason = plain.pop(OUTCOME_TAG, "").partition(": ")
-    found.tags |= {OUTCOME_TAG: outcome, REASON_TAG: reason} if outcome else {}
-    found.tags |= {name.partition("/")[2]: text for name, text in plain.items() if name.startswith(_TAGS)}
-
-
-def _find_beginning(raw: Raw) -> float:
-    return min(float(each.at.min()) for each in raw.columns.values())
-
-
-def _begin_alike(before: Raw, after: Raw) -> bool:
-    """True if two event files (TensorBoard) log a metric from equal steps on, so are of different runs."""
-    tags = [name for name in before.columns if name in after.columns]
-    return any(after.columns[name].at.min() <= before.columns[name].at.min() for name in tags)
-
-
 def _read_file(file: Path, found: Found, alone: bool) -> None:
     """Read one file's metrics or settings into `found`; skip other types of file, unless the user named the file."""
-    if file.name == EVALUATIONS or file.suffix == ".npz":
+    if file.name == EVALUATIONS:
         found.raws.append(read_evaluations(file))
+    elif file.suffix == _ARRAYS:
+        found.raws.append(read_arrays(file))
+    elif file.suffix == NOTEBOOK:
+        found.raws.append(_read_notebook(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
         _read_settings(file, found, alone)
     elif file.suffix in _PROGRAMS:
         raise AnalysisError(f"{file} must be a log, and is a program; name the file or folder that the program writes")
     elif alone or is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
-        raw = _read_any(file, _read_text(file))
+        raw = _read_any(file, read_file(file))
         if raw.columns or alone:
             found.raws.append(raw)
             found.settings |= raw.settings
 
 
+def _read_notebook(file: Path) -> Raw:
+    """Read the output of the notebook's cell that printed most rows of a run, with a remark on the others.
+
+    Raises:
+        AnalysisError: No cell printed metrics.
+    """
+    raws = []
+    for printed in list_outputs(read_file(file)):
+        try:
+            raw = _read_any(None, printed)
+        except AnalysisError:
+            continue  # a cell that printed something else
+        if translate_metrics(raw.columns, recognise_dialect(raw.columns)):
+            raws.append(replace(raw, file=file, form=f"{raw.form} in a notebook"))
+    if not raws:
+        raise AnalysisError(
+            f"{file} must hold the printed log of a training in its outputs, and holds none; name the log"
+        )
+    raws.sort(key=lambda raw: max(map(len, raw.columns.values())), reverse=True)
+    others = f"{len(raws) - 1} more of its cells printed metrics, and fewer rows; not read"
+    return replace(raws[0], remarks=(*raws[0].remarks, others)) if len(raws) > 1 else raws[0]
+
+
+def _read_json(file: Path | None, text: str) -> Raw | None:
+    """Read results, one a line, or one object of JSON that holds a record; None if the text is neither.
+
+    A single line that names a metric itself is a result, and not the lists that the line may hold beside the metric.
+    """
+    if text.lstrip()[:1] not in ("{", "["):
+        return None
+    results = read_results(file, text) if is_results(text) else None
+    if results and ("\n" in text.strip() or any(find_plain_name(name) for name in results.columns if "/" not in name)):
+        return results
+    return read_tree(file, text) or results
+
+
 def _holds_results(file: Path) -> bool:
+    """True if a file of JSON holds a result in each line, rather than one object."""
     if file.suffix != ".json":
         return False
     with file.open(encoding="utf-8", errors="replace") as opened:
-        return is_results("".join([opened.readline(), opened.readline()]))
+        first, second = opened.readline(), opened.readline()
+    return is_results(first) and (bool(second.strip()) or file.name in _NAMED)
 
 
 def _read_settings(file: Path, found: Found, alone: bool) -> None:
@@ -256,20 +280,11 @@ def _read_settings(file: Path, found: Found, alone: bool) -> None:
     found.comments |= comments
 
 
-def _read_text(file: Path) -> str:
-    try:
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise AnalysisError(f"{file} must be a CSV in UTF-8, and holds other bytes") from None
-    except OSError as error:
-        raise AnalysisError(f"{file} must be a file that can be read: {error.strerror}") from None
-
-
 def _read_any(file: Path | None, text: str) -> Raw:
     """Read a text as what it looks like: results in JSON, a table, or a program's printed output."""
-    if is_results(text):
-        return read_results(file, text)
-    text = rewrite_prints(text)
+    if raw := _read_json(file, text):
+        return raw
+    text = rewrite_prints(strip_terminal(text))
     delimiter = find_delimiter(text)
     if delimiter:
         return read_table(file, text, delimiter)

@@ -14,7 +14,7 @@ import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.dialects.sb3 import SB3
-from unstuck.analysis.history.forms.saved_model import SavedModel, read_model
+from unstuck.analysis.history.forms.saved_model import BrokenModelError, SavedModel, read_model
 from unstuck.analysis.history.record import CLIP_RANGE, ENV_STEPS, EPISODE_LENGTH, EPOCHS_DONE, History
 from unstuck.rl import metrics
 
@@ -57,6 +57,9 @@ def add_model(history: History, files: Sequence[Path], told: Mapping[str, Any]) 
     for file in files:
         try:
             model = read_model(file)
+        except BrokenModelError as error:
+            reasons.append(f"{file.name} ({str(error).removeprefix(f'{file} ')})")
+            continue
         except AnalysisError:
             continue  # another program's archive, or another algorithm's model
         reason = _find_contradiction(model, history)

@@ -179,7 +179,7 @@ PLAIN = Dialect(
     env_steps=(
         *("env_steps", "env_step", "global_step", "total_timesteps", "timesteps_total", "timesteps", "timestep"),
         *("total_timestep", "num_timesteps", "total_steps", "total_env_steps", "num_env_steps", "steps", "step"),
-        *("frames", "num_frames", "num_steps", "_step"),
+        *("frames", "frame", "num_frames", "num_steps", "_step"),
     ),
 )
 

@@ -40,8 +40,8 @@ _PAIR = re.compile(
     rf"(?P<name>[^\W\d_][^:=|;]*?)['\"]?\s*[:=]\s*\[?(?P<value>{_NUMBER})(?P<unit>\s?%|x|)(?![\w.:/]*[A-Za-z_(\[]|:?\d)"
 )
 _COUNTED = re.compile(
-    r"^(?P<name>episode|epoch|update|iteration|iter|step|timesteps?|batch)s?\s*[#:=]?\s*(?P<value>\d[\d,]*)"
-    r"(?:\s*(?:/|of)\s*(?P<planned>\d[\d,]*))?(?![\d.])",
+    r"^(?P<name>episode|epoch|update|iteration|iter|step|timesteps?|batch|frame)s?\s*[#:=]?\s*(?P<value>\d[\d,]*)"
+    r"(?:\s*(?:/|of)\s*(?P<planned>\d[\d,]*))?(?!\d|\.\d)",
     re.IGNORECASE,
 )
 _BARE = re.compile(rf"^(?P<name>[A-Za-z][\w ./()-]*?)\s+(?P<value>{_NUMBER})\s*%?$")
@@ -298,7 +298,7 @@ def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
         counted = _COUNTED.match(segment)
         if counted:
             yield counted["name"].lower(), parse_number(counted["value"])
-            segment = segment[counted.end() :].lstrip(" :")
+            segment = segment[counted.end() :].lstrip(" :.")
         pairs = list(_PAIR.finditer(segment))
         for found in pairs:
             name = _find_name(found["name"])

@@ -40,15 +40,16 @@ def read_results(file: Path | None, text: str) -> Raw:
             raise AnalysisError(f"line {number} of {file or 'standard input'} must be JSON: {error}") from None
         if isinstance(tree, Mapping):
             settings = dict(tree.get(_SETTINGS) or {}) if isinstance(tree.get(_SETTINGS), Mapping) else settings
-            rows.append(_flatten_numbers({name: value for name, value in tree.items() if name != _SETTINGS}))
+            rows.append(flatten_numbers({name: value for name, value in tree.items() if name != _SETTINGS}))
     return Raw(file, collect_columns(rows), form="JSON lines", settings=settings)
 
 
-def _flatten_numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+def flatten_numbers(tree: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Return the numbers in an object of JSON, nested names joined by `/`; a NaN that is spelt out counts as one."""
     flat: dict[str, float] = {}
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            flat |= _flatten_numbers(value, f"{prefix}{name}{_JOINED}")
+            flat |= flatten_numbers(value, f"{prefix}{name}{_JOINED}")
         elif isinstance(value, int | float) and not isinstance(value, bool):
             flat[prefix + name] = float(value)
         elif value in ("nan", "NaN"):

@@ -35,8 +35,11 @@ _SETTINGS = (
 _PLANNED = ("_total_timesteps", "total_timesteps")
 """Field of the environment steps that were asked for, and the setting's name."""
 
-_BROKEN = (OSError, EOFError, KeyError, ValueError, RuntimeError, zlib.error, zipfile.BadZipFile)
-"""Errors of files that are no archives, are encrypted, cut off or damaged, or have other parts."""
+_BROKEN = (OSError, EOFError, RuntimeError, zlib.error, zipfile.BadZipFile)
+"""Errors of files that are no archives, are encrypted, cut off or damaged."""
+
+_OTHER = (KeyError, ValueError)
+"""Errors of archives that have other parts."""
 
 _LARGEST = 512 * 2**20
 """Bytes of a part of the file, unpacked, up to which the part is read."""
@@ -50,6 +53,10 @@ _OF_POLICY = re.compile(r"mlp_extractor\.policy_net\.|action_net\.")
 _SAME = 1e-4
 """Spread, relative to its mean, of the ratio of a column's gradients to the bias's, up to which the column is constant
 in float32: the gradient of a weight is then the bias's gradient times the column's value, for each unit alike."""
+
+
+class BrokenModelError(AnalysisError):
+    """Error: a file with the name of a saved model is no archive, is encrypted, cut off or damaged."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +86,7 @@ def read_model(file: Path) -> SavedModel:
     """Read the settings and state of a PPO training from a model that Stable-Baselines3 saved.
 
     Raises:
+        BrokenModelError: The file cannot be unpacked.
         AnalysisError: The file is no saved model, or another algorithm's.
     """
     try:
@@ -86,6 +94,8 @@ def read_model(file: Path) -> SavedModel:
             data = json.loads(_read_part(archive, "data"))
             tensors = {name: _read_part(archive, f"{name}.pth") for name in ("policy", "policy.optimizer")}
     except _BROKEN as error:
+        raise BrokenModelError(f"{file} must be an archive that can be unpacked: {error}") from None
+    except _OTHER as error:
         raise AnalysisError(f"{file} must be a model saved by Stable-Baselines3: {error}") from None
     if not isinstance(data, dict) or not data.keys() >= _OF_PPO or not isinstance(data["num_timesteps"], int):
         raise AnalysisError(f"{file} must be a model of PPO's, and is none")

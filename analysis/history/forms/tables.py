@@ -34,6 +34,8 @@ def find_delimiter(text: str) -> str | None:
             cells = [cell for row in rows[1:] for cell in row if cell.strip()]
             if sum(map(_is_number, cells)) >= len(cells) / 2:
                 return delimiter
+            if delimiter != "," and sum(map(_is_decimal, cells)) >= len(cells) / 2:
+                return delimiter
     return None
 
 
@@ -50,6 +52,7 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
     try:
         header = [str(name) for name in _parse(text, delimiter, header=None, dtype=str, nrows=1).iloc[0]]
         body = _drop_cut_field(text, delimiter, len(header))
+        body = _DECIMAL_CELL.sub(r"\1.\2", body) if delimiter != "," else body
         frame = _parse(_NAN_CELL.sub(repr(_LOGGED_NAN), body) if "nan" in body.lower() else body, delimiter)
     except ValueError as error:
         raise AnalysisError(f"{place} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
@@ -72,6 +75,10 @@ _LOGGED_NAN = 3.141592653589793e300
 """Number that stands for a NaN that the program wrote, while the table is parsed: an empty cell is no NaN."""
 
 _NAN_CELL = re.compile(r"(?<=[,\t;\n])[ ]*[-+]?nan[ ]*(?=[,\t;\r\n]|$)", re.IGNORECASE)
+
+
+_DECIMAL_CELL = re.compile(r"(?<=[\t;\n])([ ]*[-+]?\d*),(\d+(?:[eE][-+]?\d+)?[ ]*)(?=[\t;\r\n]|$)")
+"""Number with a decimal comma, as spreadsheets write in many languages, in a table that no commas part."""
 
 
 def _strip_comments(text: str, delimiter: str) -> str:
@@ -119,6 +126,10 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _is_decimal(text: str) -> bool:
+    return _is_number(text) or _DECIMAL_CELL.fullmatch(f";{text};", 1, len(text) + 1) is not None
 
 
 def _read_download(file: Path | None, frame: pd.DataFrame) -> Raw:

@@ -5,6 +5,7 @@ t_start, which the first line holds) and common/callbacks.py (`EvalCallback`: a 
 """
 
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +14,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.dialects.dialect import make_canonical
 from unstuck.analysis.history.raw import Points, Raw, select_points
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, EVAL_SUCCESS_RATE, RETURN_VALUES
 from unstuck.rl import metrics
+
+EVALUATIONS = "evaluations.npz"
+"""Name of `EvalCallback`'s file."""
+
+_JUDGED = re.compile(r"(^|[_/])(evals?|evaluations?|validations?)([_/\d]|$)")
+"""Word of a folder or file, in canonical form, that holds evaluations."""
 
 MONITOR = "#{"
 """Beginning of a monitor file."""
@@ -38,10 +46,62 @@ def is_monitor(file: Path) -> bool:
         return False
 
 
+def is_of_evaluation(file: Path, folder: Path) -> bool:
+    """True if a file in a run's folder is of evaluations by its name, or by that of a folder between."""
+    below = file.relative_to(folder) if file.is_relative_to(folder) else Path(file.name)
+    return any(_JUDGED.search(make_canonical(part)) for part in below.parts)
+
+
 def read_monitors(files: Sequence[Path]) -> Raw:
     """Read the episodes in the monitor files of one run's environments, in the order in which the episodes ended.
 
     Environment steps are counted over all environments together.
+
+    Raises:
+        AnalysisError: A file is no monitor file.
+    """
+    episodes, settings = _read_episodes(files)
+    steps = episodes["l"].cumsum().to_numpy(dtype=np.float64)
+    returns, lengths = (episodes[name].to_numpy(dtype=np.float64) for name in ("r", "l"))
+    columns = {
+        metrics.TRAIN_RETURN: select_points(returns),
+        EPISODE_LENGTH: select_points(lengths),
+        ENV_STEPS: select_points(steps),
+    }
+    if len(returns) >= LAST:
+        values = len(np.unique(returns[-LAST:]))
+        columns[RETURN_VALUES] = Points(np.array([len(returns) - 1.0]), np.array([float(values)]))
+    form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
+    return Raw(files[0], columns, form=form, settings=settings)
+
+
+def read_evaluation_monitors(files: Sequence[Path], trained: Sequence[Path]) -> Raw:
+    """Read monitor files of evaluations: the mean of the episodes that ended between two episodes of training.
+
+    The clock tells at which step of training an evaluation stood: that of the last training episode before.
+
+    Args:
+        files: Monitor files of evaluations.
+        trained: Monitor files of the same run's training.
+
+    Raises:
+        AnalysisError: A file is no monitor file.
+    """
+    (judged, _), (episodes, _) = _read_episodes(files), _read_episodes(trained)
+    steps = np.concatenate([[0.0], episodes["l"].cumsum().to_numpy(dtype=np.float64)])
+    done = np.searchsorted(episodes["ended"].to_numpy(), judged["ended"].to_numpy(), side="right")
+    means = judged.assign(at=steps[done])[done > 0].groupby("at")[["r", "l"]].mean()
+    at = means.index.to_numpy(dtype=np.float64)
+    columns = {
+        metrics.EVAL_RETURN: select_points(means["r"].to_numpy(dtype=np.float64), at),
+        EVAL_LENGTH: select_points(means["l"].to_numpy(dtype=np.float64), at),
+        ENV_STEPS: Points(at, at),
+    }
+    return Raw(files[0], columns, stepped=True, evaluated=True, form="monitor file of evaluations")
+
+
+def _read_episodes(files: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """Read the episodes in monitor files by the time at which each ended, and what the files say of the environment.
 
     Raises:
         AnalysisError: A file is no monitor file.
@@ -59,19 +119,7 @@ def read_monitors(files: Sequence[Path]) -> Raw:
         except (ValueError, KeyError, OSError) as error:
             raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
         tables.append(table[["r", "l", "ended"]])
-    episodes = pd.concat(tables).sort_values("ended", kind="stable")
-    steps = episodes["l"].cumsum().to_numpy(dtype=np.float64)
-    returns, lengths = (episodes[name].to_numpy(dtype=np.float64) for name in ("r", "l"))
-    columns = {
-        metrics.TRAIN_RETURN: select_points(returns),
-        EPISODE_LENGTH: select_points(lengths),
-        ENV_STEPS: select_points(steps),
-    }
-    if len(returns) >= LAST:
-        values = len(np.unique(returns[-LAST:]))
-        columns[RETURN_VALUES] = Points(np.array([len(returns) - 1.0]), np.array([float(values)]))
-    form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
-    return Raw(files[0], columns, form=form, settings=settings)
+    return pd.concat(tables).sort_values("ended", kind="stable"), settings
 
 
 def read_evaluations(file: Path) -> Raw:

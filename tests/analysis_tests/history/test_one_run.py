@@ -8,6 +8,7 @@ import pytest
 from tensorboardX import SummaryWriter
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import ENV_STEPS, load
+from unstuck.analysis.history.record import EVAL_LENGTH
 from unstuck.rl import metrics
 
 RETURN, VALUE = metrics.TRAIN_RETURN, metrics.VALUE_LOSS
@@ -254,3 +255,50 @@ def test_mlflows_database_is_read_and_its_runs_are_listed(tmp_path: Path) -> Non
     for seed, run_id in enumerate(ids):
         client.log_param(run_id, "seed", seed)
     assert {seed: curve.to_dict() for seed, curve in load(str(file)).seeds(VALUE).items()} == {0: {1: 8.5}, 1: {1: 8.5}}
+
+
+def write_monitor(file: Path, started: float, *episodes: tuple[float, int, float]) -> None:
+    """A monitor file: return, length and seconds since the start of each episode."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rows = "".join(f"{r},{length},{t}\n" for r, length, t in episodes)
+    file.write_text(f'#{{"t_start": {started}, "env_id": "CartPole-v1"}}\nr,l,t\n{rows}')
+
+
+@pytest.mark.parametrize(
+    ("trained", "judged"),
+    [("logs/monitor.csv", "eval_logs/monitor.csv"), ("train.monitor.csv", "EvalEnv.monitor.csv")],
+)
+def test_monitors_of_evaluations_stand_where_the_clock_tells(tmp_path: Path, trained: str, judged: str) -> None:
+    """Episodes of training end 1, 2 and 3 s after 100; evaluations at 102.5 (two episodes), 99 and 104."""
+    write_monitor(tmp_path / trained, 100.0, (1.0, 10, 1.0), (2.0, 20, 2.0), (3.0, 30, 3.0))
+    write_monitor(tmp_path / judged, 98.0, (50.0, 9, 1.0), (7.0, 5, 4.4), (9.0, 7, 4.5), (4.0, 4, 6.0))
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0, 3: 3.0}
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {2: 8.0, 3: 4.0}
+    assert run.curve(EVAL_LENGTH).to_dict() == {2: 6.0, 3: 4.0}
+
+
+def test_a_folder_of_evaluations_alone_is_read_as_it_was_named(tmp_path: Path) -> None:
+    write_monitor(tmp_path / "eval_logs" / "monitor.csv", 100.0, (1.0, 10, 1.0), (2.0, 20, 2.0))
+    assert load(str(tmp_path / "eval_logs")).curve(RETURN).tolist() == [1.0, 2.0]
+
+
+@pytest.mark.parametrize("tag", ["rollout/ep_rew_mean", "eval/mean_reward"])
+def test_event_files_of_evaluations_in_a_folder_beside_belong_to_the_run(tmp_path: Path, tag: str) -> None:
+    """By the folder's name, or by metrics that are all of evaluations."""
+    log(tmp_path / "train", (2048, 1.0), (4096, 2.0))
+    log(tmp_path / ("eval" if tag.startswith("rollout") else "other"), (2048, 8.0), (4096, 9.0), tag=tag)
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0}
+    assert run.curve(metrics.EVAL_RETURN).to_dict() == {1: 8.0, 2: 9.0}
+
+
+def test_of_two_starts_in_one_folder_the_one_in_the_table_counts(tmp_path: Path) -> None:
+    """Each start adds an event file, and writes progress.csv anew."""
+    log(tmp_path, (2048, 1.0), (4096, 2.0), name=".a")
+    log(tmp_path, (2048, 1.5), (4096, 2.5), name=".b")
+    (tmp_path / "progress.csv").write_text("time/total_timesteps,rollout/ep_rew_mean\n2048,1.5\n4096,2.5\n")
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).tolist() == [1.5, 2.5]
+    (told,) = [remark for remark in run.remarks if "another start" in remark]
+    assert told.endswith(".a")

@@ -4,6 +4,7 @@ import io
 import json
 import math
 import pickle
+import sys
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -133,14 +134,6 @@ def test_the_last_of_several_models_counts(run: Path) -> None:
 def test_other_archives_and_algorithms_are_passed_over(run: Path) -> None:
     with zipfile.ZipFile(run / "code.zip", "w") as archive:
         archive.writestr("train.py", "print()")
-    (run / "broken.zip").write_bytes(b"PK nothing")
-    whole = save_model(run / "damaged.zip").read_bytes()
-    with zipfile.ZipFile(run / "damaged.zip", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("data", json.dumps(DATA))
-    damaged = bytearray((run / "damaged.zip").read_bytes())
-    damaged[60:90] = bytes(30)
-    (run / "damaged.zip").write_bytes(damaged)
-    (run / "cut.zip").write_bytes(whole[:200])
     save_model(run / "unknown.zip", num_timesteps={":serialized:": "gASVBAAAAAAAAACMAmhpLg=="})
     with zipfile.ZipFile(run / "dqn.zip", "w") as archive:
         archive.writestr("data", json.dumps({"gamma": 0.5, "num_timesteps": 1024, "buffer_size": 10}))
@@ -151,6 +144,41 @@ def test_other_archives_and_algorithms_are_passed_over(run: Path) -> None:
     assert not any(".zip" in remark for remark in history.remarks)
     with pytest.raises(AnalysisError, match=r"dqn\.zip must be a model of PPO's, and is none"):
         read_model(run / "dqn.zip")
+
+
+def make_broken(run: Path, how: str) -> None:
+    """Write a `model.zip` that is a pointer of Git's large files, was cut off, or has lost bytes in its middle."""
+    whole = save_model(run / "model.zip").read_bytes()
+    if how == "damaged":
+        with zipfile.ZipFile(run / "model.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("data", json.dumps(DATA))
+        damaged = bytearray((run / "model.zip").read_bytes())
+        damaged[60:90] = bytes(30)
+        whole = bytes(damaged)
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
+    (run / "model.zip").write_bytes({"pointer": pointer, "cut": whole[:200], "damaged": whole}[how])
+
+
+@pytest.mark.parametrize("how", ["pointer", "cut", "damaged"])
+def test_a_model_that_cannot_be_unpacked_is_said(run: Path, how: str) -> None:
+    make_broken(run, how)
+    history = load(str(run))
+    assert "ppo.gamma" not in history.settings
+    (told,) = [remark for remark in history.remarks if "model.zip" in remark]
+    assert told.startswith("no settings were taken from model.zip (must be an archive that can be unpacked: ")
+
+
+def test_without_torch_a_models_settings_are_read_and_the_rest_is_said(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A module that is None cannot be imported."""
+    save_model(run / "model.zip")
+    monkeypatch.setitem(sys.modules, "torch", None)
+    history = load(str(run))
+    assert (history.setting("ppo.gamma"), history.setting("ppo.num_epochs")) == (0.5, 4)
+    assert "ppo.optimizer" not in history.settings
+    assert not history.has(PARAMETER_NORM)
+    assert "model.zip: its weights and optimiser were not read, which needs torch" in history.remarks
 
 
 def test_no_code_of_a_model_is_executed(run: Path) -> None:

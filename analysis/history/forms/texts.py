@@ -1,0 +1,92 @@
+"""Decode the text of a log: UTF-8, UTF-16 as PowerShell writes, an older code page; and name what is no text."""
+
+import codecs
+import re
+from pathlib import Path
+
+from unstuck.analysis.errors import AnalysisError
+
+_NO_TEXT: tuple[tuple[bytes, str], ...] = (
+    (b"\x80[\x02-\x05]", "a pickle, which is not read: to load one can execute code; write its numbers as CSV or JSON"),
+    (rb"\x93NUMPY", "one array without names; save arrays by name, with numpy.savez, or write a CSV"),
+    (b"\x89HDF", "HDF5; write its tables as CSV"),
+    (b"PAR1", "Parquet; write it as CSV: pandas.read_parquet(FILE).to_csv('run.csv')"),
+    (b"ARROW1|FEA1", "Feather; write it as CSV: pandas.read_feather(FILE).to_csv('run.csv')"),
+    (b"PK\x03\x04", "an archive of another kind, such as a saved model or a workbook; name the log, or a CSV of it"),
+    (b"SQLite format 3", "a database that MLflow did not make; write its table as CSV"),
+    (b"\x89PNG|\xff\xd8\xff|GIF8|%PDF", "a picture; name the file that the picture was drawn from"),
+)
+"""How files that hold no text begin, and what is said of each."""
+
+_CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
+"""Bytes that no text holds in any code page; backspaces and escapes are printed by terminals."""
+
+_CODE_PAGE = "cp1252"
+"""Code page of Windows in the West: names and numbers, which are ASCII, are the same in all others."""
+
+_ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|.\x08")
+"""Colours and moves of the cursor, titles of a window, and characters that were overwritten."""
+
+_BAR = re.compile(
+    r"^(?P<about>.*?)\d+%\|[^|]*\|\s*(?P<done>\d+)(?P<unit>[kM]?)/\d[\d.]*[kM]?\s*\[[^\],]*(?:,[^\],]*)?(?:,\s*(?P<rest>.*?))?\]"
+    r"(?P<after>.*)$"
+)
+"""Bar of tqdm, with what `set_postfix` shows."""
+
+
+def read_text(file: Path) -> str:
+    """Read a file's text.
+
+    Raises:
+        AnalysisError: The file holds no text, or cannot be read.
+    """
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise AnalysisError(f"{file} must be a file that can be read: {error.strerror}") from None
+    for beginning, words in _NO_TEXT:
+        if re.match(beginning, data, re.DOTALL):
+            raise AnalysisError(f"{file} must be a log, and is {words}")
+    text = _decode(data)
+    if text is None:
+        raise AnalysisError(f"{file} must be a CSV in UTF-8, and holds other bytes")
+    return text
+
+
+def _decode(data: bytes) -> str | None:
+    """Decode bytes by their mark, as UTF-8, or as a code page of Windows; None if they are no text."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        try:
+            return data.decode("utf-16")
+        except UnicodeDecodeError:
+            return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return None if _CONTROLS.search(data) else data.decode(_CODE_PAGE, errors="replace")
+
+
+def strip_terminal(text: str) -> str:
+    """Remove what a terminal shows and no log means: colours, moves of the cursor, bars of progress.
+
+    A bar's count stays, with what stands behind it: `40%|####    | 4/10 [00:01<00:02, 3it/s, loss=2]` becomes
+    `step 4 | loss=2`.
+    """
+    if "\x1b" in text or "\x08" in text:
+        text = _ANSI.sub("", text)
+    if "%|" not in text:
+        return text
+    return "\n".join(_rewrite_bar(line) for line in text.splitlines())
+
+
+def _rewrite_bar(line: str) -> str:
+    found = _BAR.match(line)
+    if found is None:
+        return line
+    parts = [_strip_speed(found["rest"] or ""), found["about"].strip(" :"), found["after"].strip()]
+    return " | ".join([f"step {found['done']}" if not found["unit"] else "", *filter(None, parts)]).strip(" |")
+
+
+def _strip_speed(rest: str) -> str:
+    """Return what stands behind a bar without the bar's own speed, such as `3.2it/s` or `1.5s/it`."""
+    return ", ".join(part for part in rest.split(", ") if not re.fullmatch(r"\s*[\d.?]+\s?\w+/\w+\s*", part))

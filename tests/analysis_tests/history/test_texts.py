@@ -1,0 +1,96 @@
+"""Texts as terminals and spreadsheets leave them: code pages, colours, bars, decimal commas; and what is no text."""
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history import ENV_STEPS, load
+from unstuck.analysis.history.forms.texts import strip_terminal
+from unstuck.rl import metrics
+
+RETURN, VALUE = metrics.TRAIN_RETURN, metrics.VALUE_LOSS
+LINES = "Update 1 | reward: 1.5 | value_loss: 8.0\nUpdate 2 | reward: 2.5 | value_loss: 4.0\n"
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-8-sig", "cp1252"])
+def test_texts_of_windows_are_read(tmp_path: Path, coding: str) -> None:
+    """PowerShell's `>` writes UTF-16 with a mark, and older programs the code page of the country."""
+    mark = "\ufeff" if coding == "utf-16-be" else ""
+    text = f"{mark}Gerät: C:\\Läufe\\PPO_1\r\n" + LINES.replace("\n", "\r\n")
+    (tmp_path / "log.txt").write_bytes(text.encode(coding))
+    run = load(str(tmp_path / "log.txt"))
+    assert run.curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 4.0}
+
+
+def test_decimal_commas_are_read_where_no_commas_part_a_table(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("iteration;reward;value_loss\n1;-1,5;8,0\n2;2,25;1,5e-2\n3;3;nan\n")
+    run = load(str(tmp_path / "log.csv"))
+    assert run.curve(RETURN).to_dict() == {1: -1.5, 2: 2.25, 3: 3.0}
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 0.015, 3: float("inf")}
+    (tmp_path / "wrong.csv").write_text("iteration,reward\n1,5\n2,25\n")
+    assert load(str(tmp_path / "wrong.csv")).curve(RETURN).to_dict() == {1: 5.0, 2: 25.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ("\x1b[1;32mreward: 3\x1b[0m", "reward: 3"),
+        ("reward: 2\x083", "reward: 3"),
+        ("loss 5 % | done", "loss 5 % | done"),
+        (" 40%|####    | 4/10 [00:01<00:02,  3.1it/s, loss=2, ret=7]", "step 4 | loss=2, ret=7"),
+        ("Training: 100%|##| 10/10 [00:03<00:00, 3.0it/s]", "step 10 | Training"),
+    ],
+)
+def test_what_a_terminal_alone_shows_is_left_out(text: str, left: str) -> None:
+    assert strip_terminal(text) == left
+
+
+def test_bars_of_tqdm_give_their_count_and_what_stands_behind(tmp_path: Path) -> None:
+    bars = [f"\r{10 * i}%|{'#' * i}| {i}/10 [00:0{i}<00:09,  1.0it/s, reward={2 * i}.5]" for i in range(1, 9)]
+    (tmp_path / "log.txt").write_text("".join(bars))
+    run = load(str(tmp_path / "log.txt"))
+    assert run.curve(RETURN).to_dict() == {i: 2 * i + 0.5 for i in range(1, 9)}
+
+
+def test_frames_count_steps_with_a_dot_behind_the_number(tmp_path: Path) -> None:
+    (tmp_path / "out.txt").write_text(
+        "Best reward updated: 8.1 -> 9.7\n" + "".join(f"Frame {i * 2560}. reward: {i}.25\n" for i in range(1, 5))
+    )
+    run = load(str(tmp_path / "out.txt"))
+    assert run.curve(RETURN).tolist() == [1.25, 2.25, 3.25, 4.25]
+    assert run.curve(ENV_STEPS).tolist() == [2560, 5120, 7680, 10240]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            pickle.dumps({"reward": [1.0]}),
+            "is a pickle, which is not read: to load one can execute code; ",
+        ),
+        (b"\x93NUMPY\x01\x00", "is one array without names; save arrays by name, with numpy.savez"),
+        (b"\x89HDF\r\n\x1a\n", "is HDF5; write its tables as CSV"),
+        (b"PAR1\x15\x04", r"is Parquet; write it as CSV: pandas.read_parquet"),
+        (b"PK\x03\x04\x14\x00", "is an archive of another kind, such as a saved model"),
+        (b"\x89PNG\r\n", "is a picture; name the file that the picture was drawn from"),
+        (b"\xff\xfe\x00", "must be a CSV in UTF-8, and holds other bytes"),
+        (b"reward \xe4\x00\x01", "must be a CSV in UTF-8, and holds other bytes"),
+    ],
+)
+def test_what_is_no_text_is_refused_with_what_to_do(tmp_path: Path, data: bytes, message: str) -> None:
+    (tmp_path / "log.bin").write_bytes(data)
+    with pytest.raises(AnalysisError, match=message):
+        load(str(tmp_path / "log.bin"))
+
+
+def test_arrays_by_name_are_columns_and_objects_are_never_loaded(tmp_path: Path) -> None:
+    np.savez(tmp_path / "log.npz", reward=np.array([1.0, 2.0]), value_loss=[4.0, 3.0], states=np.ones((2, 3)))
+    run = load(str(tmp_path / "log.npz"))
+    assert run.curve(RETURN).to_dict() == {1: 1.0, 2: 2.0}
+    assert run.curve(VALUE).to_dict() == {1: 4.0, 2: 3.0}
+    np.savez(tmp_path / "objects.npz", reward=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(AnalysisError, match=r"must hold columns of numbers \(shape \(n,\)\), and holds none; "):
+        load(str(tmp_path / "objects.npz"))

@@ -4,18 +4,26 @@ Where the observation tells the state, the step before adds nothing to the forec
 shows in the very next observation.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete, Space
 from unstuck.rl import metrics
-
-Array = npt.NDArray[np.float64]
+from unstuck.rl.regressions import (
+    STILL,
+    STRENGTHS,
+    Array,
+    correlate,
+    expand_features,
+    find_varying,
+    foresee_share,
+    predict_across,
+    reduce_error,
+    solve_ridge,
+)
 
 WIDEST, MOST_CROSSED = 256, 128
 """Most columns of an observation that are measured, and most products of an action with a column that are fitted."""
@@ -25,21 +33,6 @@ SAMPLES, FEWEST = 1_024, 128
 
 LAGS = 8
 """Steps, the present one among them, in which an action is looked for."""
-
-RANDOM_FEATURES = 96
-"""Units max(0, W x + b) with W and b never trained (Rahimi and Recht 2008), beside the linear features."""
-
-STRENGTHS = (1e-4, 1e-2, 0.3)
-"""Strengths of the ridge, in multiples of the number of samples; the best on held-out lanes counts."""
-
-NEIGHBOURS, ASKED = 3, 256
-"""Nearest samples whose mean is the other forecast, and samples of a half that are forecast so."""
-
-FAR = 10.0
-"""Spreads from a column's mean beyond which an outlier does not pull."""
-
-STILL = 1e-6
-"""Spread of a column, as a share of its size, up to which the column does not vary."""
 
 SHOWN = 0.02
 """Share of what the present observation leaves open of the next one from which on an action shows."""
@@ -143,7 +136,7 @@ def measure_steps(steps: Transitions, bounds: Bounds) -> dict[str, float]:
     """
     if not np.isfinite(steps.observations).all() or not np.isfinite(steps.actions).all():
         return {}
-    found = {metrics.COLUMNS_CONSTANT: 1.0 - float(_varies(steps.observations).mean()), **_measure_rewards(steps)}
+    found = {metrics.COLUMNS_CONSTANT: 1.0 - float(find_varying(steps.observations).mean()), **_measure_rewards(steps)}
     if steps.ends.size >= FEWEST:
         found |= {
             metrics.COLUMNS_CLIPPED: _measure_clipping(steps),
@@ -156,13 +149,6 @@ def measure_steps(steps: Transitions, bounds: Bounds) -> dict[str, float]:
         found |= {} if bounds.choices else _measure_halves(steps, bounds, changes)
         found |= _measure_early(steps, bounds, changes)
     return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-def _varies(columns: Array) -> npt.NDArray[np.bool_]:
-    """Return which columns of `[..., F]` vary by more than rounding, as booleans `[F]`."""
-    flat = columns.reshape(-1, columns.shape[-1])
-    varies: npt.NDArray[np.bool_] = flat.std(0) > STILL * np.maximum(np.abs(flat).max(0), STILL)
-    return varies
 
 
 def _measure_clipping(steps: Transitions) -> float:
@@ -187,16 +173,9 @@ def _is_last_action(steps: Transitions, column: int) -> bool:
     rows = steps.last_without_end(1)
     shown = steps.observations[..., column][rows]
     return any(
-        abs(_correlate(_shift(steps.actions, 1)[..., action][rows], shown)) > SAME
+        abs(correlate(_shift(steps.actions, 1)[..., action][rows], shown)) > SAME
         for action in range(steps.actions.shape[-1])
     )
-
-
-def _correlate(first: Array, second: Array) -> float:
-    """Compute the correlation of two arrays `[n]`; 0 where one does not vary."""
-    one, other = first - first.mean(), second - second.mean()
-    size = float(np.sqrt((one @ one) * (other @ other)))
-    return float(one @ other) / size if size > 0 else 0.0
 
 
 def _measure_effort(steps: Transitions) -> dict[str, float]:
@@ -204,13 +183,13 @@ def _measure_effort(steps: Transitions) -> dict[str, float]:
     if steps.rewards is None:
         return {}
     cost = -np.square(steps.actions).sum(-1).flatten()
-    return {metrics.REWARD_BY_EFFORT: max(_correlate(cost, steps.rewards.flatten()), 0.0) ** 2}
+    return {metrics.REWARD_BY_EFFORT: max(correlate(cost, steps.rewards.flatten()), 0.0) ** 2}
 
 
 def _measure_rewards(steps: Transitions) -> dict[str, float]:
     """Measure which share of rewards' variance the present and the previous step predict; return metrics."""
     rewards, rows = steps.rewards, steps.last_without_end(1)
-    if rewards is None or rows.sum() < FEWEST or not _varies(rewards[..., None])[0]:
+    if rewards is None or rows.sum() < FEWEST or not find_varying(rewards[..., None])[0]:
         return {}
     present = np.concatenate([steps.observations, steps.actions], axis=-1)
     before = np.concatenate([_shift(present, 1), _shift(rewards[..., None], 1)], axis=-1)
@@ -221,7 +200,7 @@ def _measure_rewards(steps: Transitions) -> dict[str, float]:
     }
     first = steps.halves[rows]
     targets = rewards[rows][:, None]
-    shares = {name: _foresee(inputs[rows], targets, first) for name, inputs in sums.items()}
+    shares = {name: foresee_share(inputs[rows], targets, first) for name, inputs in sums.items()}
     return {name: float(share[0]) for name, share in shares.items()}
 
 
@@ -244,7 +223,7 @@ class _Changes:
 
 def _find_changes(steps: Transitions) -> _Changes | None:
     """Compute the observations' changes from step to step; None if too few steps follow, or nothing varies."""
-    rows, varies = ~steps.ends, _varies(steps.observations)
+    rows, varies = ~steps.ends, find_varying(steps.observations)
     rows[-1] = False
     if rows.sum() < FEWEST or not varies.any():
         return None
@@ -252,7 +231,7 @@ def _find_changes(steps: Transitions) -> _Changes | None:
     scaled = (seen - seen.mean((0, 1))) / seen.std((0, 1))
     made, unforeseen = np.zeros_like(scaled), np.zeros_like(scaled)
     made[:-1] = scaled[1:] - scaled[:-1]
-    unforeseen[rows] = made[rows] - _predict_across(_expand(scaled[rows]), made[rows], steps.halves[rows])
+    unforeseen[rows] = made[rows] - predict_across(expand_features(scaled[rows]), made[rows], steps.halves[rows])
     return _Changes(rows, scaled, made, unforeseen)
 
 
@@ -265,7 +244,7 @@ def _measure_next(steps: Transitions, changes: _Changes) -> dict[str, float]:
     past = np.concatenate([present, _shift(present, 1)], axis=-1)
     targets, first = changes.made[rows], steps.halves[rows]
     return {
-        name: float(_foresee(inputs[rows], targets, first).mean())
+        name: float(foresee_share(inputs[rows], targets, first).mean())
         for name, inputs in ((metrics.NEXT_BY_STEP, present), (metrics.NEXT_BY_PAST, past))
     }
 
@@ -282,7 +261,7 @@ def _measure_effects(steps: Transitions, changes: _Changes) -> dict[str, float]:
             part[rows] - part[rows].mean(0)
             for part in (_cross(_shift(steps.actions, lag), changes.scaled), changes.unforeseen)
         )
-        reduced = _reduce(inputs, targets, steps.halves[rows])
+        reduced = reduce_error(inputs, targets, steps.halves[rows])
         shares.append(float((reduced / np.maximum(targets.var(0), least)).max()))
         sizes.append(float(np.sqrt(np.clip(reduced, 0, None)).max()))
     if not shares:
@@ -302,14 +281,14 @@ def _measure_sight(steps: Transitions, delay: int) -> dict[str, float]:
     """
     rows = ~steps.ends & steps.last_without_end(delay + 1)
     rows[-1] = False
-    if steps.rewards is None or delay == 0 or rows.sum() < FEWEST or not _varies(steps.rewards[..., None])[0]:
+    if steps.rewards is None or delay == 0 or rows.sum() < FEWEST or not find_varying(steps.rewards[..., None])[0]:
         return {}
     targets, first = _shift(steps.rewards[..., None], delay)[rows], steps.halves[rows]
     after = np.zeros_like(steps.observations)
     after[:-1] = steps.observations[1:]
     pairs = np.concatenate([steps.observations, after], axis=-1)
     inputs = ((metrics.REWARD_BY_NEXT, _shift(pairs, delay)), (metrics.REWARD_BY_LATER, pairs))
-    return {name: float(_foresee(pair[rows], targets, first)[0]) for name, pair in inputs}
+    return {name: float(foresee_share(pair[rows], targets, first)[0]) for name, pair in inputs}
 
 
 def _measure_halves(steps: Transitions, bounds: Bounds, changes: _Changes) -> dict[str, float]:
@@ -325,10 +304,10 @@ def _measure_halves(steps: Transitions, bounds: Bounds, changes: _Changes) -> di
     if (inputs.std(0) == 0).any():
         return {}
     inputs, targets = inputs - inputs.mean(0), changes.unforeseen[rows] - changes.unforeseen[rows].mean(0)
-    answers = _reduce(inputs, targets, steps.halves[rows]) > SHOWN * np.maximum(targets.var(0), STILL**2)
+    answers = reduce_error(inputs, targets, steps.halves[rows]) > SHOWN * np.maximum(targets.var(0), STILL**2)
     if not answers.any():
         return {}
-    slopes = np.abs(_solve(inputs, targets[:, answers], STRENGTHS[:1])).reshape(2, count, -1)
+    slopes = np.abs(solve_ridge(inputs, targets[:, answers], STRENGTHS[:1])).reshape(2, count, -1)
     best = slopes.max(0).argmax(1)
     lower, upper = slopes[:, np.arange(count), best]
     return {metrics.ACTION_HALVES: float((np.minimum(lower, upper) / np.maximum(lower, upper)).max())}
@@ -345,16 +324,16 @@ def _measure_early(steps: Transitions, bounds: Bounds, changes: _Changes) -> dic
         return {}
     first, shown, after = steps.halves[rows], changes.scaled[rows], changes.scaled[1:][rows[:-1]]
     effects = [changes.unforeseen[rows]]
-    if steps.rewards is not None and _varies(steps.rewards[..., None])[0]:
+    if steps.rewards is not None and find_varying(steps.rewards[..., None])[0]:
         paid = steps.rewards[rows][:, None]
-        effects.append(paid - _predict_across(_expand(np.concatenate([shown, after], axis=-1)), paid, first))
+        effects.append(paid - predict_across(expand_features(np.concatenate([shown, after], axis=-1)), paid, first))
     targets = np.concatenate(effects, axis=-1)
     targets = targets - targets.mean(0)
 
     def explain(noise: Array) -> Array:
         """Compute the share of the variance that next actions' noise explains: the largest of a target's, and all's."""
         inputs = _cross(noise[1:][rows[:-1]][None], shown[None])[0]
-        shares = _reduce(inputs - inputs.mean(0), targets, first) / np.maximum(targets.var(0), STILL**2)
+        shares = reduce_error(inputs - inputs.mean(0), targets, first) / np.maximum(targets.var(0), STILL**2)
         return np.array([shares.max(), shares.mean()])
 
     explained, generator = explain(steps.noise), np.random.default_rng(len(targets))
@@ -397,77 +376,3 @@ def _cross(actions: Array, columns: Array) -> Array:
     actions = actions - actions.mean((0, 1))  # so that a product says nothing of the column alone
     products = actions[..., :, None] * columns[..., None, :]
     return np.concatenate([actions, products.reshape(*actions.shape[:-1], -1)], axis=-1)
-
-
-def _expand(columns: Array) -> Array:
-    """Return standardised columns and random nonlinear features of them, each of mean 0, `[n, W]`."""
-    centred = columns - columns.mean(0)
-    spread = centred.std(0)
-    linear = np.clip(centred / np.where(spread > 0, spread, 1), -FAR, FAR)
-    generator = np.random.default_rng(columns.shape[1])
-    weights = generator.standard_normal((columns.shape[1], RANDOM_FEATURES)) / np.sqrt(columns.shape[1])
-    hidden = np.maximum(linear @ weights * 1.5 + generator.standard_normal(RANDOM_FEATURES), 0)
-    return np.concatenate([linear, hidden - hidden.mean(0)], axis=1)
-
-
-def _solve(inputs: Array, targets: Array, strengths: Sequence[float]) -> Array:
-    """Compute the weights of ridge regressions for several strengths, `[strengths, W, K]`."""
-    products, cross = inputs.T @ inputs, inputs.T @ targets
-    scale = max(float(np.trace(products)) / len(products), STILL**2)
-    weights = [np.linalg.solve(products + one * scale * np.eye(len(products)), cross) for one in strengths]
-    return np.stack(weights)
-
-
-def _foresee(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Compute the share of each target's variance that a regression predicts on held-out data, `[K]`, at least 0."""
-    centred = targets - targets.mean(0)
-    variance = np.maximum(centred.var(0), STILL**4)
-    best = np.maximum(_reduce(_expand(columns), centred, first), _reduce_by_neighbours(columns, centred, first))
-    shares: Array = np.clip(best / variance, 0, 1)
-    return shares
-
-
-def _reduce_by_neighbours(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Compute how much a nearest-neighbour prediction lowers each target's mean square on held-out data, `[K]`."""
-    spread = columns.std(0)
-    scaled = ((columns - columns.mean(0))[:, spread > 0] / spread[spread > 0]).astype(np.float32)
-    lowered: Array = np.zeros(targets.shape[1])
-    count = 0
-    for fitted in _list_halves(first):
-        thinned = slice(None, None, max(1, int((~fitted).sum()) // ASKED))
-        far, ask = scaled[~fitted][thinned], targets[~fitted][thinned]
-        near, known = scaled[fitted], targets[fitted]
-        distances = (far**2).sum(1)[:, None] + (near**2).sum(1) - 2 * far @ near.T
-        if near.shape[0] <= NEIGHBOURS or near.shape[1] == 0:
-            return lowered
-        closest = torch.from_numpy(distances).topk(NEIGHBOURS, largest=False, sorted=False).indices
-        guess = known[closest.numpy()].mean(1)
-        lowered += (2 * guess * ask - guess**2).sum(0)
-        count += len(ask)
-    return lowered / max(count, 1)
-
-
-def _reduce(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Compute how much the best ridge regression lowers each target's mean square on held-out data, `[K]`."""
-    lowered: Array = np.zeros((len(STRENGTHS), targets.shape[1]))
-    for fitted in _list_halves(first):
-        asked = targets[~fitted]
-        guess = inputs[~fitted] @ _solve(inputs[fitted], targets[fitted], STRENGTHS)
-        lowered += (2 * guess * asked - guess**2).sum(1)
-    best: Array = lowered.max(0) / len(targets)
-    return best
-
-
-def _predict_across(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
-    """Predict each target by a ridge regression that was fitted on the other half of the data, `[n, K]`."""
-    guess: Array = np.zeros_like(targets) + targets.mean(0)
-    for fitted in _list_halves(first):
-        centre = targets[fitted].mean(0)
-        weights = _solve(inputs[fitted], targets[fitted] - centre, STRENGTHS[1:2])
-        guess[~fitted] = centre + inputs[~fitted] @ weights[0]
-    return guess
-
-
-def _list_halves(first: npt.NDArray[np.bool_]) -> list[npt.NDArray[np.bool_]]:
-    """Return the two halves of the data to fit on; none if all samples are in one half."""
-    return [] if first.all() or not first.any() else [first, ~first]

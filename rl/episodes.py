@@ -1,6 +1,7 @@
 """Tell the first observations of a run's episodes apart, and the lanes that show the same at the same time."""
 
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -8,6 +9,9 @@ import numpy.typing as npt
 
 MOST_STARTS = 256
 """Episodes of a run whose first observations are told apart."""
+
+MOST_COLUMNS = 256
+"""Columns of first observations whose sizes are summed."""
 
 SHOWN = 16
 """Steps of a rollout at which lanes are compared with each other."""
@@ -53,17 +57,28 @@ def measure_lanes_alike(observations: npt.NDArray[np.float32]) -> float:
     return float(max(together - apart, 0.0) / (1 - apart)) if apart < 1 else 0.0
 
 
-def measure_scale(some: npt.NDArray[np.float32], others: npt.NDArray[np.float32]) -> float:
-    """Compute how many times as large some observations are as others: the median over columns of root mean squares.
+def sum_sizes(observations: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Compute for each column the sum of squares and the number of values other than 0, `[2, F]`, of `[n, F]`.
 
     Only values other than 0 count, so that a column for each square of a grid has the size 1 however seldom it is met.
+    """
+    known = np.nan_to_num(observations, nan=0.0, posinf=0.0, neginf=0.0)
+    return np.stack([np.square(known, dtype=np.float64).sum(0), (known != 0).sum(0)])
+
+
+def measure_scale(some: npt.NDArray[np.float64], others: npt.NDArray[np.float64]) -> float:
+    """Compute how many times as large some observations are as others: the median over columns of root mean squares.
 
     Args:
-        some: Observations `[n, F]`.
-        others: Observations `[m, F]`. Columns that are 0 in all of either are left out; without any other, 1.
+        some: What `sum_sizes` gives of some observations, `[2, F]`.
+        others: The same of others. Columns that are 0 in all of either are left out; without any other, 1.
     """
-    sizes = [
-        np.sqrt(np.square(part, dtype=np.float64).sum(0) / np.maximum((part != 0).sum(0), 1)) for part in (some, others)
-    ]
+    sizes = [np.sqrt(squares / np.maximum(counts, 1)) for squares, counts in (some, others)]
     told = (sizes[0] > 0) & (sizes[1] > 0) & np.isfinite(sizes[0]) & np.isfinite(sizes[1])
     return float(np.median(sizes[0][told] / sizes[1][told])) if told.any() else 1.0
+
+
+def measure_most_usual(marks: Iterable[object]) -> float:
+    """Compute the share of episodes that began as the most usual one did, from a mark of each; of none, 1."""
+    counts = Counter(marks)
+    return max(counts.values(), default=1) / max(counts.total(), 1)

@@ -169,7 +169,7 @@ class Learner:
             if metrics.F1 in result:  # elsewhere what is shown depends on what was done
                 result[metrics.OBSERVATION_SHIFT] = shown.shift()
             else:
-                result |= shown.compare_starts(self.rollout)
+                result |= shown.compare_starts(self._progress)
             result[metrics.OBSERVATION_REPEATS] = estimates.measure_repeats(trained_on)
             result |= diagnostics.measure_alike(self.rollout)
         return result

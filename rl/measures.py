@@ -12,7 +12,14 @@ from unstuck.rl import metrics
 from unstuck.rl.dynamics import SAMPLES, WIDEST, Bounds, Transitions, encode_actions, measure_steps
 from unstuck.rl.envs import Actions
 from unstuck.rl.envs.evaluate import Act
-from unstuck.rl.episodes import choose_steps, measure_lanes_alike, measure_scale
+from unstuck.rl.episodes import (
+    MOST_COLUMNS,
+    choose_steps,
+    measure_lanes_alike,
+    measure_most_usual,
+    measure_scale,
+    sum_sizes,
+)
 from unstuck.rl.estimates import (
     FOLLOWED,
     SATURATED,
@@ -25,6 +32,7 @@ from unstuck.rl.estimates import (
 )
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.ppo import Batch, Hyperparameters
+from unstuck.rl.progress import Progress
 from unstuck.rl.rollout import Rollout
 
 _COMPARED = 256
@@ -32,7 +40,10 @@ _COMPARED = 256
 
 
 _STARTS = 4
-"""Episodes of a member that must have begun in a rollout before their starts are compared with evaluation's."""
+"""Episodes of a member that must have begun before their starts are compared with evaluation's."""
+
+_BY_CHANCE = 0.01
+"""Chance that all episodes of an evaluation begin alike, beyond which that they do tells nothing."""
 
 
 def measure_before_update(networks: ActorCritic, batch: Batch, hyper: Hyperparameters) -> dict[str, Tensor]:
@@ -167,15 +178,24 @@ class ObservationComparer:
         medians = [np.median(one[kept]) if kept.any() else 0.0 for one, kept in zip(apart, varies, strict=True)]
         return np.array(medians, dtype=np.float64)
 
-    def compare_starts(self, rollout: Rollout) -> dict[str, npt.NDArray[np.float64]]:
-        """Compare the size of first observations in evaluation's and in training's episodes; return the metric, `[P]`.
+    def compare_starts(self, begun: Progress) -> dict[str, npt.NDArray[np.float64]]:
+        """Compare first observations of evaluation's and of training's episodes; return metrics by name, `[P]`.
 
-        Empty where in the rollout fewer than `_STARTS` episodes of a member began.
+        Empty where fewer than `_STARTS` episodes of a member began. Whether evaluation's begin alike is told where
+        training's begin so differently that chance accounts for no such thing.
         """
-        ends, observed = (rollout.terminated | rollout.truncated).numpy(), rollout.raw_observations[:, 1:].numpy()
-        if self._shown is None or ends.sum((1, 2)).min() < _STARTS:
+        if self._shown is None or min(map(len, begun.starts)) < _STARTS or not all(begun.sizes):
             return {}
-        scales = [
-            measure_scale(shown, seen[ended]) for shown, seen, ended in zip(self._shown, observed, ends, strict=True)
-        ]
-        return {metrics.START_SCALE: np.array(scales)}
+        found = {
+            metrics.START_SCALE: np.array(
+                [
+                    measure_scale(sum_sizes(shown[:, :MOST_COLUMNS]), np.array(sizes))
+                    for shown, sizes in zip(self._shown, begun.sizes, strict=True)
+                ]
+            )
+        }
+        most = max(map(measure_most_usual, begun.starts))
+        if most ** (self._shown.shape[1] - 1) <= _BY_CHANCE:
+            alike = [measure_most_usual(start.tobytes() for start in shown) for shown in self._shown]
+            found[metrics.STARTS_ALIKE] = np.array(alike)
+        return found

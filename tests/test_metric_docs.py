@@ -76,6 +76,7 @@ def test_each_name_stands_under_its_heading() -> None:
     judged = {
         metrics.OBSERVATION_SHIFT,
         metrics.START_SCALE,
+        metrics.STARTS_ALIKE,
         *metrics.EVAL,
         *metrics.TRIVIAL,
         metrics.F1_TRAIN,
@@ -92,7 +93,10 @@ def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
     ended = {metrics.TRAIN_RETURN, metrics.EPISODE_LENGTH, metrics.START_REPEATS}
     assert first == page[TRAINING] - ended, "no episode has ended yet"
     assert third == page[TRAINING], "no episode ended, the return is carried over"
-    evaluated -= {metrics.START_SCALE}  # what triage shows does not depend on the policy: all of it is compared
+    evaluated -= {
+        metrics.START_SCALE,
+        metrics.STARTS_ALIKE,
+    }  # what triage shows does not depend on the policy: all of it is compared
     assert second == last == evaluated | {metrics.COLUMNS_CONSTANT}, "of 64 steps regressions say nothing"
 
 
@@ -105,7 +109,7 @@ def test_another_environment_logs_no_f1() -> None:
     page = documented()
     assert logged("CartPole-v1", ("0", "1"))[-1] - {metrics.COLUMNS_CONSTANT} == {
         name for heading in (TRAINING, CRITIC, NETWORKS, EVALUATION) for name in page[heading]
-    } - {metrics.START_SCALE}, "too few episodes begin"
+    } - {metrics.STARTS_ALIKE}, "one episode has no other beside it"
 
 
 @pytest.mark.parametrize("name", [*metrics.PER_SEED, metrics.FINAL_VALUE])

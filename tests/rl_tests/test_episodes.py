@@ -7,8 +7,10 @@ from unstuck.rl.episodes import (
     choose_steps,
     mark_starts,
     measure_lanes_alike,
+    measure_most_usual,
     measure_scale,
     measure_start_repeats,
+    sum_sizes,
 )
 
 STEPS, LANES, COLUMNS = 16, 6, 3
@@ -57,9 +59,17 @@ def test_observations_that_are_scaled_are_told_by_their_size() -> None:
     seen = np.random.default_rng(0).normal(2, 1, (40, COLUMNS)).astype(np.float32)
     seen[:, 2] = 0  # tells nothing
     shown = np.random.default_rng(1).normal(2, 1, (5, COLUMNS)).astype(np.float32)
-    assert 0.6 < measure_scale(shown, seen) < 1.6
-    assert measure_scale(0.2 * shown, seen) == pytest.approx(0.2 * measure_scale(shown, seen))
-    assert measure_scale(0 * shown, seen) == 1
+    ours, theirs = sum_sizes(shown), sum_sizes(seen)
+    assert 0.6 < measure_scale(ours, theirs) < 1.6
+    assert measure_scale(sum_sizes(0.2 * shown), theirs) == pytest.approx(0.2 * measure_scale(ours, theirs))
+    assert measure_scale(sum_sizes(0 * shown), theirs) == 1
     squares = np.eye(36, dtype=np.float32)
-    assert measure_scale(squares[:5], np.tile(squares, (8, 1))) == 1  # a grid: 2.7 if zeros counted
-    assert measure_scale(3 * squares[:5], squares) == pytest.approx(3)
+    few, all_squares = sum_sizes(squares[:5]), sum_sizes(np.tile(squares, (8, 1)))
+    assert measure_scale(few, all_squares) == 1  # a grid: 2.7 if zeros counted
+    assert measure_scale(sum_sizes(3 * squares[:5]), sum_sizes(squares)) == pytest.approx(3)
+    assert sum_sizes(np.array([[3, np.nan], [4, 0]], np.float32)).tolist() == [[25, 0], [2, 0]]
+
+
+def test_the_most_usual_start_is_counted() -> None:
+    assert measure_most_usual([3, 1, 3, 2]) == 0.5
+    assert measure_most_usual([b"a"]) == measure_most_usual([]) == 1

@@ -7,8 +7,10 @@ from unstuck.rl import estimates, metrics
 from unstuck.rl import measures as diagnostics
 from unstuck.rl.config import PPOConfig
 from unstuck.rl.distributions import Categorical
+from unstuck.rl.episodes import mark_starts, sum_sizes
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.ppo import Batch, Hyperparameters
+from unstuck.rl.progress import Progress
 
 MEMBERS, SAMPLES = 2, 64
 
@@ -168,3 +170,26 @@ def test_repeats_are_counted_for_each_member():
 def test_of_few_flows_many_repeat():
     rows = np.random.default_rng(0).integers(200, size=(1, 5000, 1)).astype(np.float32)
     assert estimates.measure_repeats(rows)[0] == pytest.approx(1 - 200 * (1 - np.exp(-500 / 200)) / 500, abs=0.03)
+
+
+def _compare_starts(shown, begun):
+    """What is measured of evaluations that begin so, `[B, F]`, after episodes of training that began so, `[n, F]`."""
+    progress = Progress.start(1)
+    mark_starts(progress.starts[0], begun)
+    progress.sizes[0] = sum_sizes(begun).tolist() if len(begun) else []
+    compared = diagnostics.ObservationComparer(lambda observations: observations[..., 0], begun[None])
+    compared(shown[None])
+    return {name: value.tolist() for name, value in compared.compare_starts(progress).items()}
+
+
+def test_episodes_that_all_begin_alike_are_told_where_training_s_do_not():
+    begun = np.arange(1, 41, dtype=np.float32).reshape(20, 2)
+    assert _compare_starts(begun[:5], begun)[metrics.STARTS_ALIKE] == [0.2]
+    assert _compare_starts(np.repeat(begun[:1], 5, axis=0), begun)[metrics.STARTS_ALIKE] == [1.0]
+    assert _compare_starts(2 * begun, begun) == {metrics.START_SCALE: [2.0], metrics.STARTS_ALIKE: [0.05]}
+
+
+def test_starts_that_may_be_alike_by_chance_are_not_told():
+    begun = np.repeat(np.arange(1, 3, dtype=np.float32)[:, None], 10, axis=0)  # two of them: five are alike in 6 %
+    assert metrics.STARTS_ALIKE not in _compare_starts(begun[:5], begun)
+    assert _compare_starts(begun[:5], begun[:3]) == {}, "too few have begun"

@@ -46,13 +46,16 @@ def examine(run: Signals) -> Finding | None:
         return None
     standing, shifted = judge_standing(run), _shifted(run)
     worse = returns is not None and returns[1]
+    same = _begins_alike(run)
     if not worse and not shifted and not (apart and standing.is_poor):
         return _fine(run, [fact for fact, _ in facts], returns)
-    evidence = [*([shifted] if shifted else []), *apart, *([returns[0]] if returns else [])]
+    evidence = [*([shifted] if shifted else []), *apart, *([returns[0]] if returns else []), *([same] if same else [])]
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
     return Finding(
         headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
-        kind=Kind.FAULT if worse or (shifted and (apart or standing.is_poor or not run.is_triage)) else Kind.SUSPECT,
+        kind=Kind.FAULT
+        if (worse and not same) or (shifted and (apart or standing.is_poor or not run.is_triage))
+        else Kind.SUSPECT,
         sureness=Sureness.SURE,
         why=standing.brief,
         evidence=tuple(evidence),
@@ -69,8 +72,8 @@ def examine(run: Signals) -> Finding | None:
             Cause(
                 "evaluation that is shown other inputs than training (another unit, a wrapper, another split)",
                 "compare mean and spread of both, column by column",
-                Support.SUPPORTED if shifted else Support.OPEN,
-                shifted.text if shifted else "",
+                Support.SUPPORTED if shifted else Support.RULED_OUT if same else Support.OPEN,
+                shifted.text if shifted else same.text if same else "",
             ),
             Cause(
                 "a normaliser that is left out of evaluation, or goes on learning there",
@@ -88,6 +91,10 @@ def _shifted(run: Signals) -> Evidence | None:
 
     Of network flows all are compared, elsewhere those that begin an episode: later ones depend on the policy.
     """
+    alike = run.select_all(metrics.STARTS_ALIKE)
+    if alike is not None and len(alike.values) >= LASTS and alike.median == 1:
+        text = "all episodes of the evaluation begin with one observation, and training's do not"
+        return Evidence(text, (alike.metric,), alike.reach)
     scale = run.select_all(metrics.START_SCALE)
     if scale is not None and len(scale.values) >= LASTS and not 1 / SCALED <= scale.median <= SCALED:
         text = (
@@ -101,6 +108,18 @@ def _shifted(run: Signals) -> Evidence | None:
         f"what the evaluation shows is {number(shift.median, 2)} spreads from what training shows, in the usual column"
     )
     return Evidence(text, (shift.metric,), shift.reach)
+
+
+def _begins_alike(run: Signals) -> Evidence | None:
+    """Return evidence that our evaluation shows what training shows: as varied, and of one size; None otherwise.
+
+    A greedy policy then earns less by what it does: it goes in circles that chance gets the sampled one out of.
+    """
+    scale, alike = run.select_all(metrics.START_SCALE), run.select_all(metrics.STARTS_ALIKE)
+    if not run.is_ours or scale is None or alike is None or min(len(scale.values), len(alike.values)) < LASTS:
+        return None
+    text = f"episodes of the evaluation begin as training's do: {number(scale.median, 2)} times as large, and as varied"
+    return Evidence(text, (scale.metric, alike.metric), scale.reach)
 
 
 def _near_uniform(share: float | None) -> tuple[Support, str]:
@@ -179,14 +198,15 @@ RULE = Rule(
         (metrics.EVAL_RETURN, metrics.TRUE_POSITIVES, f"{metrics.GREEDY_PREFIX}<action>"),
         (metrics.TRAIN_RETURN, f"{metrics.ACTION_PREFIX}<action>"),
     ),
-    helps=(metrics.OBSERVATION_SHIFT, metrics.START_SCALE, metrics.ENTROPY),
+    helps=(metrics.OBSERVATION_SHIFT, metrics.START_SCALE, metrics.STARTS_ALIKE, metrics.ENTROPY),
     explains=("greedy_collapsed",),
     says="what is evaluated is another policy than the one trained",
     threshold=(
         "in triage observations half a spread apart; elsewhere first observations 2.5 times "
-        "as large, or as small; shares 30 % apart; a greedy return below the sampled one by "
-        "a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a quarter of "
-        "the run, after half of it, and not catching up"
+        "as large, or as small, or all alike where training's are not; shares 30 % apart; a greedy return below the "
+        "sampled one by a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a "
+        "quarter of the run, after half of it, and not catching up; a suspect where our evaluation's episodes were "
+        "measured to begin as training's do"
     ),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",
     examine=examine,

@@ -226,3 +226,23 @@ def test_first_observations_of_another_size_are_a_fault(scale: float, expected: 
     assert (kind(RULE, run) if kind(RULE, run) is not Kind.FINE else None) is expected
     if expected:
         assert f"begin with observations {scale} times as large as training's" in found(RULE, run).headline
+
+
+@pytest.mark.parametrize(("alike", "expected"), [(1.0, Kind.FAULT), (0.8, None)])
+def test_an_evaluation_whose_episodes_all_begin_alike_is_a_fault(alike: float, expected: Kind | None) -> None:
+    plain = elsewhere(0.0)
+    run = replace(plain, table=plain.table.assign(**{"eval/starts_alike": alike}))
+    assert (kind(RULE, run) if kind(RULE, run) is not Kind.FINE else None) is expected
+    if expected:
+        assert "all episodes of the evaluation begin with one observation" in found(RULE, run).headline
+
+
+@pytest.mark.parametrize(
+    ("measured", "expected"), [({"eval/start_scale": 1.0, "eval/starts_alike": 0.2}, Kind.SUSPECT), ({}, Kind.FAULT)]
+)
+def test_a_greedy_policy_that_is_shown_what_training_shows_goes_in_circles(
+    measured: dict[str, float], expected: Kind
+) -> None:
+    plain = elsewhere(-300.0)
+    run = replace(plain, table=plain.table.assign(**measured))
+    assert kind(RULE, run) is expected

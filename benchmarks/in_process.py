@@ -72,8 +72,9 @@ def tune_trials(
                 driver.crash(number, traceback.format_exc())
                 del running[number]
             else:
-                if driver.receive(number, records, training.take_notes()):
+                if driver.judge(number, records, training.take_notes()):
                     del running[number]
+                driver.follow_up()
 
 
 @contextmanager
@@ -153,7 +154,8 @@ def _is_over(pipe: Connection, number: int, driver: Driver) -> bool:
     if isinstance(sent, str):
         driver.crash(number, sent)
         return True
-    if driver.receive(number, *sent):
-        return True
-    pipe.send(None)
-    return False
+    verdict = driver.judge(number, *sent)
+    if verdict is None:
+        pipe.send(None)
+    driver.follow_up()
+    return verdict is not None

@@ -108,7 +108,7 @@ def run_trial(driver: Driver, number: int, lr: float) -> None:
     start_ms = time.time_ns() // 1_000_000
     for last in range(EVAL_EVERY, ITERATIONS + 1, EVAL_EVERY):
         steps = range(last - EVAL_EVERY + 1, last + 1)
-        if driver.receive(number, [Record(step, start_ms + step, measure(step, number, lr)) for step in steps]):
+        if driver.judge(number, [Record(step, start_ms + step, measure(step, number, lr)) for step in steps]):
             return
 
 

@@ -16,7 +16,8 @@ from torch import Tensor
 from unstuck.rl import checkpoint
 from unstuck.rl.checkpoint import Snapshot
 from unstuck.rl.config import require
-from unstuck.rl.learner import LANE_ARRAY, Arrays, Learner
+from unstuck.rl.learner import Learner
+from unstuck.rl.learner_state import LANE_ARRAY, Arrays
 
 
 class Part(StrEnum):

@@ -19,7 +19,8 @@ import numpy as np
 import torch
 from unstuck.rl.archive import FORMAT, HEADER, VERSION, read_archive
 from unstuck.rl.errors import CheckpointError
-from unstuck.rl.learner import Arrays, Learner
+from unstuck.rl.learner import Learner
+from unstuck.rl.learner_state import Arrays
 from unstuck.rl.whole_files import replace_file
 
 

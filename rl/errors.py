@@ -17,4 +17,4 @@ class LittleLeftError(DataError):
 
 
 class CheckpointError(ValueError):
-    """Error: a checkpoint is missing, damaged, of another format or of another learner."""
+    """Error: a checkpoint file is missing or damaged, has an unknown format, or was saved by a different learner."""

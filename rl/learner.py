@@ -1,7 +1,6 @@
 """A learner: P members, each a seed and a configuration, trained together and measured once per iteration."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
@@ -20,6 +19,7 @@ from unstuck.rl.dynamics import Bounds
 from unstuck.rl.envs import Actions, Evaluator, LaneEnv
 from unstuck.rl.envs.lanes import LaneVectorEnv
 from unstuck.rl.gae import Discounts, generalized_advantages
+from unstuck.rl.learner_state import LANE_ARRAY, Arrays, load_generator, require_alike, resume_lanes
 from unstuck.rl.machine import require_machine, torch_device, use_one_thread
 from unstuck.rl.networks import ActorCritic
 from unstuck.rl.normalize import ObservationNormalizer, ReturnNormalizer
@@ -32,13 +32,8 @@ from unstuck.rl.value_probe import ValueFloor
 Metrics = dict[str, npt.NDArray[np.float64]]
 """Metrics by name, one value a member: float64 `[P]`."""
 
-Arrays = dict[str, npt.NDArray[Any]]
-
 _INIT, _ACT, _SHUFFLE, _LANES, _LATER_LANES = range(5)
 """Purposes of a member's seed."""
-
-LANE_ARRAY = "lanes."
-"""Begins the names of arrays that are the environment's."""
 
 _EVALUATED_AT_ONCE = 512
 """Observations of a member that go through the layers together: what the layers hold in memory stays small."""
@@ -227,19 +222,19 @@ class Learner:
         lanes = {name.removeprefix(LANE_ARRAY): array for name, array in arrays.items() if name.startswith(LANE_ARRAY)}
         saved = {name: array for name, array in arrays.items() if not name.startswith(LANE_ARRAY)}
         live = self._tensors()
-        _require_alike({name: tensor.numpy(force=True) for name, tensor in live.items()}, saved)
+        require_alike({name: tensor.numpy(force=True) for name, tensor in live.items()}, saved)
         iteration, most = int(rest["iteration"]), self.last_iteration
         require(iteration <= most, f"ppo.num_iterations must be at least {iteration}, those done, got {most}; raise it")
         last_returns = [None if value is None else float(value) for value in rest["last_returns"]]
         act, shuffle = (
-            [_generator(state) for state in rest[name]] for name in ("act_generators", "shuffle_generators")
+            [load_generator(state) for state in rest[name]] for name in ("act_generators", "shuffle_generators")
         )
         require(
             len(act) == len(shuffle) == len(last_returns) == len(self.members),
             f"generators and returns must be one for each of {len(self.members)} members, "
             f"got {len(act)}, {len(shuffle)} and {len(last_returns)}; make the learner as it was when saved",
         )
-        exactly = _resume_lanes(self.env, lanes, saved["rollout.observations"])
+        exactly = resume_lanes(self.env, lanes, saved["rollout.observations"])
         for name, tensor in live.items():
             tensor.copy_(torch.from_numpy(saved[name]))
         self.iteration, self.resumed_exactly, self._last_returns = iteration, exactly, last_returns
@@ -379,40 +374,3 @@ def _shared_config(configs: Sequence[PPOConfig]) -> PPOConfig:
             "train them in learners of their own",
         )
     return first
-
-
-def _require_alike(live: Arrays, saved: Arrays) -> None:
-    """Raise `ValueError` for saved arrays whose shapes or types differ from the learner's.
-
-    Broadcasting might hide wrong shapes.
-    """
-    for name in sorted(live.keys() | saved.keys()):
-        now, then = (
-            f"{arrays[name].dtype} {list(arrays[name].shape)}" if name in arrays else "nothing"
-            for arrays in (live, saved)
-        )
-        require(now == then, f"{name} must be {now}, got {then}; make the learner as it was when saved")
-
-
-def _generator(state: Mapping[str, Any]) -> np.random.Generator:
-    generator = np.random.Generator(np.random.PCG64(0))
-    generator.bit_generator.state = state
-    return generator
-
-
-def _resume_lanes(env: LaneEnv, lanes: Arrays, observations: npt.NDArray[np.float32]) -> bool:
-    """Restore the parallel environments' saved state; return False if none was saved or none fits."""
-    if not lanes or not isinstance(env, LaneVectorEnv):
-        return False
-    before, alike = env.get_state(), False
-    _require_alike(before, lanes)
-    try:
-        env.set_state(lanes)
-        with suppress(IndexError):  # row numbers of a larger data set
-            shown, _ = env.reset(options={"reset_mask": np.zeros(env.num_envs, dtype=np.bool_)})  # resets none
-            alike = np.array_equal(shown.reshape(observations.shape), observations, equal_nan=True)
-    finally:
-        if not alike:
-            env.set_state(before)
-    require(alike, "lanes must show the observations that they showed when saved; give the same data and environment")
-    return True

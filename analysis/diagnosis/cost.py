@@ -33,7 +33,7 @@ class Cost:
     seconds: float | None = None
 
     def __rmul__(self, times: int) -> "Cost":
-        """Return the cost of `times` such trainings, one after another."""
+        """Multiply the cost by a number of trainings that run one after another; unknown parts stay None."""
         steps = None if self.env_steps is None else times * self.env_steps
         return Cost(times * self.iterations, steps, None if self.seconds is None else times * self.seconds)
 

@@ -79,7 +79,7 @@ class Way(StrEnum):
 
 @dataclass(frozen=True)
 class Apart:
-    """Evidence that training is paid for something else than evaluations count: way, numbers as text, iterations."""
+    """Evidence that training rewards something other than evaluations measure: kind, numbers in words, iterations."""
 
     way: Way
     text: str
@@ -88,7 +88,7 @@ class Apart:
 
 @dataclass(frozen=True)
 class _Ends:
-    """Mean of a curve at its start, and mean at its end."""
+    """Mean of a return curve over its first values, and mean over its last values."""
 
     first: float
     last: float

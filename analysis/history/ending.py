@@ -44,7 +44,7 @@ def note_ending(history: History, files: Sequence[Path]) -> History:
 
 
 def _measure_pace(history: History) -> timedelta | None:
-    """Compute the time that a run takes for one row of its table; None if unknown.
+    """Compute the time from one row of a run's log to the next, from environment steps and speed; None if unknown.
 
     Returns:
         The time; None if steps or speed were not logged.
@@ -56,7 +56,7 @@ def _measure_pace(history: History) -> timedelta | None:
 
 
 def _format_span(span: timedelta) -> str:
-    """Format a span of time in its largest unit, such as `3 hours`."""
+    """Format a length of time in words, in one unit: days, hours, minutes or seconds, such as `3 hours`."""
     seconds = span.total_seconds()
     for unit, size in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
         if seconds >= 2 * size:

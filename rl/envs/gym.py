@@ -31,17 +31,42 @@ def make_gym_vec(env_id: str, num_lanes: int, vectorization: str = "sync") -> "L
     """
     if env_id == "CartPole-v1":
         return CartPoleVector(num_lanes)
-    _make(env_id).close()  # refuses what cannot be acted in, here and not in a process of its own
-    makers = [partial(_make, env_id)] * num_lanes
+    read_spaces(env_id)  # refuses what cannot be acted in, here and not in a process of its own
+    makers = [partial(_make_flat, env_id)] * num_lanes
     if vectorization == "async":
         return GymVector(AsyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP, copy=False), env_id)
     return GymVector(SyncVectorEnv(makers, autoreset_mode=AutoresetMode.SAME_STEP, copy=False), env_id)
 
 
-def _make(env_id: str) -> gymnasium.Env[Any, Any]:
-    """Make one Gymnasium environment, with observations flattened to a row of numbers."""
+def read_spaces(env_id: str) -> tuple[Space[Any], Space[Any]]:
+    """Make an environment once, and return its own observation and action space; refuse what cannot be trained in.
+
+    Raises:
+        ConfigError: The id is unknown, needs a package that is not installed, or has spaces that are not supported.
+    """
+    env = _make(env_id)
     try:
-        env = gymnasium.make(env_id, disable_env_checker=True)
+        _flatten(env_id, env)
+        return env.observation_space, env.action_space
+    finally:
+        env.close()
+
+
+def _make_flat(env_id: str) -> gymnasium.Env[Any, Any]:
+    """Make one Gymnasium environment, with observations flattened to a row of numbers."""
+    return _flatten(env_id, _make(env_id))
+
+
+def _flatten(env_id: str, env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+    """Wrap an environment so that observations are a row of numbers; refuse spaces that are not supported."""
+    lane_actions(env_id, env.action_space)
+    return flatten_observations(env_id, env)
+
+
+def _make(env_id: str) -> gymnasium.Env[Any, Any]:
+    """Make one Gymnasium environment as registered; raise `ConfigError`, with a remedy, if that fails."""
+    try:
+        return gymnasium.make(env_id, disable_env_checker=True)
     except UnregisteredEnv as error:
         near = find_near(env_id, gymnasium.registry, 0.6)
         hints = [f"the nearest is {near}"] if near else []
@@ -67,8 +92,6 @@ def _make(env_id: str) -> gymnasium.Env[Any, Any]:
             f"env.id must name an environment that can be made, got {env_id!r}, which raises {_say(error)}; mend the "
             "environment"
         ) from error
-    lane_actions(env_id, env.action_space)
-    return flatten_observations(env_id, env)
 
 
 def _say(error: Exception) -> str:

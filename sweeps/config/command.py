@@ -152,7 +152,7 @@ def _check_twice(overrides: Sequence[Override]) -> None:
 
 
 def _refuse_option(message: str) -> NoReturn:
-    """Refuse an unknown option, such as another trainer's `--learning-rate`; the message names our setting for it."""
+    """Raise an error for an unknown option, such as CleanRL's `--learning-rate`, that names our setting instead."""
     from unstuck.analysis.history.names import find_our_setting  # late: it brings pandas
 
     named = re.search(r"(?<!\S)(--(\w[\w-]*))(?:=(\S+))?", message)

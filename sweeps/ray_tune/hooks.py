@@ -14,7 +14,7 @@ from unstuck.records.measurement import Record
 from unstuck.records.outcome import Verdict
 from unstuck.sweeps.worker.assignment import ASSIGNMENT, DELIVERY, Assignment, Delivery
 
-Receive = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
+Judging = Callable[[int, Sequence[Record], Mapping[str, str]], Verdict | None]
 
 
 class _Unsaved:
@@ -69,18 +69,18 @@ class JudgingScheduler(_Unsaved, FIFOScheduler):
     """Ray Tune scheduler that passes a trial's new results to the driver, and stops the trial if the driver decides so.
 
     Args:
-        receive: Judges and records a delivery; returns how the trial ended, or None.
+        judge: Judges and records a delivery; returns how the trial ended, or None.
         numbers: Number of the trial by Tune's id.
     """
 
-    def __init__(self, receive: Receive, numbers: Mapping[str, int]) -> None:
+    def __init__(self, judge: Judging, numbers: Mapping[str, int]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._receive, self._numbers = receive, numbers
+        self._judge, self._numbers = judge, numbers
 
     def on_trial_result(self, tune_controller: TuneController, trial: Trial, result: dict[str, Any]) -> str:
         """Pass a trial's new results to the driver; return Tune's STOP if the driver ends the trial, else CONTINUE."""
         delivery: Delivery = result[DELIVERY]
-        verdict = self._receive(self._numbers[trial.trial_id], delivery.records, delivery.notes)
+        verdict = self._judge(self._numbers[trial.trial_id], delivery.records, delivery.notes)
         return self.STOP if verdict else self.CONTINUE
 
 

@@ -22,8 +22,6 @@ from unstuck.records.names import (
     BRANCHED_FROM,
     CONTROL,
     DECISION,
-    MILESTONES,
-    MLFLOW_RUN,
     OUTCOME,
     PARENT_RUN,
     REASON,
@@ -35,13 +33,13 @@ from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url
 from unstuck.records.rungs import RungEntry
 from unstuck.records.tracker import Tracker
-from unstuck.records.unstick import StageRecord, make_milestone_tags
+from unstuck.records.unstick import StageRecord
 from unstuck.rl import metrics
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.explain.diagnoses import Diagnoses
-from unstuck.sweeps.mirror import open_run
 from unstuck.sweeps.run.judges import make_judges
+from unstuck.sweeps.run.recorder import TrialRecorder
 from unstuck.sweeps.run.settings_in_force import SettingsInForce
 from unstuck.sweeps.run.startup import Startup
 from unstuck.sweeps.screen.progress import Progress
@@ -92,6 +90,7 @@ class Driver:
         self._folder = config.own_folder
         self._owner = read_owner(self._folder)
         self._axis, self._budget = space.axis(config), space.budget(config)
+        self._recorder = TrialRecorder(ledger, tracker, progress, self._budget)
         self._judges = make_judges(config, self._axis)
         self._judges_of_replay = [judge for judge in self._judges if isinstance(judge, SettingsInForce)]
         self._asha = next((judge for judge in self._judges if isinstance(judge, Asha)), None)
@@ -155,15 +154,6 @@ class Driver:
         self._progress.show_stage(opened)
         return opened.is_started
 
-    def receive(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
-        """Judge and record a trial's new iterations from a worker; return outcome and reason if it ends, else None.
-
-        The same as `judge` and `follow_up`; for the arguments see `judge`.
-        """
-        verdict = self.judge(number, records, notes)
-        self.follow_up()
-        return verdict
-
     def judge(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
         """Judge a trial's new iterations from a worker; return outcome and reason if it ends, else None.
 
@@ -189,8 +179,7 @@ class Driver:
             self._startup.deliver()
         with self.note_failure():
             if notes:
-                self._ledger.annotate(number, notes)
-                self._tracker.tag_trial(number, notes)
+                self._recorder.note(number, notes)
                 self._progress.show_notes(number, notes)
             for period in _split_into_periods(record for record in records if record.step > trial.last_step):
                 verdict = self._record(trial, period)
@@ -291,7 +280,7 @@ class Driver:
         try:
             config = self._space.apply(self._config, values)
         except ConfigError as error:
-            self._refuse(number, values, str(error))
+            self._recorder.refuse(LiveTrial(number, self._config, values), str(error))
             return None, str(error)
         if start := describe_start(config, self._parent_run):
             self._ledger.annotate(number, {BRANCHED_FROM: start})
@@ -301,11 +290,8 @@ class Driver:
             trial.summary_before, trial.notes_on_record = entry.summary, entry.notes
             trial.last_judged_before_resume, trial.decision = entry.last_step, entry.decision
             trial.rungs, trial.milestones = _select_judged_rungs(entry), entry.milestones
-        self._start_run(trial)
-        # The process that wrote them may have died before MLflow had them.
-        if tags := {**(entry.tags if entry else {}), **({BRANCHED_FROM: start} if start else {})}:
-            self._tracker.tag_trial(number, tags)
-        self._progress.show_start(trial)
+        # Tags of an earlier process: the process may have died before MLflow had them.
+        self._recorder.open(trial, {**(entry.tags if entry else {}), **({BRANCHED_FROM: start} if start else {})})
         return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget, Path.cwd()), ""
 
     def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
@@ -329,8 +315,7 @@ class Driver:
         """Diagnose a trial that goes on, and write the period's metrics to MLflow and to the screen."""
         if trial.last_step > trial.last_judged_before_resume:
             self._diagnose(trial, ended=False)
-        self._tracker.log(trial.number, period)
-        self._progress.show_evaluation(trial)
+        self._recorder.show_period(trial, period)
 
     def _judge(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:
         """Ask all judges (early-stopping rules) about a trial; record and return the outcome, or None to go on."""
@@ -351,46 +336,23 @@ class Driver:
 
     def _decide_milestones(self, trial: LiveTrial, has_ended: bool = False) -> None:
         """Decide and show a trial's milestones (bounds on metrics) that are due, or all if the trial has ended."""
-        decided = self._milestones.decide(trial, has_ended)
-        if not decided:
-            return
-        self._ledger.annotate(trial.number, {MILESTONES: [one.to_json() for one in trial.milestones]})
-        self._tracker.tag_trial(trial.number, make_milestone_tags(decided))
-        self._progress.show_milestones(trial.number, decided)
+        if decided := self._milestones.decide(trial, has_ended):
+            self._recorder.note_milestones(trial, decided)
 
     def _diagnose(self, trial: LiveTrial, ended: bool) -> None:
         """Diagnose a trial if it is time to, or if the trial is about to end; record and show the diagnosis."""
         found = self._diagnoses.refresh_if_due(trial, ended)
         if found:
-            self._ledger.annotate(trial.number, found.notes)
-            self._tracker.tag_trial(trial.number, found.notes)
+            self._recorder.note(trial.number, found.notes)
 
     def _finish(self, trial: LiveTrial, verdict: Verdict, records: Sequence[Record] = ()) -> None:
         if verdict.outcome is not Outcome.INTERRUPTED:
             self._decide_milestones(trial, has_ended=True)
-        number, numbers = trial.number, trial.summary(self._axis)
-        value, _ = trial.score()
-        self._ledger.finish(number, verdict, value if verdict.outcome is Outcome.COMPLETED else None, numbers)
-        del self._running[number]
-        self.completed += verdict.outcome is Outcome.COMPLETED
-        self._tracker.log(number, records)
-        # Numbers of the whole trial are written when the trial ends, once.
-        self._tracker.end_trial(number, verdict, {} if verdict.outcome is Outcome.INTERRUPTED else numbers)
-        self._progress.show_end(trial, verdict)
-
-    def _refuse(self, number: int, values: Mapping[str, Any], reason: str) -> None:
-        verdict = Verdict(Outcome.INFEASIBLE, reason)
-        trial = LiveTrial(number, self._config, values)
-        self._start_run(trial)
-        self._ledger.finish(number, verdict)
-        self._tracker.end_trial(number, verdict, {})
-        self._progress.show_end(trial, verdict)
-
-    def _start_run(self, trial: LiveTrial) -> None:
-        number = trial.number
-        run = open_run(self._tracker, number, trial.values, trial.config, self._budget, trial.is_control)
-        if run:
-            self._ledger.annotate(number, {MLFLOW_RUN: run})
+        completes = verdict.outcome is Outcome.COMPLETED
+        value, _ = trial.score() if completes else (None, None)
+        self._recorder.finish(trial, verdict, value, trial.summary(self._axis), records)
+        del self._running[trial.number]
+        self.completed += completes
 
 
 def _split_into_periods(records: Iterable[Record]) -> Iterator[list[Record]]:

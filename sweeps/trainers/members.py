@@ -20,7 +20,8 @@ from unstuck.sweeps.trainers.protocol import RANDOMNESS, TrialSpec
 
 if TYPE_CHECKING:  # they bring torch, which the driver does without
     from unstuck.rl.checkpoint import Snapshot
-    from unstuck.rl.learner import Arrays, Metrics
+    from unstuck.rl.learner import Metrics
+    from unstuck.rl.learner_state import Arrays
 
 Settings = Mapping[str, Any]
 """Settings of PPO by name, such as `lr`; those with a schedule have the value of the next iteration."""

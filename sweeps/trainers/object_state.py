@@ -2,7 +2,7 @@
 
 What pickle would do, with three differences: a file holds numbers and JSON alone, so that reading one executes nothing;
 objects are changed in place, never made; and an object whose state cannot be captured, such as a physics engine's, is
-found out when it is captured.
+found out when it is captured. A class may name in `NOT_SAVED` attributes that are left out, such as links to a model.
 """
 
 import io
@@ -47,7 +47,8 @@ def pack(value: Any, skip: Collection[str] = ()) -> bytes:
 
     Args:
         value: Numbers, text, arrays, tensors, random generators, containers and objects with attributes of that sort.
-        skip: Names of attributes that are left out, such as links to other objects.
+        skip: Names of attributes that are left out of every object, beside those that an object's class names in
+            `NOT_SAVED`: links to other objects.
 
     Raises:
         UnsavableError: The value holds something else; the message says where.
@@ -112,7 +113,8 @@ class _Writer:
             return {_KIND: "dict", _ITEMS: pairs}
         if not hasattr(value, "__dict__"):
             raise UnsavableError(f"{where} must be plain, got {type(value).__name__}")
-        own = {name: one for name, one in vars(value).items() if name not in self._skip}
+        left_out = self._skip.union(getattr(type(value), "NOT_SAVED", ()))
+        own = {name: one for name, one in vars(value).items() if name not in left_out}
         pairs = [[name, self.capture(one, f"{where}.{name}".lstrip("."))] for name, one in own.items()]
         return {_KIND: "object", "class": type(value).__qualname__, _ITEMS: pairs}
 

@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
-import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from unstuck.rl.config import PER_MEMBER
 from unstuck.rl.data.types import FlowData
-from unstuck.rl.envs.gym import make_gym_vec
+from unstuck.rl.envs.gym import read_spaces
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.trainers.members import MembersInTurn
@@ -61,10 +60,7 @@ def _suits_plain_policy(config: SweepConfig) -> bool:
     Raises:
         ConfigError: The environment cannot be made.
     """
-    make_gym_vec(config.env.id, 1).close()
-    env = gymnasium.make(config.env.id, disable_env_checker=True)
-    seen, done = env.observation_space, env.action_space
-    env.close()
+    seen, done = read_spaces(config.env.id)
     numbers = isinstance(done, Box) and np.isfinite(done.low).all() and np.isfinite(done.high).all()
     choices = isinstance(done, Discrete | MultiDiscrete) and not np.any(done.start)
     rows = isinstance(seen, Box) and len(seen.shape) == 1

@@ -41,20 +41,6 @@ _LINKS = ("venv", "env", "class_attributes", "results_writer")
 _OF_THE_RUN = ("model", "parent", "locals", "globals", "logger", "training_env", "eval_env")
 """Attributes of callbacks that link to the run that the callback is called in."""
 
-_OF_THE_PROBE = (
-    "_agent",
-    "_modules",
-    "_optimizer",
-    "_choices",
-    "_log",
-    "_tap",
-    "_normaliser",
-    "_rollout",
-    "_before",
-    "_env",
-)
-"""Attributes of a probe that link to the model, or belong to one iteration alone."""
-
 _COUNTS = ("num_timesteps", "_n_updates", "_episode_num")
 _SEEN = ("_last_obs", "_last_original_obs", "_last_episode_starts")
 _BUFFERS = ("ep_info_buffer", "ep_success_buffer")
@@ -108,7 +94,7 @@ class Sb3Member:
             "randomness": pack(self._randomness.state),
             "lanes": lanes,
             "callback": _try_to_pack(self._own_callback, _OF_THE_RUN),
-            "probe": _try_to_pack(self._probe, (*_OF_THE_RUN, *_OF_THE_PROBE)),
+            "probe": _try_to_pack(self._probe, _OF_THE_RUN),
         }
         return pack({name: np.frombuffer(part, dtype=np.uint8) for name, part in parts.items()})
 
@@ -136,7 +122,7 @@ class Sb3Member:
         return goes_on
 
     def apply(self, settings: Settings) -> None:
-        """Set settings in model, rollout buffer and optimiser; they replace those set before."""
+        """Write PPO settings into Stable-Baselines3's model, rollout buffer and optimiser, over the earlier values."""
         model = self.model
         model.learning_rate, model.lr_schedule = settings["lr"], FloatSchedule(settings["lr"])
         for group in model.policy.optimizer.param_groups:

@@ -11,11 +11,13 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize
 from torch import nn
 from unstuck.rl.config import PPOConfig
-from unstuck.rl.envs.gym import make_gym_vec
+from unstuck.rl.envs.gym import read_spaces
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.trainers.torch_internals import without_compiler
+
+from unstuck.probe.sb3 import read_schedule
 
 Schedule = Callable[[float], float]
 
@@ -141,7 +143,7 @@ def _import_function(where: str) -> Callable[[Sb3Settings], Any]:
 
 
 def _make_plain(settings: Sb3Settings, config: SweepConfig) -> PPO:
-    make_gym_vec(settings.env_id, 1).close()  # refuses an environment that cannot be made, in one line
+    read_spaces(settings.env_id)  # refuses an environment that cannot be made, in one line
     lanes = DummyVecEnv if config.env.vectorization == "sync" else SubprocVecEnv
     venv: VecEnv = make_vec_env(settings.env_id, settings.num_envs, vec_env_cls=lanes)
     scaled = settings.normalize_observations, settings.normalize_returns
@@ -225,11 +227,11 @@ def _make_schedule(value: float, kind: str) -> float | Schedule:
 
 def _read_schedule(name: str, schedule: Schedule) -> dict[str, Any]:
     """Return a setting's first value, and whether it is constant or falls to 0; raise `ConfigError` for others."""
-    first, half, last = (float(schedule(left)) for left in (1.0, 0.5, 0.0))
-    for kind, expected in (("constant", (first, first)), ("linear", (first / 2, 0.0))):
-        if all(abs(one - other) <= 1e-6 * first for one, other in zip((half, last), expected, strict=True)):
-            return {name: first, f"{name}_schedule": kind}
+    first, kind = read_schedule(schedule)
+    if kind is not None:
+        return {name: first, f"{name}_schedule": kind}
+    values = ", ".join(f"{schedule(left):g}" for left in (1.0, 0.5, 0.0))
     raise ConfigError(
         f"ppo.{name} must be constant or fall linearly to 0, and make() of trainer.make gives a schedule of its own "
-        f"({first:g}, {half:g}, {last:g}); pass settings.arguments on, and set ppo.{name}_schedule"
+        f"({values}); pass settings.arguments on, and set ppo.{name}_schedule"
     )

@@ -91,7 +91,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
             records = [
                 Record(i, 1_700_000_000_000 + i, measured(i, assignment.config.ppo.lr)) for i in range(start, start + 5)
             ]
-            if driver.receive(assignment.number, records):
+            if driver.judge(assignment.number, records):
                 break
     tracker.end_sweep(Outcome.COMPLETED, {})
     return Stores(folder)

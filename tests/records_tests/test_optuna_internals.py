@@ -103,7 +103,7 @@ def test_a_lock_is_waited_for(database: Path, monkeypatch: pytest.MonkeyPatch) -
     other = lock(database)
     threading.Timer(0.4, lambda: other.execute("COMMIT")).start()
     for last in (2, 4, 6):
-        driver.receive(trial.number, list(period(last)))
+        driver.judge(trial.number, list(period(last)))
     assert driver.failure is None
     (ended,) = optuna.load_study(study_name="mine", storage=f"sqlite:///{database}").trials
     assert (ended.state, ended.intermediate_values) == (TrialState.COMPLETE, {2: 0.5, 4: 0.5, 6: 0.5})
@@ -145,14 +145,14 @@ def test_a_ledger_that_is_gone_ends_the_sweep_in_order_and_a_resume_goes_on(
     one, other = driver.propose(), driver.propose()
     assert one
     assert other
-    driver.receive(one.number, list(period(2)))
+    driver.judge(one.number, list(period(2)))
     mend = fail(database)
-    assert driver.receive(one.number, list(period(4))) is None
+    assert driver.judge(one.number, list(period(4))) is None
     assert isinstance(driver.failure, LedgerError)
     with pytest.raises(LedgerError, match=f"the ledger must be there and writable, and failed for 0.5 s: .*({reason})"):
         raise driver.failure
     assert driver.propose() is None
-    driver.receive(other.number, list(period(2)))  # nothing is raised
+    driver.judge(other.number, list(period(2)))  # nothing is raised
     driver.interrupt("the ledger failed")
     assert witness.ends == [(0, Outcome.INTERRUPTED), (1, Outcome.INTERRUPTED)]
     mend()
@@ -162,7 +162,7 @@ def test_a_ledger_that_is_gone_ends_the_sweep_in_order_and_a_resume_goes_on(
     assert [later.propose(), later.propose()] == [one, other]
     for number in (0, 1):
         delivered: Sequence[Record] = [record for last in (2, 4, 6) for record in period(last)]
-        verdict = later.receive(number, delivered)
+        verdict = later.judge(number, delivered)
         assert verdict == Verdict(Outcome.COMPLETED, "reached iteration 6")
     trials = optuna.load_study(study_name="mine", storage=f"sqlite:///{database}").trials
     assert [trial.intermediate_values for trial in trials] == [{2: 0.5, 4: 0.5, 6: 0.5}] * 2

@@ -12,7 +12,7 @@ from gymnasium.spaces import Box, Discrete
 from unstuck.rl import envs
 from unstuck.rl.config import TRIAGE, EnvConfig
 from unstuck.rl.data.types import FlowData, Flows
-from unstuck.rl.envs.gym import make_gym_vec
+from unstuck.rl.envs.gym import make_gym_vec, read_spaces
 from unstuck.rl.envs.triage import TriageVectorEnv
 from unstuck.rl.errors import ConfigError
 
@@ -105,6 +105,13 @@ def test_an_observation_is_left_alone_by_the_next_step() -> None:
 def test_what_cannot_run_is_refused_with_the_reason(env_id: str, reason: str) -> None:
     with pytest.raises(ConfigError, match=reason):
         envs.make_vec(EnvConfig(id=env_id), [0, 1], None)
+
+
+def test_spaces_are_the_environments_own_and_what_cannot_be_trained_in_is_refused() -> None:
+    seen, done = read_spaces("Taxi-v4")  # our learner gets 500 columns
+    assert (seen, done) == (Discrete(500), Discrete(6))
+    with pytest.raises(ConfigError, match="the nearest is CartPole-v1"):
+        read_spaces("CartPol-v1")
 
 
 def test_make_vec_gives_one_lane_a_seed_and_draws_from_the_training_part() -> None:

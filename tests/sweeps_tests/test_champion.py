@@ -81,7 +81,7 @@ def finish(config: SweepConfig, data: FlowData | None, num_completed: int) -> Pa
     driver = Driver(config, num_completed + 1, space, ledger, NullTracker(), progress)
     while assignment := driver.propose():
         learner = make_trial_learner(assignment.config, data)
-        while assignment.number < num_completed and not driver.receive(
+        while assignment.number < num_completed and not driver.judge(
             assignment.number, train_period(learner, config.sweep.metric)
         ):
             pass

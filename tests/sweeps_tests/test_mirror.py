@@ -212,7 +212,8 @@ class Sweep:
         file = checkpoint_file(self.folder / "mine", assignment.number)
         file.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save(file, self.learner, [record.to_json() for record in history])
-        self.driver.receive(assignment.number, period)
+        self.driver.judge(assignment.number, period)
+        self.driver.follow_up()
 
     def start(self) -> Assignment:
         assignment = self.driver.propose()

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from gymnasium.utils import seeding
@@ -22,6 +22,8 @@ class EpisodeEnds:
     Args:
         env: Environments of the training; None if unknown.
     """
+
+    NOT_SAVED: ClassVar = ("_env",)
 
     def __init__(self, env: VecEnv | None) -> None:
         self._env = env if env is not None and isinstance(env.unwrapped, (DummyVecEnv, SubprocVecEnv)) else None

@@ -4,7 +4,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Unpack
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -69,6 +69,9 @@ class Probe:
         >>> probe.end_iteration()["train/explained_variance"]
         0.0
     """
+
+    NOT_SAVED: ClassVar = ("_agent", "_modules", "_optimizer", "_choices", "_log", "_rollout", "_before")
+    """Attributes that are no part of a saved state: links to the loop, and what one iteration alone needs."""
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ Needs the extra `sb3`.
 import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +66,9 @@ class SB3Probe(BaseCallback):
         >>> callback.probe.iteration, callback.last["train/ratio_deviation"] < 1e-5
         (2, True)
     """
+
+    NOT_SAVED: ClassVar = ("_tap",)
+    """Attributes that are no part of a saved state: links to the model."""
 
     def __init__(
         self,
@@ -225,6 +228,8 @@ class _Episodes:
         cut: Rewards as the environment gave them where time ran out, by step and lane.
     """
 
+    NOT_SAVED: ClassVar = ("_normaliser",)
+
     def __init__(self, env: VecEnv | None, normaliser: VecNormalize | None) -> None:
         self._monitored = env is not None and all(env.env_is_wrapped(Monitor))
         self._normaliser = None if self._monitored else normaliser
@@ -267,6 +272,8 @@ class _Episodes:
 
 class _RawObservations:
     """Recorder of a rollout's observations before `VecNormalize` scales them."""
+
+    NOT_SAVED: ClassVar = ("_normaliser",)
 
     def __init__(self, normaliser: VecNormalize) -> None:
         self._normaliser = normaliser
@@ -363,7 +370,7 @@ def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
     """Return the settings of a PPO model and its environment, by Stable-Baselines3's names or else our paths."""
     names = ("n_steps", "n_envs", "batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef", "vf_coef")
     found = {name: getattr(model, name) for name in (*names, "max_grad_norm", "target_kl", "normalize_advantage")}
-    found |= _read_schedule("ppo.lr", model.lr_schedule) | _read_schedule("ppo.clip_range", vars(model)["clip_range"])
+    found |= _name_schedule("ppo.lr", model.lr_schedule) | _name_schedule("ppo.clip_range", vars(model)["clip_range"])
     clip_vf = vars(model)["clip_range_vf"]
     found["ppo.clip_range_vf"] = float(clip_vf(1.0)) if callable(clip_vf) else clip_vf
     group = model.policy.optimizer.param_groups[0]
@@ -376,13 +383,27 @@ def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
     return found | ({"env.id": spec.id} if spec is not None else {})
 
 
-def _read_schedule(path: str, schedule: Callable[[float], float]) -> dict[str, Any]:
+def _name_schedule(path: str, schedule: Callable[[float], float]) -> dict[str, Any]:
     """Return a setting's first value, and the kind of its schedule if we have a word for it."""
-    first, middle, last = (float(schedule(left)) for left in (1.0, 0.5, 0.0))
-    kind = (
-        "constant" if first == middle == last else "linear" if last == 0.0 and np.isclose(middle, first / 2) else None
-    )
+    first, kind = read_schedule(schedule)
     return {path: first, **({f"{path}_schedule": kind} if kind else {})}
+
+
+def read_schedule(schedule: Callable[[float], float]) -> tuple[float, str | None]:
+    """Return the first value of a schedule, and its kind: `constant`, `linear` (falls to 0), or None for another.
+
+    Args:
+        schedule: Function of the share of the training that is left, as Stable-Baselines3 calls it.
+
+    Example:
+        >>> read_schedule(lambda left: 0.5), read_schedule(lambda left: left / 2), read_schedule(lambda left: left**2)
+        ((0.5, 'constant'), (0.5, 'linear'), (1.0, None))
+    """
+    first, *others = (float(schedule(left)) for left in (1.0, 0.5, 0.0))
+    for kind, expected in (("constant", (first, first)), ("linear", (first / 2, 0.0))):
+        if np.allclose(others, expected, rtol=1e-6, atol=1e-6 * abs(first)):
+            return first, kind
+    return first, None
 
 
 def _make_evaluate(model: OnPolicyAlgorithm) -> Evaluate | None:

@@ -87,8 +87,10 @@ class Sweep:
     def receive(self, number: int, *periods: Sequence[Record]) -> Verdict | None:
         """The last period's verdict; there is none before."""
         *before, last = periods
-        assert [self.driver.receive(number, period) for period in before] == [None] * len(before)
-        return self.driver.receive(number, last)
+        assert [self.driver.judge(number, period) for period in before] == [None] * len(before)
+        verdict = self.driver.judge(number, last)
+        self.driver.follow_up()
+        return verdict
 
 
 def study(folder: Path, name: str) -> optuna.Study:
@@ -276,8 +278,8 @@ def test_trials_that_are_unknown_or_have_ended_are_left_alone(opened: Opener) ->
     number = sweep.start()
     sweep.receive(number, period(2, [0.5, 0.5]))
     before = sweep.trials
-    assert sweep.driver.receive(number, period(4, [0.9, 0.9])) is None
-    assert sweep.driver.receive(99, period(2, [0.9, 0.9])) is None
+    assert sweep.driver.judge(number, period(4, [0.9, 0.9])) is None
+    assert sweep.driver.judge(99, period(2, [0.9, 0.9])) is None
     sweep.driver.crash(number, "too late")
     sweep.driver.interrupt("too late")
     assert sweep.trials == before
@@ -344,10 +346,10 @@ def test_nothing_stops_the_control_but_a_number_that_is_not_finite(opened: Opene
     sick = [*period(2, [0.0, 0.0], 1.0), *period(4, [0.0, 0.0], 1e6), *period(6, [0.0, 0.0], 1e6)]
     trivial = {metrics.F1_FLAG_ALL: 0.2, metrics.F1_FLAG_NONE: 0.0, metrics.F1_RANDOM: 0.17}
     records = [dataclasses.replace(record, metrics={**record.metrics, **trivial}) for record in sick]
-    assert sweep.driver.receive(control, records) is None
+    assert sweep.driver.judge(control, records) is None
     (rung, *_) = sweep.trials[control].user_attrs["rungs"]
     assert (rung["spared"], rung["would_stop"]) == (True, True)
-    verdict = sweep.driver.receive(control, period(8, [0.0, 0.0], math.nan))
+    verdict = sweep.driver.judge(control, period(8, [0.0, 0.0], math.nan))
     assert verdict == Verdict(Outcome.DIVERGED, "train/value_loss is nan at iteration 7")
 
 
@@ -466,8 +468,8 @@ def test_notes_are_tags_in_both_stores(opened: Opener) -> None:
     sweep = opened()
     number = sweep.start()
     notes = {"resumed_from": "2", "resumed_exactly": "false"}
-    sweep.driver.receive(number, period(2, [0.5, 0.5]), notes)
-    sweep.driver.receive(number, period(4, [0.5, 0.5]), {"checkpoint": "not saved at iteration 4: disk full"})
+    sweep.driver.judge(number, period(2, [0.5, 0.5]), notes)
+    sweep.driver.judge(number, period(4, [0.5, 0.5]), {"checkpoint": "not saved at iteration 4: disk full"})
     trial, tags = sweep.trials[number], sweep.runs[number].data.tags
     for name, text in {**notes, "checkpoint": "not saved at iteration 4: disk full"}.items():
         assert trial.user_attrs[name] == tags[name] == text
@@ -476,8 +478,8 @@ def test_notes_are_tags_in_both_stores(opened: Opener) -> None:
 def test_a_disk_that_stays_full_ends_the_sweep_and_no_trial(opened: Opener) -> None:
     sweep = opened()
     number = sweep.start()
-    sweep.driver.receive(number, period(2, [0.5, 0.5]))
-    assert sweep.driver.receive(number, [], {"disk_full": "runs/tiny must have room for checkpoints"}) is None
+    sweep.driver.judge(number, period(2, [0.5, 0.5]))
+    assert sweep.driver.judge(number, [], {"disk_full": "runs/tiny must have room for checkpoints"}) is None
     assert isinstance(sweep.driver.failure, LedgerError)
     assert str(sweep.driver.failure) == "runs/tiny must have room for checkpoints"
     sweep.driver.interrupt(str(sweep.driver.failure))

@@ -88,11 +88,11 @@ class World:
         number, ended = assignment.number, False
         before = self.saved.get(number, 0)
         if before:
-            ended = bool(driver.receive(number, list(trained(assignment, 1, before)), {"resumed_from": str(before)}))
+            ended = bool(driver.judge(number, list(trained(assignment, 1, before)), {"resumed_from": str(before)}))
         while not ended:
             first = self.saved.get(number, 0) + 1
             self.saved[number] = first + 1
-            ended = bool(driver.receive(number, list(trained(assignment, first, first + 1))))
+            ended = bool(driver.judge(number, list(trained(assignment, first, first + 1))))
 
     def trials(self) -> list[dict[str, Any]]:
         return [story(trial) for trial in optuna.load_study(storage=self.storage, study_name="mine").trials]
@@ -234,15 +234,15 @@ def test_what_a_process_decided_holds_whatever_came_after(tmp_path: Path) -> Non
     zero, one = first.propose(), first.propose()
     assert zero
     assert one
-    assert first.receive(zero.number, list(evaluated(2, 0.2))) is None
-    assert first.receive(one.number, list(evaluated(2, 0.8))) is None
+    assert first.judge(zero.number, list(evaluated(2, 0.2))) is None
+    assert first.judge(one.number, list(evaluated(2, 0.8))) is None
     second = open_driver(world)
     assert [second.propose(), second.propose()] == [zero, one]
-    assert second.receive(zero.number, list(evaluated(2, 0.2))) is None
-    assert second.receive(one.number, list(evaluated(2, 0.8))) is None
+    assert second.judge(zero.number, list(evaluated(2, 0.2))) is None
+    assert second.judge(one.number, list(evaluated(2, 0.8))) is None
     three = second.propose()
     assert three
-    verdict = second.receive(three.number, list(evaluated(2, 0.1)))
+    verdict = second.judge(three.number, list(evaluated(2, 0.1)))
     assert verdict is not None
     assert verdict.outcome is Outcome.PRUNED
     assert verdict.reason == "asha rung 1: 0.1 < 0.8"  # by the rungs that the first process had filled
@@ -272,12 +272,12 @@ def test_a_value_counts_the_evaluations_of_earlier_processes() -> None:
     first = open_driver(world)
     trial = first.propose()
     assert trial
-    first.receive(trial.number, list(evaluated(6, 0.3)))
+    first.judge(trial.number, list(evaluated(6, 0.3)))
     first.interrupt("stopped by the user")
     second = open_driver(world)
     assert second.propose() == trial
     rerun = [Record(r.iteration, r.timestamp_ms + 9999, r.metrics) for r in evaluated(8, 0.3)]  # no checkpoint was left
-    verdict = second.receive(trial.number, rerun)
+    verdict = second.judge(trial.number, rerun)
     assert verdict is not None
     (ended,) = optuna.load_study(storage=world.storage, study_name="mine").trials
     assert ended.value == pytest.approx(0.3)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import pytest
 from unstuck.records.files import read_records, trials_folder
@@ -273,8 +274,40 @@ def test_environments_that_cannot_be_saved_start_new_episodes_and_that_is_told(m
     assert len(restored.iterate()[metrics.VALUE_LOSS]) == 2
 
 
+def test_the_check_makes_one_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+
+    def make(env_id: str, **options: Any) -> gymnasium.Env[Any, Any]:
+        made.append(env_id)
+        return gymnasium_make(env_id, **options)
+
+    gymnasium_make = gymnasium.make
+    monkeypatch.setattr(gymnasium, "make", make)
+    sb3.check(replace(CONFIG, env=EnvConfig(id="MountainCar-v0")), None)
+    assert made == ["MountainCar-v0"]
+
+
+def test_a_probe_has_each_attribute_that_its_saved_state_leaves_out() -> None:
+    """A name that no object has would be an attribute that was renamed, and is saved since."""
+    trainer = trainer_of()
+    trainer.iterate()
+    member = trainer.members[0]
+    assert isinstance(member, Sb3Member)
+    objects, declared = [member._probe], []
+    for one in objects:
+        names = getattr(type(one), "NOT_SAVED", ())
+        declared += [(type(one).__name__, name) for name in names]
+        assert set(names) <= set(vars(one))
+        own = [value for name, value in vars(one).items() if name not in (*names, "model", "logger", "parent")]
+        objects += [value for value in own if type(value).__module__.startswith("unstuck.probe.")]
+    assert {kind for kind, _ in declared} == {"SB3Probe", "Probe", "EpisodeEnds", "_Episodes", "_RawObservations"}
+
+
 class _Holder:
+    NOT_SAVED = ("link",)
+
     def __init__(self) -> None:
+        self.link: Any = object()
         self.draws, self.rows, self.rule = np.random.default_rng(3), [np.arange(3), (1, None)], len
         self.inner: Any = None
 
@@ -287,6 +320,7 @@ def test_objects_are_captured_without_code_and_set_in_place() -> None:
     assert unpack(packed, other) is other
     assert other.inner.draws.random() == one.inner.draws.random()
     assert other.rule is len
+    assert other.link is not one.link
     assert other.rows[0].tolist() == [0, 1, 2]
     assert other.rows[1] == (1, None)
     one.inner = object()

@@ -161,7 +161,7 @@ class World:
         number = assignment.number
         if number in self.crashing:
             driver.crash(number, "ValueError: planted")
-        elif not driver.receive(number, list(trained(assignment.config, first, last))):
+        elif not driver.judge(number, list(trained(assignment.config, first, last))):
             return
         running.pop(number, None)
 
@@ -505,7 +505,7 @@ def test_mlflow_has_milestones_and_starts_after_a_death_in_between(
 
     world = World(changes=CHANGES[:2]).begin()
     with monkeypatch.context() as patch:
-        patch.setattr("unstuck.sweeps.run.driver.make_milestone_tags", die)
+        patch.setattr("unstuck.sweeps.run.recorder.make_milestone_tags", die)
         with pytest.raises(Killed):
             world.process(track())
     assert [one["number"] for one in world.study.trials[0].user_attrs["milestones"]] == [1]

@@ -18,14 +18,18 @@ from benchmarks.strangers.plants import (
     ClippedObservations,
     ClippedRewards,
     CostlyActions,
+    CounterNeverReset,
     EarlyEnds,
     EndsAsTruncations,
+    FirstActionForAll,
+    FlattenedTwoWays,
     FrozenPolicy,
     HiddenColumns,
     LateActions,
     LateObservations,
     LogProbsOfOtherActions,
     NoisyRewards,
+    PaidByTheStep,
     ResetsAlike,
     ScaledActions,
     ScaledObservations,
@@ -33,7 +37,7 @@ from benchmarks.strangers.plants import (
     WholeNumbers,
 )
 from benchmarks.strangers.script import Change, ppo, script
-from benchmarks.strangers.worlds import NEWEST
+from benchmarks.strangers.worlds import LATER
 
 
 @dataclass(frozen=True)
@@ -69,28 +73,28 @@ _SETTINGS = (
         "a learning rate of 0.3, in thousandths",
         ("updates_too_large", "units_saturated"),
         "lr too high",
-        _all(ppo(learning_rate=0.3), "tank", "shop", "cartpole", "reach", "acrobot", "lander", "desk", *NEWEST),
+        _all(ppo(learning_rate=0.3), "tank", "shop", "cartpole", "reach", "acrobot", "lander", "desk", *LATER),
     ),
     Fault(
         "lr too low",
         "a learning rate of 1e-6",
         ("updates_too_small", "policy_frozen"),
         "lr too low",
-        _all(ppo(learning_rate=1e-6), "reach", "courier", "tank", "shop", "acrobot", "lander", "desk", *NEWEST),
+        _all(ppo(learning_rate=1e-6), "reach", "courier", "tank", "shop", "acrobot", "lander", "desk", *LATER),
     ),
     Fault(
         "bonus too large",
         "an entropy coefficient of 1",
         ("entropy_pinned", "bonus_too_strong"),
         "entropy bonus too high",
-        _all(ppo(ent_coef=1.0), "reach", "courier", "tank", "cartpole", "acrobot", "lander", "desk", *NEWEST),
+        _all(ppo(ent_coef=1.0), "reach", "courier", "tank", "cartpole", "acrobot", "lander", "desk", *LATER),
     ),
     Fault(
         "gamma too low",
         "a discount of 0.5, where what pays comes late",
         ("horizon_too_short",),
         "",
-        _all(ppo(gamma=0.5), "cartpole", "courier", "acrobot", "lander", "tank", "lake", "battery"),
+        _all(ppo(gamma=0.5), "cartpole", "courier", "acrobot", "lander", "tank", "lake", "battery", "catch"),
     ),
     Fault(
         "few steps in a rollout",
@@ -99,7 +103,7 @@ _SETTINGS = (
         "",
         _all(
             Change({"n_steps": 16, "batch_size": 16, "n_epochs": 4}, {"envs": 1, "steps": 20_000}),
-            *("cartpole", "reach", "tank", "lander", "desk", *NEWEST),
+            *("cartpole", "reach", "tank", "lander", "desk", *LATER),
         ),
     ),
     Fault(
@@ -109,7 +113,7 @@ _SETTINGS = (
         "",
         _all(
             ppo(learning_rate=3e-4, policy_kwargs={"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}),
-            *("cartpole", "reach", "tank", "courier", "acrobot", "lander", "desk", *NEWEST),
+            *("cartpole", "reach", "tank", "courier", "acrobot", "lander", "desk", *LATER),
         ),
     ),
     Fault(
@@ -119,7 +123,7 @@ _SETTINGS = (
         "",
         _all(
             ppo(policy_kwargs={"optimizer_kwargs": {"weight_decay": 0.3}}),
-            *("cartpole", "courier", "reach", "tank", "acrobot", "lander", "desk", *NEWEST),
+            *("cartpole", "courier", "reach", "tank", "acrobot", "lander", "desk", *LATER),
         ),
     ),
     Fault(
@@ -127,7 +131,7 @@ _SETTINGS = (
         "hidden layers of one unit",
         ("network_too_small", "critic_explains_nothing"),
         "",
-        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach", "tank", "acrobot", "lander", "desk", *NEWEST),
+        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach", "tank", "acrobot", "lander", "desk", *LATER),
     ),
 )
 
@@ -137,14 +141,14 @@ _MORE_SETTINGS = (
         "a target_kl of 1e-5, which ends each update after a step or two",
         ("updates_too_small", "policy_frozen"),
         "target_kl too low",
-        _all(ppo(target_kl=1e-5), "cartpole", "reach", "tank", "desk", "lander", *NEWEST),
+        _all(ppo(target_kl=1e-5), "cartpole", "reach", "tank", "desk", "lander", *LATER),
     ),
     Fault(
         "gradient clipped away",
         "a max_grad_norm of 1e-6, which Adam's epsilon swallows",
         ("updates_too_small", "policy_frozen"),
         "gradient clipped away",
-        _all(ppo(max_grad_norm=1e-6), "cartpole", "reach", "courier", "desk", "lander", *NEWEST),
+        _all(ppo(max_grad_norm=1e-6), "cartpole", "reach", "courier", "desk", "lander", *LATER),
     ),
     Fault(
         "Adam's epsilon too large",
@@ -153,7 +157,7 @@ _MORE_SETTINGS = (
         "Adam's epsilon too large",
         _all(
             ppo(policy_kwargs={"optimizer_kwargs": {"eps": 1.0}}),
-            *("cartpole", "reach", "courier", "desk", "lander", *NEWEST),
+            *("cartpole", "reach", "courier", "desk", "lander", *LATER),
         ),
     ),
     Fault(
@@ -163,7 +167,7 @@ _MORE_SETTINGS = (
         "lr schedule too short",
         _all(
             ppo(learning_rate=LinearSchedule(1e-3, 0.0, 0.05)),
-            *("cartpole", "reach", "tank", "desk", "lander", *NEWEST),
+            *("cartpole", "reach", "tank", "desk", "lander", *LATER),
         ),
     ),
 )
@@ -177,7 +181,7 @@ _REWARDS = (
         {
             **_all(
                 script(paid=(ScaledRewards(1e4),)),
-                *("cartpole", "tank", "reach", "pendulum", "courier", "acrobot", "lander", "lake"),
+                *("cartpole", "tank", "reach", "pendulum", "courier", "acrobot", "lander", "lake", "arm", "catch"),
             ),
             "battery": script(paid=(ScaledRewards(1e4),), normalised=("observations",)),
             "fans": script(paid=(ScaledRewards(1e4),), normalised=()),
@@ -188,7 +192,7 @@ _REWARDS = (
         "training is paid with the wrong sign, evaluations are not",
         ("learns_backwards", "reward_misspecified"),
         "",
-        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank", "cartpole", "shop", "lander", "desk", *NEWEST),
+        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank", "cartpole", "shop", "lander", "desk", *LATER),
     ),
     Fault(
         "noisy rewards",
@@ -205,6 +209,8 @@ _REWARDS = (
             "lake": script(training=(NoisyRewards(3.0),)),
             "battery": script(training=(NoisyRewards(2000.0),)),
             "fans": script(training=(NoisyRewards(100.0),)),
+            "arm": script(training=(NoisyRewards(50.0),)),
+            "catch": script(training=(NoisyRewards(20.0),)),
         },
     ),
     Fault(
@@ -226,6 +232,21 @@ _REWARDS = (
             "lander": script(training=(CostlyActions(1.0),)),
             "battery": script(training=(CostlyActions(200.0),)),
             "fans": script(training=(CostlyActions(5.0),)),
+            "arm": script(training=(CostlyActions(5.0),)),
+        },
+    ),
+    Fault(
+        "paid by the step",
+        "in training each step pays on top of the task, or costs: to go on for ever pays best, or to end at once",
+        ("reward_misspecified",),
+        "",
+        {
+            "lander": script(training=(PaidByTheStep(0.5),)),
+            "lake": script(training=(PaidByTheStep(0.2),)),
+            "arm": script(training=(PaidByTheStep(2.0),)),
+            **_all(script(training=(PaidByTheStep(0.2),), evaluates=True), "courier"),
+            **_all(script(training=(PaidByTheStep(2.0),), evaluates=True), "acrobot"),
+            **_all(script(training=(PaidByTheStep(-2.0),)), "cartpole", "tank", "catch"),
         },
     ),
 )
@@ -249,7 +270,7 @@ _INPUTS = (
         "of six frames the oldest is shown",
         ("observation_late", "signal_lost"),
         "",
-        _all(script(seen=(LateObservations(6),)), "cartpole", "tank", "reach", "pendulum", "lander", *NEWEST),
+        _all(script(seen=(LateObservations(6),)), "cartpole", "tank", "reach", "pendulum", "lander", *LATER),
     ),
     Fault(
         "columns left out",
@@ -290,7 +311,7 @@ _INPUTS = (
         "evaluation sees other inputs",
         {
             **_all(script(forgets_normaliser=True), "tank", "shop", "desk", "battery"),
-            "fans": script(forgets_normaliser=True, normalised=("observations", "rewards")),
+            **_all(script(forgets_normaliser=True, normalised=("observations", "rewards")), "fans", "arm"),
             **_all(
                 script(forgets_normaliser=True, normalised=("observations",), evaluates=True),
                 *("pendulum", "lander", "acrobot"),
@@ -305,21 +326,28 @@ _ENVIRONMENT = (
         "half of the actions is cut off",
         ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
         "",
-        _all(script(seen=(ClippedActions(),)), "reach", "tank", "pendulum", "lander", "battery"),
+        _all(script(seen=(ClippedActions(),)), "reach", "tank", "pendulum", "lander", "battery", "arm"),
     ),
     Fault(
         "actions scaled twice",
         "a hundredth of an action is done",
         ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
         "",
-        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank", "pendulum", "lander", "battery"),
+        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank", "pendulum", "lander", "battery", "arm"),
+    ),
+    Fault(
+        "first action for all",
+        "of several actions the first is done in place of each",
+        ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
+        "",
+        _all(script(seen=(FirstActionForAll(),)), "reach", "lander", "shop", "fans", "arm"),
     ),
     Fault(
         "actions done late",
         "the action that is done is the one chosen four steps before",
         ("action_not_applied", "observation_late", "signal_lost"),
         "",
-        _all(script(seen=(LateActions(4),)), *("cartpole", "reach", "tank", "courier", "desk", "lander", *NEWEST)),
+        _all(script(seen=(LateActions(4),)), *("cartpole", "reach", "tank", "courier", "desk", "lander", *LATER)),
     ),
     Fault(
         "episodes cut short",
@@ -332,21 +360,32 @@ _ENVIRONMENT = (
             "lander": script(training=(EarlyEnds(8),)),
             "acrobot": script(training=(EarlyEnds(20),)),
             "tank": script(training=(EarlyEnds(3),)),
+            "catch": script(training=(EarlyEnds(5),)),
         },
+    ),
+    Fault(
+        "counter never reset",
+        "the counter of an episode's steps is not set back: after the first episodes all others last one step",
+        ("episode_too_short", "return_frozen", "reward_not_found"),
+        "",
+        _all(
+            script(training=(CounterNeverReset(100),)),
+            *("cartpole", "courier", "acrobot", "lander", "tank", "reach", "desk", "shop", *LATER),
+        ),
     ),
     Fault(
         "ends told as truncations",
         "every end is told as a truncation",
         ("targets_beyond",),
         "ends forgotten",
-        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank", "lander", "acrobot", "courier", "lake"),
+        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank", "lander", "acrobot", "courier", "lake", "catch"),
     ),
     Fault(
         "resets alike",
         "every episode of training begins with the same seed",
         ("memorised", "overfitting"),
         "",
-        _all(script(training=(ResetsAlike(),)), "reach", "tank", "lander", "courier", "desk", *NEWEST),
+        _all(script(training=(ResetsAlike(),)), "reach", "tank", "lander", "courier", "desk", *LATER),
     ),
 )
 
@@ -357,7 +396,7 @@ _MODEL = (
         ("policy_frozen",),
         "policy left out",
         _all(
-            script(plants=(FrozenPolicy(),)), "cartpole", "shop", "reach", "tank", "acrobot", "lander", "desk", *NEWEST
+            script(plants=(FrozenPolicy(),)), "cartpole", "shop", "reach", "tank", "acrobot", "lander", "desk", *LATER
         ),
     ),
     Fault(
@@ -374,7 +413,17 @@ _MODEL = (
             "shop",
             "lander",
             "desk",
-            *NEWEST,
+            *LATER,
+        ),
+    ),
+    Fault(
+        "flattened two ways",
+        "advantages and returns are flattened step by step, observations and actions lane by lane",
+        ("signal_lost", "critic_explains_nothing"),
+        "advantages of other steps",
+        _all(
+            script(plants=(FlattenedTwoWays(),)),
+            *("cartpole", "courier", "reach", "tank", "shop", "acrobot", "lander", "desk", *LATER),
         ),
     ),
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import gymnasium
 import numpy as np
+import numpy.typing as npt
 import torch
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit, TransformAction, TransformObservation, TransformReward
@@ -144,6 +145,15 @@ class ScaledActions:
 
 
 @dataclass(frozen=True)
+class FirstActionForAll:
+    """Of an action of several numbers the first one is done in place of each."""
+
+    def __call__(self, env: Env) -> Env:
+        """Wrap the environment."""
+        return TransformAction(env, lambda action: np.full_like(action, action[0]), env.action_space)
+
+
+@dataclass(frozen=True)
 class ScaledRewards:
     """Rewards in another unit, or with the wrong sign."""
 
@@ -204,6 +214,17 @@ class CostlyActions:
         return _Costly(env, self.cost)
 
 
+@dataclass(frozen=True)
+class PaidByTheStep:
+    """Every step pays or costs the same on top: so much that to go on, or to end, pays better than the task."""
+
+    amount: float
+
+    def __call__(self, env: Env) -> Env:
+        """Wrap the environment."""
+        return TransformReward(env, lambda reward: float(reward) + self.amount)
+
+
 class _Swapped(gymnasium.Wrapper[Any, Any, Any, Any]):
     def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
         seen, reward, terminated, truncated, info = self.env.step(action)
@@ -228,6 +249,28 @@ class EarlyEnds:
     def __call__(self, env: Env) -> Env:
         """Wrap the environment."""
         return TimeLimit(env, self.steps)
+
+
+class _Unending(gymnasium.Wrapper[Any, Any, Any, Any]):
+    def __init__(self, env: Env, limit: int) -> None:
+        super().__init__(env)
+        self._limit, self._steps = limit, 0
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        self._steps += 1
+        seen, reward, terminated, truncated, info = self.env.step(action)
+        return seen, reward, terminated, truncated or self._steps >= self._limit, info
+
+
+@dataclass(frozen=True)
+class CounterNeverReset:
+    """An environment counts steps to truncate an episode, and no reset sets the counter back to 0."""
+
+    limit: int
+
+    def __call__(self, env: Env) -> Env:
+        """Wrap the environment."""
+        return _Unending(env, self.limit)
 
 
 class _Alike(gymnasium.Wrapper[Any, Any, Any, Any]):
@@ -270,3 +313,25 @@ class LogProbsOfOtherActions:
             return forward(seen, deterministic)[0], values, log_probs
 
         model.policy.forward = sample_twice
+
+
+@dataclass(frozen=True)
+class FlattenedTwoWays:
+    """A buffer of one's own flattens steps and lanes of advantages and returns the other way round than all else."""
+
+    def __call__(self, model: PPO) -> None:
+        """Put what the buffer computes in the order that makes its own flattening the wrong one."""
+        buffer = model.rollout_buffer
+        compute = buffer.compute_returns_and_advantage
+
+        def compute_and_reorder(last_values: torch.Tensor, dones: npt.NDArray[Any]) -> None:
+            compute(last_values, dones)
+            buffer.advantages, buffer.returns = _reorder(buffer.advantages), _reorder(buffer.returns)
+
+        buffer.compute_returns_and_advantage = compute_and_reorder  # type: ignore[method-assign]
+
+
+def _reorder(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return `[steps, lanes]` such that lane after lane of the result is step after step of the values."""
+    steps, lanes = values.shape
+    return values.reshape(lanes, steps).T.copy()

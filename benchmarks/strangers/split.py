@@ -1,46 +1,58 @@
 """Halves of the benchmark's pairs: a list drawn once, committed with its hash before any of its runs was trained.
 
-This is the third draw. The kept-out halves of the first two were diagnosed (`benchmarks/RESULTS.md`), so that their
-pairs have joined those that thresholds may be set on. New are three worlds and five kinds of fault. Each kind is drawn
-in one of the new worlds, some kinds also in an older world where they had never been trained, and each healthy way in
-one world of either sort. Pairs that were not drawn are trained in neither half.
+This is the fourth draw. The kept-out halves of the first three were diagnosed (`benchmarks/RESULTS.md`), so that their
+pairs have joined those that thresholds may be set on. New are two worlds and four kinds of fault, `NEWEST_KINDS`. Each
+of these kinds is drawn in a new world and in an older one; of the kinds and the healthy ways that there were, some are
+drawn in the new worlds, and some in older ones where they had never been trained. Pairs that were not drawn are trained
+in neither half.
 """
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.random import SeedSequence
-
 from benchmarks.diagnosis import split
-from benchmarks.diagnosis.split import Half
+from benchmarks.diagnosis.split import PLAIN, Candidate, Half, draw_arms
 from benchmarks.strangers.training import BASE, Arm
 from benchmarks.strangers.worlds import NEWEST
 
 FILE = Path(__file__).parent / "split.json"
 
-SHA256 = "88cc20fde16135d070a26c5b2e1434edf247c34eb9977fbbe4333f3985c120f2"
+SHA256 = "a7b02ae51315fdb6e883fcb2599aa31ba6ae531cbcf5ede1b964b4a6d5362b55"
 """Of the file."""
 
-DRAWN_BY = 20261130
+DRAWN_BY = 20261127
 """Seed of the draw."""
 
-OLDER = 5
-"""Kinds of fault that are drawn in an older world as well; the plain script is kept out in each new world."""
+NEWEST_KINDS = frozenset({"paid by the step", "first action for all", "counter never reset", "flattened two ways"})
+"""Faults that no draw before the fourth held."""
+
+COUNTS = {
+    "newest faults, newest worlds": 4,
+    "newest faults, older worlds": 4,
+    "older faults, newest worlds": 11,
+    "older faults, older worlds": 9,
+    "healthy, newest worlds": 10,
+    "healthy, older worlds": 10,
+}
+"""Names to draw of each group, and of each name one pair; the plain scripts of the new worlds are all kept out."""
 
 TRAINED_APART = frozenset(
     {
+        "counter never reset in tank",
+        "flattened two ways in cartpole",
         "frozen layers in acrobot",
         "gamma too low in lander",
         "lr in the wrong unit in acrobot",
         "one hidden unit in tank",
+        "paid by the step in lander",
         "plain gradient descent in acrobot",
         "plain gradient descent in tank",
         "weight decay in reach",
         "weight decay in tank",
     }
 )
-"""Pairs outside of the draws that readers of saved models were written with: these can't be drawn any more."""
+"""Pairs outside of the draws that readers of saved models were written with, or that were tried for harm: these can't
+be drawn any more."""
 
 
 def draw(arms: Sequence[Arm], seen: Iterable[str]) -> dict[str, list[str]]:
@@ -53,28 +65,20 @@ def draw(arms: Sequence[Arm], seen: Iterable[str]) -> dict[str, list[str]]:
         arms: All that there are.
         seen: Pairs of the earlier draws.
     """
-    generator = np.random.default_rng(SeedSequence(DRAWN_BY))
     old = set(seen)
     fresh = [arm for arm in arms if arm.pair not in old | TRAINED_APART]
-    plain, kept, older = list[str](), list[str](), list[str]()
-    for is_healthy, name in sorted({(arm.is_healthy, arm.name) for arm in fresh}):
-        by_world = {arm.world: arm.pair for arm in fresh if (arm.is_healthy, arm.name) == (is_healthy, name)}
-        own = sorted(by_world.values())
-        newest = sorted(pair for world, pair in by_world.items() if world in NEWEST)
-        others = sorted(pair for world, pair in by_world.items() if world not in NEWEST)
-        if name == BASE:
-            plain += own
-        elif is_healthy:
-            kept += _shuffle(own, generator)[:1]
-        else:
-            kept += _shuffle(newest or others, generator)[:1]
-            older += _shuffle(others, generator)[:1] if newest else []
-    kept += _shuffle(older, generator)[:OLDER]
-    return {Half.CALIBRATION: sorted(old), Half.KEPT_OUT: [*plain, *_shuffle(kept, generator)]}
+    drawn = draw_arms([Candidate(arm.name, arm.world, arm.form, group(arm)) for arm in fresh], COUNTS, DRAWN_BY)
+    kept = [title.rpartition(", ")[0] for title in drawn]
+    return {Half.CALIBRATION: sorted(old), Half.KEPT_OUT: kept}
 
 
-def _shuffle(pairs: Sequence[str], generator: np.random.Generator) -> list[str]:
-    return [pairs[int(row)] for row in generator.permutation(len(pairs))]
+def group(arm: Arm) -> str:
+    """Return what an arm is drawn among."""
+    if arm.is_healthy and arm.name == BASE:
+        return PLAIN
+    worlds = "newest worlds" if arm.world in NEWEST else "older worlds"
+    kinds = "healthy" if arm.is_healthy else "newest faults" if arm.name in NEWEST_KINDS else "older faults"
+    return f"{kinds}, {worlds}"
 
 
 def read(arms: Iterable[Arm]) -> dict[str, Half]:

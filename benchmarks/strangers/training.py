@@ -20,6 +20,7 @@ from zlib import crc32
 
 import gymnasium
 import torch
+from gymnasium import spaces
 from stable_baselines3 import PPO
 from stable_baselines3.common.callbacks import BaseCallback, EvalCallback
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -157,7 +158,7 @@ def train_script(world: World, script: Script, seed: int, log: Path, probe: Path
     """
     torch.set_num_threads(1)
     lanes = make_training_lanes(world, script, log)
-    model = PPO("MlpPolicy", lanes, seed=seed % 2**31, device="cpu", **script.ppo)
+    model = PPO(choose_policy(lanes), lanes, seed=seed % 2**31, device="cpu", **script.ppo)
     model.set_logger(configure(str(log), ["csv"]))
     for plant in script.plants:
         plant(model)
@@ -182,6 +183,11 @@ def _ending_at_nan() -> Iterator[None]:
     except ValueError as error:
         if "satisfy the constraint" not in str(error):  # torch's words for parameters that are NaN
             raise
+
+
+def choose_policy(lanes: VecEnv) -> str:
+    """Return the trainer's name of the policy for an observation space."""
+    return "MultiInputPolicy" if isinstance(lanes.observation_space, spaces.Dict) else "MlpPolicy"
 
 
 def make_training_lanes(world: World, script: Script, log: Path | None = None) -> VecEnv:

@@ -1,4 +1,4 @@
-"""Worlds to train in: three classic environments and nine of the benchmark's own, each with a script that learns."""
+"""Worlds to train in: three classic environments and eleven of the benchmark's own, each with a script that learns."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,6 +7,7 @@ import gymnasium
 
 from benchmarks.environments import Courier, Reach, Shop, Tank
 from benchmarks.more_environments import Battery, Fans, Lake
+from benchmarks.other_observations import Arm, Catch
 from benchmarks.strangers.environments import Desk, Lander
 from benchmarks.strangers.script import Script
 
@@ -105,10 +106,15 @@ WORLDS = {
             learned=-100.0,
             worst=-600.0,
         ),
+        World("arm", Arm, Script(30_000, {**_COMMON, "gamma": 0.95}), learned=-5.0, worst=-60.0),
+        World("catch", Catch, Script(25_000, {**_COMMON, "gamma": 0.97}), learned=5.0, worst=0.0),
     )
 }
 """`reach` has negative rewards and episodes of 25 steps that no state ends; `pendulum`, `reach` and `tank` have
-continuous actions, `shop` two actions at a time."""
+continuous actions, `shop` two actions at a time. `arm` shows a dictionary, `catch` a frame."""
 
-NEWEST = ("lake", "battery", "fans")
-"""Worlds that no draw before the third held: a sparse goal, what pays hours later, and four bits at a time."""
+NEWEST = ("arm", "catch")
+"""Worlds that no draw before the fourth held: three joints and a dictionary, and a game that is seen in frames."""
+
+LATER = ("lake", "battery", "fans", *NEWEST)
+"""Worlds of the third and the fourth draw: also a sparse goal, what pays hours later, and four bits at a time."""

@@ -16,13 +16,14 @@ pytest.importorskip("stable_baselines3", reason="it comes with the extra `bench`
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
-from benchmarks import wild
+from benchmarks import other_observations, wild
 from benchmarks.causes import LABELS
 from benchmarks.diagnosis.faults import FAULTS as OURS
 from benchmarks.diagnosis.harm import Harm
 from benchmarks.diagnosis.split import Half
 from benchmarks.environments import Courier, Reach, Shop, Small, Tank
 from benchmarks.more_environments import Battery, Fans, Lake
+from benchmarks.other_observations import Catch, make_row_catch
 from benchmarks.seeds_together import ALONE, MEAN, TOGETHER, together_table
 from benchmarks.strangers import __main__, plants, split
 from benchmarks.strangers.environments import Desk, Lander
@@ -35,6 +36,7 @@ from benchmarks.strangers.training import (
     Arm,
     Run,
     arms,
+    choose_policy,
     list_runs,
     make_evaluation_lanes,
     make_training_lanes,
@@ -76,20 +78,22 @@ def test_the_committed_halves_are_those_that_were_drawn() -> None:
     assert listed == split.draw(arms(), listed[Half.CALIBRATION])
 
 
-@pytest.mark.parametrize("make", [Reach, Tank, Courier, Shop, Lander, Desk, Lake, Battery, Fans])
+@pytest.mark.parametrize(
+    "make", [Reach, Tank, Courier, Shop, Lander, Desk, Lake, Battery, Fans, other_observations.Arm, Catch]
+)
 def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]) -> None:
     env = make()
     env.action_space.seed(0)
     seen, _ = env.reset(seed=0)
     again, _ = make().reset(seed=0)
-    assert np.array_equal(seen, again)
+    np.testing.assert_equal(seen, again)
     for step in range(1, env.length + 1):
         assert env.observation_space.contains(seen)
         seen, reward, terminated, truncated, _ = env.step(env.action_space.sample())
         assert np.isfinite(reward)
         assert truncated == (step == env.length)
         if terminated:
-            assert make in (Tank, Courier, Lander, Lake)
+            assert make in (Tank, Courier, Lander, Lake, other_observations.Arm, Catch)
             break
 
 
@@ -163,6 +167,50 @@ def test_fans_cool_less_the_more_of_them_run() -> None:
     assert reward == pytest.approx(-(np.abs(warmed).mean() + 0.3))
 
 
+def test_arm_costs_the_distance_and_a_touch_pays_and_ends() -> None:
+    env = other_observations.Arm()
+    env.reset(seed=1)
+    env.joints, env.speeds, env.goal = np.zeros(3), np.array([0.2, 0.0, 0.0]), np.array([0.0, 1.0])
+    assert env.tip == pytest.approx([1.2, 0.0])
+    seen, reward, terminated, *_ = env.step(np.array([0.0, 2.0, 0.0]))  # the first joint coasts, the second is driven
+    angles = np.array([0.1, 0.25, 0.25])
+    tip = [0.5 * np.cos(0.1) + 0.7 * np.cos(0.25), 0.5 * np.sin(0.1) + 0.7 * np.sin(0.25)]
+    assert seen["speeds"] == pytest.approx([0.1, 0.15, 0.0])
+    assert seen["joints"] == pytest.approx([*np.sin([0.1, 0.15, 0.0]), *np.cos([0.1, 0.15, 0.0])])
+    assert env.links @ np.cos(angles) == pytest.approx(tip[0])
+    assert seen["way"] == pytest.approx([-tip[0], 1 - tip[1]])
+    assert (reward, terminated) == (pytest.approx(-np.hypot(tip[0], 1 - tip[1])), False)
+    env.joints, env.speeds, env.goal = np.zeros(3), np.zeros(3), np.array([1.15, 0.0])
+    _, reward, terminated, *_ = env.step(np.zeros(3))
+    assert (reward, terminated) == (pytest.approx(9.95), True)
+
+
+def test_catch_pays_for_a_ball_within_the_bat_and_a_miss_ends_the_episode() -> None:
+    env = Catch()
+    env.reset(seed=1)
+    env.wind, env.row, env.column, env.bat = 0.0, 6, 5, 3
+    seen, *rest = env.step(2)[:3]
+    assert rest == [0.0, False]
+    assert np.argwhere(seen[..., 0] == 255).tolist() == [[7, 5], [8, 3], [8, 4], [8, 5]]
+    assert env.step(1)[1:3] == (1.0, False)  # a column beside the bat's middle
+    assert env.row == 0
+    env.row, env.column, env.bat = 7, 5, 3
+    assert env.step(1)[1:3] == (0.0, True)
+    env.wind, blown = 1.0, set()
+    for _ in range(30):
+        env.row, env.column = 3, 2
+        env.step(1)
+        blown.add(env.column)
+    assert blown == {1, 3}
+
+
+def test_catch_for_policies_without_convolutions_shows_the_same_frame() -> None:
+    ours, theirs = make_row_catch(), Catch()
+    row, frame = ours.reset(seed=3)[0], theirs.reset(seed=3)[0]
+    np.testing.assert_array_equal(row, frame.ravel() / 255)
+    assert ours.observation_space.contains(row)
+
+
 def test_wrappers_of_observations() -> None:
     moves = [[1, 0.5]] * 8
     plain = [seen for seen, *_ in steps(Reach(), moves)]
@@ -187,6 +235,7 @@ def test_wrappers_of_actions() -> None:
 
     np.testing.assert_allclose(way(plants.ClippedActions()), [0, 0.075], atol=1e-6)
     np.testing.assert_allclose(way(plants.ScaledActions(0.01)), [-0.0015, 0.00075], atol=1e-6)
+    np.testing.assert_allclose(way(plants.FirstActionForAll()), [-0.15, -0.15], atol=1e-6)
 
 
 def test_late_actions_are_those_of_some_steps_before() -> None:
@@ -204,6 +253,7 @@ def test_wrappers_of_rewards() -> None:
     np.testing.assert_allclose(paid(plants.ScaledRewards(-1.0)), -true)
     np.testing.assert_array_equal(paid(plants.ClippedRewards()), np.zeros(20))
     np.testing.assert_allclose(paid(plants.CostlyActions(5.0)), true - 5 * 1.25)
+    np.testing.assert_allclose(paid(plants.PaidByTheStep(2.0)), true + 2)
     noise = paid(plants.NoisyRewards(3.0)) - true
     assert 1.5 < noise.std() < 4.5
     assert len(set(noise)) == 20
@@ -217,6 +267,9 @@ def test_wrappers_of_ends_and_resets() -> None:
     assert (terminated, truncated) == (False, True)
     early = plants.EarlyEnds(3)(Reach())
     assert [over for *_, over in steps(early, [[0, 0]] * 3)[1:]] == [False, False, True]
+    unending = plants.CounterNeverReset(4)(Reach())
+    lengths = [[over for *_, over in steps(unending, [[0, 0]] * 3)[1:]] for _ in range(2)]
+    assert lengths == [[False, False, False], [True, True, True]]
     alike = plants.ResetsAlike()(Tank())
     np.testing.assert_array_equal(
         [seen for seen, *_ in steps(alike, fall[:3], seed=1)], [seen for seen, *_ in steps(alike, fall[:3], seed=2)]
@@ -280,6 +333,23 @@ def test_a_log_probability_of_another_action_is_stored() -> None:
         _, true, _ = twice.policy.evaluate_actions(seen, actions)
     assert not torch.allclose(told, true)
     assert 0 < float((told == true).float().mean()) < 1  # both samples are sometimes the same
+
+
+def test_advantages_flattened_the_other_way_belong_to_other_steps() -> None:
+    mixed = model("reach")
+    plants.FlattenedTwoWays()(mixed)
+    buffer = mixed.rollout_buffer
+    buffer.rewards[:] = np.arange(64).reshape(8, 8)  # step after step
+    buffer.gamma = 0.0  # an advantage is its step's reward
+    buffer.compute_returns_and_advantage(torch.zeros(8), np.ones(8))
+    np.testing.assert_array_equal(buffer.swap_and_flatten(buffer.advantages).ravel(), np.arange(64))
+    np.testing.assert_array_equal(buffer.swap_and_flatten(buffer.returns).ravel(), np.arange(64))
+    assert buffer.swap_and_flatten(buffer.rewards).ravel()[:3].tolist() == [0, 8, 16]  # lane after lane
+
+
+def test_a_dictionary_and_a_frame_have_the_policies_that_read_them() -> None:
+    for name, policy in (("arm", "MultiInputPolicy"), ("catch", "MlpPolicy")):
+        assert choose_policy(make_training_lanes(WORLDS[name], WORLDS[name].script)) == policy
 
 
 def test_each_script_has_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -120,13 +120,13 @@ def arms() -> list[Arm]:
 
 
 def draw_kept_out(trained: Iterable[str]) -> list[str]:
-    """Draw the half of the fifth draw that is kept out, of the arms whose pair no draw had trained.
+    """Draw the half of the sixth draw that is kept out, of the arms whose pair no draw had trained.
 
     The first three draws trained all faults and variants that there were then in all worlds but the small ones, and
     harm has been measured by the plain runs of each world.
 
     Args:
-        trained: Titles of the fourth draw.
+        trained: Titles of the fourth and the fifth draw.
     """
     pairs = {title.rpartition(", ")[0] for title in trained}
     pairs |= {f"{BASE} in {world}" for world in WORLDS if world not in NEW}

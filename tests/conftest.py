@@ -20,6 +20,8 @@ import pytest
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
+    from tests.wheel import Built
+
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 """As in an environment that is in force: commands are printed with `python` then."""
 
@@ -124,6 +126,21 @@ def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def built(shared_folder: Path) -> "Built":
+    """The package as users have it, made once for all tests: see `tests/wheel.py`."""
+    from tests.wheel import Built, build
+
+    folder, done = shared_folder / "built", shared_folder / "built.done"
+    with open(shared_folder / "built.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            build(folder)
+            done.touch()
+    return Built(folder)
 
 
 @pytest.fixture

@@ -42,10 +42,13 @@ With one worker the order of arrival is always the same, so all decisions are.
 """
 
 
-def start(folder: Path, *overrides: str) -> "subprocess.Popen[str]":
+CHECKOUT = (sys.executable, str(ROOT / "sweep.py"))
+
+
+def start(folder: Path, *overrides: str, program: tuple[str, ...] = CHECKOUT) -> "subprocess.Popen[str]":
     """A sweep in a process group of its own."""
     return subprocess.Popen(
-        [sys.executable, str(ROOT / "sweep.py"), *overrides],
+        [*program, *overrides],
         cwd=folder,
         env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
         stdout=subprocess.PIPE,

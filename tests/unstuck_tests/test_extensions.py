@@ -1,8 +1,9 @@
 """Rules, judges, samplers and data sources of another package take part, and are refused in one line.
 
-All four in a real sweep: test_packaging.py.
+A rule and a judge in a real sweep, with Ray: sweeps_tests/run/test_sweep_joined.py.
 """
 
+import json
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.records import extensions
 from unstuck.records.axis import ITERATION, Axis
 from unstuck.records.errors import ExtensionError
+from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome
 from unstuck.rl import config as rl_config
@@ -22,6 +24,7 @@ from unstuck.rl.config import DataConfig
 from unstuck.rl.data import SOURCES
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config import settings
+from unstuck.sweeps.config.find import find_sweep
 from unstuck.sweeps.config.flows import load_sources
 from unstuck.sweeps.config.settings import SamplerConfig, SweepConfig
 from unstuck.sweeps.run.judges import JUDGES, load_judges, make_judges
@@ -32,6 +35,7 @@ from unstuck.sweeps.trainers.kinds import TRAINERS
 
 import unstuck
 from tests.analysis_tests.runs import healthy
+from tests.conftest import Command
 
 ROOT = Path(__file__).parents[2]
 MODULE = """
@@ -49,6 +53,10 @@ class Stops:
     def judge(self, trial, period):
         return Verdict(Outcome.PRUNED, "acme: enough")
 
+class StopsHighRates:
+    def judge(self, trial, period):
+        return Verdict(Outcome.PRUNED, "acme: enough") if trial.config.ppo.lr > 0.03 else None
+
 class Fails:
     def judge(self, trial, period):
         return 1 / 0
@@ -59,6 +67,9 @@ class Completes:
 
 def make_judge(config, axis):
     return Stops()
+
+def make_lenient(config, axis):
+    return StopsHighRates()
 
 def make_failing(config, axis):
     return Fails()
@@ -200,6 +211,23 @@ def test_a_sampler_and_a_source_are_chosen_by_name(site: Path) -> None:
     assert (list(flows.numbers), len(flows.threat)) == (["size", "rate"], 1000)
     with pytest.raises(ConfigError, match="must be one of synthetic, nsl_kdd, csv, acme_data, got 'acme'"):
         DataConfig(source="acme")
+
+
+TINY = ("+experiment=quickstart", "sweep.name=tiny", "sweep.num_trials=2", "sweep.seeds=1", "ppo.num_iterations=4")
+TINY += ("ppo.eval_every=1", "data.eval_flows=50", "tracking=none", "health=none", "scheduler=none", "resources.cpus=1")
+ACME = ("sampler.name=acme_sampler", "data.source=acme_data")
+
+
+def test_all_four_take_part_in_a_sweep(site: Path, command: Command, without_ray: None) -> None:
+    install(site, "acme", ALL)
+    _forget()
+    done = command(*TINY, *ACME)
+    assert done.code == 0, done.err
+    assert " of 1,000 flows (acme_data)" in done.out
+    control, other = Ledger.open_sweep(find_sweep("tiny", command.folder / "runs").reference).entries()
+    assert (str(control.outcome), str(other.outcome)) == ("completed", "pruned")
+    assert other.reason.startswith("acme: enough")
+    assert "acme_rule" in json.dumps(control.notes)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,9 @@
 """A sweep of Stable-Baselines3 on a Ray cluster that somebody else has started: it is used, and left as it was.
 
-Without Ray: trainers/test_sb3.py.
+Started by the installed wheel, beside another package's rule and judge. Without Ray: trainers/test_sb3.py.
 """
 
+import json
 import math
 import os
 import secrets
@@ -24,11 +25,11 @@ from optuna.trial import TrialState
 from unstuck.records.files import read_records
 from unstuck.records.mlflow.names import to_mlflow
 from unstuck.rl import metrics
-from unstuck.sweeps.audit.audit import audit_sweep
-from unstuck.sweeps.config.find import find_sweep
 
 from tests.sweeps_tests.bandit import break_environment, write_environment, write_hostile_files
 from tests.sweeps_tests.real import finish, open_study, runs_of, start
+from tests.unstuck_tests.test_extensions import install
+from tests.wheel import Built
 
 pytest.importorskip("stable_baselines3")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -37,11 +38,17 @@ WORDS = (
     *("trainer=sb3", "env.id=licensed_bandit:Bandit-v0", "env.eval_episodes=2", "sweep.name=theirs", "sweep.seeds=1"),
     *("resources.cpus=1", "resources.max_failures=0", "scheduler=none", "health=none", "sampler=points"),
     *("ppo.num_envs=2", "ppo.num_steps=32", "ppo.minibatch_size=32", "ppo.num_iterations=4", "ppo.eval_every=2"),
-    *("ppo.num_epochs=2", "ppo.lr=0.001", "sampler.points=[{}, {ppo: {lr: 0.01}}, {ppo: {lr: 0.02}}]"),
-    "sweep.num_trials=null",
+    *("ppo.num_epochs=2", "ppo.lr=0.001", "sweep.num_trials=null"),
+    "sampler.points=[{}, {ppo: {lr: 0.01}}, {ppo: {lr: 0.05}}, {ppo: {lr: 0.02}}]",
 )
 RESETS = 60
 """Of the environment in one trial of these settings."""
+
+ACME = {
+    "unstuck.rules": {"acme_rule": "acme_plugin:RULE"},
+    "unstuck.judges": {"acme_judge": "acme_plugin:make_lenient"},
+}
+"""What another package brings: its judge stops trials of learning rates above 0.03."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +62,11 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Joined:
-    """The sweep `theirs`: where it was called, what it printed, and the cluster's raylets when it had ended."""
+    """The sweep `theirs` and its audit: where they were called, what they printed, the cluster's raylets at the end."""
 
     folder: Path
     printed: str
+    audited: str
     raylets: int
 
     @property
@@ -107,16 +115,27 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def joined(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory, mlflow_tables: Callable[[Path], None]) -> Joined:
-    """Three trials in one worker; the environment, in the folder that the sweep is called in, breaks in the third."""
-    folder = tmp_path_factory.mktemp("joined")
+def joined(
+    cluster: Cluster,
+    built: Built,
+    tmp_path_factory: pytest.TempPathFactory,
+    mlflow_tables: Callable[[Path], None],
+) -> Joined:
+    """Four trials in one worker; the environment, in the folder that the sweep is called in, breaks in the last."""
+    folder, site = tmp_path_factory.mktemp("joined"), tmp_path_factory.mktemp("site")
+    install(site, "acme", ACME)
     mlflow_tables(folder / "runs" / "mlflow.db")
     write_environment(folder)
-    break_environment(folder, RESETS * 5 // 2)
+    break_environment(folder, RESETS * 3)
     write_hostile_files(folder)
-    printed = finish(start(folder, *WORDS, f"resources.ray_address={cluster.address}"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", f"{built.installed}{os.pathsep}{site}")
+        printed = finish(
+            start(folder, *WORDS, f"resources.ray_address={cluster.address}", program=(str(built.program), "sweep"))
+        )
+        audited = finish(start(folder, "theirs", program=(str(built.program), "audit")))
     started = psutil.Process(cluster.process.pid).children(recursive=True)
-    return Joined(folder, printed, sum(child.name() == "raylet" for child in started))
+    return Joined(folder, printed, audited, sum(child.name() == "raylet" for child in started))
 
 
 def test_an_existing_cluster_runs_the_trials_and_stays(cluster: Cluster, joined: Joined) -> None:
@@ -131,14 +150,27 @@ def test_workers_import_what_the_driver_imports_and_no_file_of_ours(joined: Join
     assert "licensed_bandit.py" in crashed.user_attrs["traceback"]
 
 
+def test_what_another_package_brings_takes_part(joined: Joined) -> None:
+    control, _, stopped, _ = joined.trials
+    assert "acme_rule" in json.dumps(control.user_attrs)
+    assert stopped.user_attrs["outcome"] == "pruned"
+    assert stopped.user_attrs["reason"].startswith("acme: enough")
+    assert [record.iteration for record in read_records(joined.folder / "runs" / "theirs", 2)] == [1, 2]
+
+
+def test_the_installed_program_prints_what_works_next(joined: Joined, built: Built) -> None:
+    champion = next(line for line in joined.printed.splitlines() if " champion theirs" in line)
+    assert champion.split() == [str(built.program), "champion", "theirs"]
+    assert "theirs: 4 trials" in joined.audited
+    assert " agree" in joined.audited
+
+
 def test_ray_trains_stable_baselines_models_and_all_records_agree(joined: Joined) -> None:
     own_folder = joined.folder / "runs" / "theirs"
-    assert "3 trials: 2 completed, 1 crashed" in joined.printed
-    *completed, _ = trials = joined.trials
-    assert [(trial.state, trial.user_attrs["outcome"]) for trial in completed] == [
-        (TrialState.COMPLETE, "completed")
-    ] * 2
-    for trial, rate in zip(completed, (0.001, 0.01), strict=True):
+    assert "4 trials: 2 completed, 1 pruned, 1 crashed" in joined.printed
+    trials = joined.trials
+    for trial, rate in zip(trials[:2], (0.001, 0.01), strict=True):
+        assert (trial.state, trial.user_attrs["outcome"]) == (TrialState.COMPLETE, "completed")
         records = read_records(own_folder, trial.number)
         assert [record.iteration for record in records] == [1, 2, 3, 4]
         returns = {one.step: one.metrics[metrics.EVAL_RETURN] for one in records if one.iteration in (2, 4)}
@@ -148,11 +180,11 @@ def test_ray_trains_stable_baselines_models_and_all_records_agree(joined: Joined
         assert records[0].metrics[metrics.RATIO_DEVIATION] < 1e-5  # the probe has looked
 
     client, parent, children = runs_of(joined.folder, "theirs")
-    assert (parent.info.status, sorted(children)) == ("FINISHED", [0, 1, 2])
-    assert [children[number].data.tags["outcome"] for number in range(3)] == ["completed", "completed", "crashed"]
+    assert (parent.info.status, sorted(children)) == ("FINISHED", [0, 1, 2, 3])
+    outcomes = ["completed", "completed", "pruned", "crashed"]
+    assert [children[number].data.tags["outcome"] for number in range(4)] == outcomes
     for trial in trials:
         history = client.get_metric_history(children[trial.number].info.run_id, to_mlflow(metrics.EVAL_RETURN))
         assert {point.step: point.value for point in history} == trial.intermediate_values
 
-    assert audit_sweep(find_sweep("theirs", own_folder.parent)).is_clean
-    assert "is the best of 3 trials" in (own_folder / "report" / "report.html").read_text()
+    assert "is the best of 4 trials" in (own_folder / "report" / "report.html").read_text()

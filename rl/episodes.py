@@ -22,7 +22,12 @@ def mark_starts(marks: list[int], starts: Iterable[npt.NDArray[np.float32]]) -> 
     for start in starts:
         if len(marks) >= MOST_STARTS:
             return
-        marks.append(zlib.crc32(start.tobytes()))
+        marks.append(mark_start(start))
+
+
+def mark_start(start: npt.NDArray[np.float32]) -> int:
+    """Compute the checksum of an episode's first observation."""
+    return zlib.crc32(start.tobytes())
 
 
 def measure_start_repeats(marks: Sequence[int]) -> float:

@@ -15,6 +15,7 @@ from unstuck.rl.envs.evaluate import Act
 from unstuck.rl.episodes import (
     MOST_COLUMNS,
     choose_steps,
+    mark_start,
     measure_lanes_alike,
     measure_most_usual,
     measure_scale,
@@ -186,16 +187,14 @@ class ObservationComparer:
         """
         if self._shown is None or min(map(len, begun.starts)) < _STARTS or not all(begun.sizes):
             return {}
-        found = {
-            metrics.START_SCALE: np.array(
-                [
-                    measure_scale(sum_sizes(shown[:, :MOST_COLUMNS]), np.array(sizes))
-                    for shown, sizes in zip(self._shown, begun.sizes, strict=True)
-                ]
-            )
-        }
+        marks = [[mark_start(start) for start in shown] for shown in self._shown]
+        scales = [
+            measure_scale(sum_sizes(shown[:, :MOST_COLUMNS]), np.array(sizes))
+            for shown, sizes in zip(self._shown, begun.sizes, strict=True)
+        ]
+        unseen = [np.isin(own, known, invert=True).mean() for own, known in zip(marks, begun.starts, strict=True)]
+        found = {metrics.START_SCALE: np.array(scales), metrics.STARTS_UNSEEN: np.array(unseen)}
         most = max(map(measure_most_usual, begun.starts))
         if most ** (self._shown.shape[1] - 1) <= _BY_CHANCE:
-            alike = [measure_most_usual(start.tobytes() for start in shown) for shown in self._shown]
-            found[metrics.STARTS_ALIKE] = np.array(alike)
+            found[metrics.STARTS_ALIKE] = np.array(list(map(measure_most_usual, marks)))
         return found

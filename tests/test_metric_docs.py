@@ -77,6 +77,7 @@ def test_each_name_stands_under_its_heading() -> None:
         metrics.OBSERVATION_SHIFT,
         metrics.START_SCALE,
         metrics.STARTS_ALIKE,
+        metrics.STARTS_UNSEEN,
         *metrics.EVAL,
         *metrics.TRIVIAL,
         metrics.F1_TRAIN,
@@ -93,10 +94,8 @@ def test_a_triage_learner_logs_what_the_page_defines_and_when() -> None:
     ended = {metrics.TRAIN_RETURN, metrics.EPISODE_LENGTH, metrics.START_REPEATS}
     assert first == page[TRAINING] - ended, "no episode has ended yet"
     assert third == page[TRAINING], "no episode ended, the return is carried over"
-    evaluated -= {
-        metrics.START_SCALE,
-        metrics.STARTS_ALIKE,
-    }  # what triage shows does not depend on the policy: all of it is compared
+    starts = {metrics.START_SCALE, metrics.STARTS_ALIKE, metrics.STARTS_UNSEEN}
+    evaluated -= starts  # what triage shows does not depend on the policy: all of it is compared
     assert second == last == evaluated | {metrics.COLUMNS_CONSTANT}, "of 64 steps regressions say nothing"
 
 

@@ -36,6 +36,10 @@ LEARNED_WELL = 0.5
 """Share of the way from the best trivial F1 to 1 from which F1 itself shows that training's observations tell rewards:
 0.21 at most where they do not, and 0.8 in a healthy run whose regressions failed at three looks."""
 
+AGAINST, TIMES, OFTEN = -0.1, 3, 0.05
+"""Correlation below which an update went against its advantages: 2 standard errors below 0, of 512 samples, where an
+update that is fitted to these very samples is above 0; and evaluations, and their share, in which it must have been."""
+
 POINTS = 8
 """Evaluations, or returns, before anything is said."""
 
@@ -54,6 +58,31 @@ def updates_ignore_advantages(run: Signals) -> Evidence | None:
         f"log-probabilities is {followed.level} {followed.where}; above {FOLLOWED:g} in runs that learn"
     )
     return Evidence(text, (followed.metric,), followed.reach)
+
+
+def updates_go_both_ways(run: Signals) -> Evidence | None:
+    """Return evidence that some updates make actions with positive advantage clearly less likely; None otherwise.
+
+    An update that is fitted to a rollout follows even advantages that are noise.
+    """
+    curve, entropy, most = (
+        run.select_finite(metrics.ADVANTAGE_FOLLOWED),
+        run.select_finite(metrics.ENTROPY),
+        run.entropy_range,
+    )
+    bonus, decided = run.read_number("ppo.entropy_coef"), entropy.index[:0]
+    if most:
+        decided = entropy.index[(entropy < UNDECIDED * most).to_numpy()]
+    curve = curve[~curve.index.isin(decided)]
+    against = curve[curve < AGAINST]
+    if len(against) < max(TIMES, OFTEN * len(curve)) or (bonus is not None and bonus >= HEAVY):
+        return None
+    text = (
+        f"in {len(against)} of {len(curve)} evaluations the update has made less likely what paid: the correlation of "
+        f"advantages with the change of their actions' log-probabilities is {number(float(against.min()), 2)} at "
+        f"least, and {number(float(curve.mean()), 2)} on average"
+    )
+    return Evidence(text, (metrics.ADVANTAGE_FOLLOWED,), (int(against.index[0]), int(against.index[-1])))
 
 
 def _while_undecided(run: Signals) -> Window | None:

@@ -88,11 +88,8 @@ def test_compiled_members_do_not_notice_their_neighbours():
         alone, own = trained((place,))
         assert torch.equal(own[0], parameters[place])
         for ours, theirs in zip(alone, together, strict=True):
-            of_all = {
-                *metrics.ENVIRONMENT,
-                metrics.START_SCALE,
-                metrics.STARTS_ALIKE,
-            }  # on lanes, and after episodes, of all members
+            starts = {metrics.START_SCALE, metrics.STARTS_ALIKE, metrics.STARTS_UNSEEN}
+            of_all = {*metrics.ENVIRONMENT, *starts}  # on lanes, and after episodes, of all members
             assert ours.keys() ^ theirs.keys() <= of_all
             shared = (ours.keys() & theirs.keys()) - set(metrics.ENVIRONMENT)
             assert metrics.UPDATE_NORM in shared

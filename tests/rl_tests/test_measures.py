@@ -186,7 +186,10 @@ def test_episodes_that_all_begin_alike_are_told_where_training_s_do_not():
     begun = np.arange(1, 41, dtype=np.float32).reshape(20, 2)
     assert _compare_starts(begun[:5], begun)[metrics.STARTS_ALIKE] == [0.2]
     assert _compare_starts(np.repeat(begun[:1], 5, axis=0), begun)[metrics.STARTS_ALIKE] == [1.0]
-    assert _compare_starts(2 * begun, begun) == {metrics.START_SCALE: [2.0], metrics.STARTS_ALIKE: [0.05]}
+    twice = _compare_starts(2 * begun, begun)
+    assert (twice[metrics.START_SCALE], twice[metrics.STARTS_ALIKE]) == ([2.0], [0.05])
+    assert twice[metrics.STARTS_UNSEEN] == [1.0]
+    assert _compare_starts(np.concatenate([begun[:3], -begun[:1]]), begun)[metrics.STARTS_UNSEEN] == [0.25]
 
 
 def test_starts_that_may_be_alike_by_chance_are_not_told():

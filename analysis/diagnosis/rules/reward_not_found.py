@@ -166,7 +166,7 @@ RULE = Rule(
     helps=(metrics.TARGET_STD, EPISODE_LENGTH),
     explains=(
         *("policy_starved", "updates_too_small", "entropy_pinned", "oscillating", "critic_underfits"),
-        *("greedy_vs_sampled", "advantage_scale", "signal_lost", "learns_backwards", "learned_and_lost"),
+        *("greedy_vs_sampled", "advantage_scale", "signal_lost", "learned_and_lost"),
     ),
     says="every episode of training returns the same, or returns vary and what the critic is to predict does not",
     threshold=(

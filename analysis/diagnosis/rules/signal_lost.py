@@ -20,6 +20,7 @@ from unstuck.analysis.diagnosis.signal_signs import (
     find_unpredicted_rewards,
     find_wrong_labels,
     is_followed,
+    updates_go_both_ways,
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
@@ -69,9 +70,8 @@ def examine(run: Signals) -> Finding | None:
     orderly = SMALL_KL < lately.mean < LARGE_KL and (clipped is None or clipped.mean < LARGE_CLIP)
     if not orderly or run.compute_progress(run.history.last_iteration) < GRACE:
         return None
-    direct = [
-        fact for fact in (updates_ignore_advantages(run), find_unpredicted_rewards(run), find_wrong_labels(run)) if fact
-    ]
+    followed = updates_ignore_advantages(run) or updates_go_both_ways(run)
+    direct = [fact for fact in (followed, find_unpredicted_rewards(run), find_wrong_labels(run)) if fact]
     far = kl.mean > LEAST_KL and moved > MOVED
     seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or is_followed(run)) else None
     found = direct or ([seen] if seen else [])
@@ -211,10 +211,10 @@ RULE = Rule(
     says="what reaches the policy says little about its actions, in a task that is not solved",
     threshold=(
         "updates hardly follow their advantages: correlation below 0.085 over the first 8 evaluations (0.06 over "
-        "4), or unsteady, while the policy is undecided; observations of training foresee less than 1 % of the "
-        "rewards, while F1 is above trivial; or F1 on flows trained on clearly below that on others. Without "
-        "these: KL of 0.03 in all, and F1 hardly above a trivial policy's, with a return no better than always "
-        "the same action's; elsewhere a return that has not risen"
+        "4), or unsteady, while the policy is undecided, or below -0.1 in 3 evaluations and 5 % of them; observations "
+        "of training foresee less than 1 % of the rewards, while F1 is above trivial; or F1 on flows trained on "
+        "clearly below that on others. Without these: KL of 0.03 in all, and F1 hardly above a trivial policy's, with "
+        "a return no better than always the same action's; elsewhere a return that has not risen"
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017 (KL without "
     "progress); measured here",

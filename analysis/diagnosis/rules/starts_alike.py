@@ -12,6 +12,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.rules.greedy_vs_sampled import SCALED
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
@@ -32,12 +33,18 @@ task has one start, a greedy policy gains what exploration costs, or goes the sa
 
 POINTS = 4
 
+UNSEEN = 0.6
+"""Share of the evaluation's episodes that must begin as none of training's did: 25 different starts at most among 256
+episodes leave a chance of 1 in 10 for each, so three of five are no chance."""
+
 
 def examine(run: Signals) -> Finding | Blind | None:
     """Return a fault if each reset sets the seed, or episodes start alike and evaluations are far worse; else None."""
     reseeded = run.select_last(STARTS_RESEEDED, share=0.0, least=1)
     if reseeded is not None and reseeded.mean >= ALIKE:
         return _reseeded(run, reseeded)
+    if (found := _elsewhere(run)) is not None:
+        return found
     if not run.has(metrics.EVAL_RETURN):
         return Blind(((metrics.EVAL_RETURN,),), "episodes that begin alike are a fault where others are met later")
     alike = run.select_last(START_REPEATS, share=0.0, least=1)
@@ -80,6 +87,31 @@ def examine(run: Signals) -> Finding | Blind | None:
     )
 
 
+def _elsewhere(run: Signals) -> Finding | None:
+    """Return a fault if training knows few starts and evaluation's are mostly others; None otherwise."""
+    alike, unseen = run.select_last(START_REPEATS, share=0.0, least=1), run.select_last(metrics.STARTS_UNSEEN)
+    scale = run.select_last(metrics.START_SCALE)
+    if alike is None or unseen is None or scale is None or alike.mean < ALIKE or unseen.median < UNSEEN:
+        return None
+    if not 1 / SCALED <= scale.median <= SCALED:
+        return None  # evaluations are shown other numbers altogether
+    text = f"{percent(alike.mean)} of the episodes begin as another one did"
+    others = f"{percent(unseen.median)} of the evaluation's episodes begin as none of these"
+    return Finding(
+        headline=f"Training knows its few episodes by heart: {text}; {others}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"evaluation's seeds begin episodes that training never meets; {judge_standing(run).brief}",
+        evidence=(
+            Evidence(text, (START_REPEATS,), alike.reach),
+            Evidence(others, (metrics.STARTS_UNSEEN,), unseen.reach),
+        ),
+        causes=(Cause(_SEEDED, "print the first observations of ten episodes", Support.SUPPORTED, text),),
+        since=unseen.iterations[0],
+        ground=Ground.MEASURED,
+    )
+
+
 def _reseeded(run: Signals, reseeded: Window) -> Finding:
     """Return a fault, as each reset was measured to set the seed of the environment's random numbers."""
     text = (
@@ -112,14 +144,15 @@ RULE = Rule(
     title="Episodes that begin alike",
     stage=Stage.BUG,
     needs=((START_REPEATS, STARTS_RESEEDED),),
-    helps=(metrics.OBSERVATION_REPEATS, metrics.EVAL_RETURN),
+    helps=(metrics.OBSERVATION_REPEATS, metrics.EVAL_RETURN, metrics.STARTS_UNSEEN, metrics.START_SCALE),
     explains=("greedy_vs_sampled", "overfitting", "greedy_collapsed", "learned_and_lost", "paid_otherwise"),
     curable=False,
     says="every reset sets the seed, or every episode of training begins as another did and evaluations are far worse",
     threshold=(
         "90 % of the first 256 episodes repeat a first observation, half of all observations at most repeat, and "
         "evaluations, not all the same, lie below the training return by a tenth of all that the return ever gained, "
-        "and by three standard errors; or 90 % of the resets set the environment's random numbers back"
+        "and by three standard errors; or 90 % of the resets set the environment's random numbers back; or 90 % "
+        "repeat, and 60 % of the evaluation's episodes begin as none of training's, at the same size"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
     examine=examine,

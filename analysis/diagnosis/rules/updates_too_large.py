@@ -15,6 +15,7 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.remedies import USUAL, change_rate, restore_usual
+from unstuck.analysis.diagnosis.rules import entropy_collapsed
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.diagnosis.window import Window
@@ -169,7 +170,7 @@ def _ended_early(run: Signals) -> Finding | None:
     text = f"{ended} of {len(apart)} updates end in their first epoch, of {number(most)}"
     return Finding(
         headline=f"Updates are too large for target_kl: {text}",
-        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor or _has_collapsed(run) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"what is left of a rollout is thrown away; {standing.brief}",
         evidence=(Evidence(text, (EPOCHS_DONE,), (int(apart.index[0]), int(apart.index[-1]))),),
@@ -243,6 +244,12 @@ def _worst(run: Signals, name: str) -> Window | None:
         key=lambda window: window.mean,
         default=None,
     )
+
+
+def _has_collapsed(run: Signals) -> bool:
+    """True if steps that end updates at once have ended exploration as well, before much was learned."""
+    found = entropy_collapsed.examine(run)
+    return run.is_ours and isinstance(found, Finding) and found.kind is Kind.FAULT
 
 
 def _size(part: Window) -> str:

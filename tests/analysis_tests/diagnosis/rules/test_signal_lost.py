@@ -207,3 +207,20 @@ def test_who_has_learned_most_of_what_there_is_saw_what_pays() -> None:
     """F1 0.196 without a look at the flows: half of the way is 0.6."""
     assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.59)) is Kind.FAULT
     assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.61)) is not Kind.FAULT
+
+
+@pytest.mark.parametrize(
+    ("times", "worst", "fires"), [(5, -0.11, True), (4, -0.11, False), (5, -0.09, False), (0, -0.11, False)]
+)
+def test_updates_that_go_both_ways_ignore_advantages(times: int, worst: float, fires: bool) -> None:
+    """Of 100 evaluations, each 20th or so is clearly against its advantages; on average they are followed."""
+    followed = np.where((TURN % 20 == 0) & (20 * times >= TURN), worst, 0.15)
+    run = healthy(advantage_followed=followed, entropy=0.5 * TOP)
+    assert (kind(RULE, run) is Kind.FAULT) is fires
+    if fires:
+        assert "in 5 of 100 evaluations the update has made less likely what paid" in found(RULE, run).headline
+
+
+def test_a_policy_that_has_decided_goes_any_way() -> None:
+    followed = np.where(TURN % 10 == 0, -0.2, 0.15)
+    assert kind(RULE, healthy(advantage_followed=followed, entropy=0.19 * TOP)) is not Kind.FAULT

@@ -22,6 +22,16 @@ def test_starts_that_are_alike_and_evaluations_that_are_worse() -> None:
     assert kind(starts_alike.RULE, varied) is None
 
 
+def test_evaluations_that_begin_as_training_never_does() -> None:
+    alike = {record.START_REPEATS: 0.99, "train/observation_repeats": 0.96, "eval/start_scale": 1.0}
+    others = {**alike, "eval/starts_unseen": 0.6, "eval/episode_return": RISEN}
+    finding = found(starts_alike.RULE, elsewhere(RISEN, more=others))
+    assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+    assert finding.headline.endswith("60 % of the evaluation's episodes begin as none of these")
+    for healthy in ({"eval/starts_unseen": 0.4}, {record.START_REPEATS: 0.85}, {"eval/start_scale": 0.2}):
+        assert kind(starts_alike.RULE, elsewhere(RISEN, more={**others, **healthy})) is None
+
+
 def test_resets_that_set_the_seed_need_no_evaluation() -> None:
     alike = {record.START_REPEATS: 0.97}
     finding = found(starts_alike.RULE, elsewhere(RISEN, more={**alike, record.STARTS_RESEEDED: 1.0}))

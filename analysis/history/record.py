@@ -45,8 +45,22 @@ STARTS_RESEEDED = "train/starts_reseeded"
 ENDS_TRUNCATED = "train/ends_truncated"
 TRUNCATED_LENGTHS, TRUNCATED_EARLY = "train/truncated_lengths", "train/truncated_early"
 
+WRAPPED_ACTION_DELAY, WRAPPED_SIGHT_DELAY = "train/wrapped_action_delay", "train/wrapped_observation_delay"
+WRAPPED_ACTION_REACH, WRAPPED_ACTION_CUT = "train/wrapped_action_reach", "train/wrapped_action_cut"
+WRAPPED_SIGHT_LOST, WRAPPED_COLUMNS_BLANK = "train/wrapped_observation_lost", "train/wrapped_columns_blank"
+WRAPPED_REWARD_LOST, WRAPPED_REWARD_SIGN = "train/wrapped_reward_lost", "train/wrapped_reward_correlation"
+WRAPPED_REWARD_NOISE, WRAPPED_REWARD_COST = "train/wrapped_reward_noise", "train/wrapped_reward_cost"
+WRAPPED_ENDS, REWARD_AFTER = "train/wrapped_ends", "train/reward_after"
+
+WRAPPED = (
+    *(WRAPPED_ACTION_DELAY, WRAPPED_ACTION_REACH, WRAPPED_ACTION_CUT),
+    *(WRAPPED_SIGHT_DELAY, WRAPPED_SIGHT_LOST, WRAPPED_COLUMNS_BLANK),
+    *(WRAPPED_REWARD_LOST, WRAPPED_REWARD_SIGN, WRAPPED_REWARD_NOISE, WRAPPED_REWARD_COST, WRAPPED_ENDS, REWARD_AFTER),
+)
+"""What wrappers change between an environment and its training, and when rewards come, as a probe sees both sides."""
+
 PROBED = (
-    *(*metrics.DYNAMICS, START_REPEATS, PARAMETER_NORM, metrics.LANES_ALIKE),
+    *(*metrics.DYNAMICS, START_REPEATS, PARAMETER_NORM, metrics.LANES_ALIKE, *WRAPPED),
     *(STARTS_RESEEDED, ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY),
 )
 """Columns that the probe alone measures, some of them our learner as well (docs/probe.md)."""

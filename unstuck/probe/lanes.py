@@ -81,6 +81,11 @@ def _hash_state(generator: np.random.Generator) -> str:
     return hashlib.sha256(repr(generator.bit_generator.state).encode()).hexdigest()
 
 
+def list_environments(env: VecEnv | None) -> list[Any]:
+    """Return the single environments of a training that lie in its own process; empty if there are none."""
+    return list(env.unwrapped.envs) if env is not None and isinstance(env.unwrapped, DummyVecEnv) else []
+
+
 def read_evaluation(callback: Any, training: VecNormalize | None) -> dict[str, Any]:
     """Return as a setting whether evaluations of an `EvalCallback` scale observations as training does.
 

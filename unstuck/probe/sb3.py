@@ -17,6 +17,7 @@ from unstuck.analysis.history.record import POLICY_STD
 from unstuck.probe.loop import Probe
 from unstuck.probe.measuring import Evaluate, compute_norm
 from unstuck.probe.options import list_other_arguments, warn_not_asked
+from unstuck.probe.wrappers import WrapperWatch
 from unstuck.rl import metrics
 
 try:
@@ -26,7 +27,7 @@ try:
     from stable_baselines3.common.on_policy_algorithm import OnPolicyAlgorithm
     from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
-    from unstuck.probe.lanes import EpisodeEnds, read_evaluation
+    from unstuck.probe.lanes import EpisodeEnds, list_environments, read_evaluation
 except ImportError as error:
     raise ImportError(
         "unstuck.SB3Probe needs Stable-Baselines3, which is not installed; pip install 'unstuck[sb3]'"
@@ -85,6 +86,7 @@ class SB3Probe(BaseCallback):
         self._settings, self._every, self._on_iteration = dict(settings or {}), every, on_iteration
         self._episodes: _Episodes | None = None
         self._ends: EpisodeEnds | None = None
+        self._watch: WrapperWatch | None = None
         self._tap: _Tap | None = None
         self._raw: _RawObservations | None = None
         self._evaluations = _Evaluations()
@@ -112,6 +114,8 @@ class SB3Probe(BaseCallback):
             self._episodes = _Episodes(model.get_env(), model.get_vec_normalize_env())
         if self._ends is None or self.num_timesteps == 0:
             self._ends = EpisodeEnds(model.get_env())
+        if self._watch is None:
+            self._watch = WrapperWatch(list_environments(model.get_env()))
         normaliser = model.get_vec_normalize_env()
         self._raw = _RawObservations(normaliser) if normaliser is not None and normaliser.norm_obs else None
         self._tap = _Tap(model, self.probe)
@@ -160,6 +164,8 @@ class SB3Probe(BaseCallback):
 
     def _on_training_end(self) -> None:
         self.end_iteration()
+        if self._watch is not None:
+            self._watch.stop()
         if self._tap is not None:
             self._tap.remove()
             self._tap = None
@@ -176,6 +182,7 @@ class SB3Probe(BaseCallback):
         (probe, episodes), logged = self._started(), self.logger.name_to_value
         found = {ours: sign * float(logged[name]) for name, (ours, sign) in _LOGGED.items() if name in logged}
         found |= self._ends.measure() if self._ends is not None else {}
+        found |= self._watch.measure() if self._watch is not None else {}
         self.last = probe.end_iteration(
             env_steps=self.num_timesteps,
             episode_returns=episodes.returns,

@@ -4,6 +4,7 @@ from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground,
 from unstuck.analysis.diagnosis.rules import observation_incomplete
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
 from unstuck.analysis.history.record import (
     ACTION_DELAY,
     ACTION_EFFECT,
@@ -11,8 +12,11 @@ from unstuck.analysis.history.record import (
     EPISODE_LENGTH,
     REWARD_BY_OBSERVATION,
     REWARD_BY_STEP,
+    WRAPPED_ACTION_CUT,
+    WRAPPED_ACTION_DELAY,
+    WRAPPED_ACTION_REACH,
 )
-from unstuck.analysis.words import number, percent
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
 ONE_SIDED = 0.25
@@ -26,41 +30,72 @@ OF_REWARD = 0.02
 """Share of the rewards that actions may explain beyond the observation at some look, since regressions on a few lanes
 are noisy: where actions pay at once, they arrive, and show at every look."""
 
+REACH = 0.1
+"""Share of the environment's range that the policy's whole range reaches behind the wrappers."""
+
+CUT = 0.4
+"""Share of the policy's range that a wrapper makes one and the same action, at one end: a half is cut off."""
+
 LOOKS = 3
 
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if half of the actions' range, or the actions at all, have almost no effect; else None."""
+    fact = _wrapped(run)
+    if fact is not None:
+        return _make_finding(run, fact, Sureness.SURE, Ground.MEASURED)
     found = _halves(run) or _weak(run)
     if found is None or observation_incomplete.examine(run) is not None:
         return None  # where the state is not shown, what actions do to the state does not show either
-    standing, sided = judge_standing(run), found.metrics[0] == ACTION_HALVES
-    if not sided and standing.has_learned:
+    sided = found.metrics[0] == ACTION_HALVES
+    if not sided and judge_standing(run).has_learned:
         return None  # by actions that pay later, and show in nothing else
+    return _make_finding(run, found, Sureness.LIKELY, Ground.MEASURED if sided else Ground.PACE)
+
+
+def _make_finding(run: Signals, found: Evidence, sureness: Sureness, ground: Ground) -> Finding:
+    """Return the fault with its evidence, and the causes that the evidence supports."""
+    cut = found.metrics[0] in (ACTION_HALVES, WRAPPED_ACTION_CUT)
     return Finding(
         headline=f"What is done is not the action: {found.text}",
         kind=Kind.FAULT,
-        sureness=Sureness.LIKELY,
-        why=standing.brief,
+        sureness=sureness,
+        why=judge_standing(run).brief,
         evidence=(found,),
         causes=(
             Cause(
                 "actions that are clipped to another range than the policy's, before the environment sees them",
                 "print the action that the environment's own `step` is given beside the policy's",
-                Support.SUPPORTED if sided else Support.OPEN,
-                found.text if sided else "",
+                Support.SUPPORTED if cut else Support.OPEN,
+                found.text if cut else "",
             ),
             Cause(
-                "actions that are scaled twice, or replaced on their way",
+                "actions that are scaled twice, replaced or held back on their way",
                 "print the action that the environment's own `step` is given beside the policy's",
-                Support.OPEN if sided else Support.SUPPORTED,
-                "" if sided else found.text,
+                Support.OPEN if cut else Support.SUPPORTED,
+                "" if cut else found.text,
             ),
             Cause("an environment whose actions do so little by nature", "step it by hand with either extreme action"),
         ),
         since=found.iterations[0] if found.iterations else None,
-        ground=Ground.MEASURED if sided else Ground.PACE,
+        ground=ground,
     )
+
+
+def _wrapped(run: Signals) -> Evidence | None:
+    """Return evidence that a wrapper holds actions back, or lets little of their range through; None otherwise."""
+    delay = read_fact(run, WRAPPED_ACTION_DELAY)
+    if delay:
+        text = f"a wrapper does what the policy chose {pluralize(round(delay), 'step')} before"
+        return make_evidence(run, text, WRAPPED_ACTION_DELAY)
+    cut, reach = read_fact(run, WRAPPED_ACTION_CUT), read_fact(run, WRAPPED_ACTION_REACH)
+    if cut is not None and cut >= CUT:
+        text = f"a wrapper makes {percent(cut)} of the actions' range one and the same action"
+        return make_evidence(run, text, WRAPPED_ACTION_CUT)
+    if reach is None or reach > REACH:
+        return None
+    text = f"behind the wrappers all that the policy can choose is {percent(reach)} of what the environment takes"
+    return make_evidence(run, text, WRAPPED_ACTION_REACH)
 
 
 def _halves(run: Signals) -> Evidence | None:
@@ -98,18 +133,19 @@ RULE = Rule(
     name="action_not_applied",
     title="Actions not applied",
     stage=Stage.BUG,
-    needs=((ACTION_HALVES, ACTION_EFFECT),),
+    needs=((ACTION_HALVES, ACTION_EFFECT, WRAPPED_ACTION_DELAY, WRAPPED_ACTION_REACH),),
     helps=(EPISODE_LENGTH, REWARD_BY_STEP),
     explains=(
         *("signal_lost", "entropy_pinned", "oscillating", "critic_underfits", "greedy_vs_sampled", "policy_frozen"),
-        *("updates_too_large", "learned_and_lost", "return_frozen"),
+        *("updates_too_large", "learned_and_lost", "return_frozen", "observation_incomplete", "paid_otherwise"),
     ),
     curable=False,
-    says="half of the actions' range does nothing, or all of the range next to nothing",
+    says="half of the actions' range does nothing, all of the range next to nothing, or a wrapper holds actions back",
     threshold=(
         "the weaker half of the range of each bounded action does less than a quarter of the stronger; or the effect "
         "of an action on the next observation, times the steps of an episode, is below a tenth of a column's spread, "
-        "and actions explain less than 2 % of the rewards at some look"
+        "and actions explain less than 2 % of the rewards at some look; in any run, where a wrapper does 99 % of the "
+        "actions some steps late, makes 40 % of the range one action, or reaches a tenth of the environment's range"
     ),
     source="Schulman 2017 (look at what the agent does); Stable-Baselines3's documentation (actions are clipped to "
     f"their space, wrappers behind come on top); measured here; {metrics.ENTROPY} does not tell",

@@ -20,10 +20,12 @@ from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.diagnosis.wrapped import read_fact
 from unstuck.analysis.history.record import (
     EPISODE_LENGTH,
     NEXT_BY_STEP,
     RETURN_VALUES,
+    REWARD_AFTER,
     REWARD_BY_OBSERVATION,
     REWARD_BY_STEP,
 )
@@ -50,6 +52,9 @@ where a parcel is paid at its end, and 0.3 to 0.99 where each step pays for wher
 
 FEW = 3
 """Different returns of long episodes up to which an episode is paid once: it is reached or missed."""
+
+FORGOTTEN = 0.05
+"""Share of a reward that is left at the start of the episode, where rewards come seldom, and so late on average."""
 
 AT_ONCE = 0.2
 """Share of the rewards that an action must foretell beyond the observation to pay at once: 0.6 in a bandit, and 0.15 at
@@ -81,15 +86,21 @@ def examine(run: Signals) -> Finding | None:
         return None
     standing, far_below = judge_standing(run), _is_far_below(run)
     suffers = standing.is_poor or standing.state is State.FALLING or far_below
+    late = _comes_late(run, gamma)
     doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
-    if not suffers and (not doubted or _pays_at_once(run)):
+    if not suffers and not late and (not doubted or _pays_at_once(run)):
         return None
-    blind = bool(doubted) and (_pays_late(run) or _pays_for_lasting(run) or _is_very_short(run, gamma, lengths))
+    blind = (
+        late is not None
+        or (bool(doubted) and (_pays_late(run) or _pays_for_lasting(run)))
+        or (bool(doubted) and _is_very_short(run, gamma, lengths))
+    )
     text = f"gamma {number(gamma)} looks {number(horizon, 2)} steps ahead"
     long = f", and episodes last {number(lengths.median, 3)}" if lengths else ""
     facts = [Evidence(text + long, (HORIZON, *((EPISODE_LENGTH,) if lengths else ())))]
     if lengths is None:
         facts.append(Evidence("how long episodes last is not on record"))
+    facts += [late] if late else []
     return Finding(
         headline=f"The horizon may be too short: {text}{long}",
         kind=Kind.FAULT if suffers or blind else Kind.SUSPECT,
@@ -115,6 +126,18 @@ def examine(run: Signals) -> Finding | None:
         missing=() if lengths else (EPISODE_LENGTH,),
         ground=Ground.MEASURED if blind else Ground.PACE,
     )
+
+
+def _comes_late(run: Signals, gamma: float) -> Evidence | None:
+    """Return evidence that rewards come seldom, and so late that the discount leaves nothing of them; else None."""
+    after = read_fact(run, REWARD_AFTER)
+    if after is None or gamma**after > FORGOTTEN or _is_solved(run):
+        return None
+    text = (
+        f"rewards come seldom, {number(after, 2)} steps after the start on average, where {number(gamma**after, 1)} of "
+        "one is left"
+    )
+    return Evidence(text, (REWARD_AFTER, HORIZON))
 
 
 def _is_very_short(run: Signals, gamma: float, lengths: Window | None) -> bool:
@@ -187,7 +210,8 @@ RULE = Rule(
         "task's best; below 0.8 with episodes of 6 horizons a doubt in any run of another program, and a fault where "
         "observation and action foretell less than 25 % of a step's reward, the last 100 episodes have two or three "
         "different returns, or, in a task that is not known to be solved, each step pays the same and episodes become "
-        "1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last 10 horizons"
+        "1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last 10 horizons; a fault in any run where "
+        "rewards come seldom, and the discount leaves a twentieth of one at an episode's start"
     ),
     source=(
         "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"

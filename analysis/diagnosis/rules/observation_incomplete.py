@@ -4,6 +4,7 @@ from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground,
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact, shows_whole
 from unstuck.analysis.history.record import (
     COLUMNS_CLIPPED,
     COLUMNS_CONSTANT,
@@ -12,6 +13,10 @@ from unstuck.analysis.history.record import (
     REWARD_BY_OBSERVATION,
     REWARD_BY_PAST,
     REWARD_BY_STEP,
+    WRAPPED_ACTION_DELAY,
+    WRAPPED_COLUMNS_BLANK,
+    WRAPPED_SIGHT_DELAY,
+    WRAPPED_SIGHT_LOST,
 )
 from unstuck.analysis.words import percent
 from unstuck.rl import metrics
@@ -58,12 +63,19 @@ WHOLE = 0.6
 POOR = 0.15
 """Share of the reward that such observations may foresee."""
 
+TAKEN = 0.5
+"""Share of a column's variance that a wrapper takes away: as much as is left. Rounding to a tenth of the spread takes
+0.001, and clipping at three spreads as much."""
+
 LOOKS = 3
 
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if earlier steps predict what the present observation does not; None otherwise."""
-    far = _next(run) or _coarse(run) or _cut_off(run)
+    if read_fact(run, WRAPPED_ACTION_DELAY) or read_fact(run, WRAPPED_SIGHT_DELAY):
+        return None  # of what is late, the step before foretells what comes
+    taken = _taken_away(run)
+    far = taken or _next(run) or _coarse(run) or _cut_off(run)
     found = far or _reward(run) or _repeated(run) or _blank(run)
     if found is None:
         return _left_out(run)
@@ -75,13 +87,34 @@ def examine(run: Signals) -> Finding | None:
     return Finding(
         headline=f"What is shown does not tell the state: {'; '.join(fact.text for fact in facts)}",
         kind=Kind.FAULT,
-        sureness=Sureness.LIKELY,
-        why=f"where an observation tells the state, the step before adds nothing to it; {standing.brief}",
+        sureness=Sureness.SURE if taken else Sureness.LIKELY,
+        why=f"both sides of the wrappers were compared, step by step; {standing.brief}"
+        if taken
+        else f"where an observation tells the state, the step before adds nothing to it; {standing.brief}",
         evidence=tuple(facts),
         causes=_causes(constant),
         since=found.iterations[0] if found.iterations else None,
-        ground=Ground.MEASURED if far or _unseen(run) else Ground.STATE,
+        ground=_choose_ground(run, taken, far),
     )
+
+
+def _choose_ground(run: Signals, taken: Evidence | None, far: Evidence | None) -> Ground:
+    """Return what makes the finding a fault; an environment that hides its state by itself has its own reasons."""
+    if taken is None and shows_whole(run):
+        return Ground.PACE
+    return Ground.MEASURED if far or _unseen(run) else Ground.STATE
+
+
+def _taken_away(run: Signals) -> Evidence | None:
+    """Return evidence that a wrapper takes away what the environment shows; None otherwise."""
+    blank, lost = read_fact(run, WRAPPED_COLUMNS_BLANK), read_fact(run, WRAPPED_SIGHT_LOST)
+    if blank:
+        text = f"a wrapper makes {percent(blank)} of the columns constant that vary in the environment"
+        return make_evidence(run, text, WRAPPED_COLUMNS_BLANK)
+    if lost is None or lost < TAKEN:
+        return None
+    text = f"a wrapper takes away {percent(lost)} of a column's variance: it shows many numbers as one and the same"
+    return make_evidence(run, text, WRAPPED_SIGHT_LOST)
 
 
 def _left_out(run: Signals) -> Finding | None:
@@ -236,7 +269,7 @@ RULE = Rule(
     name="observation_incomplete",
     title="Observations do not tell the state",
     stage=Stage.BUG,
-    needs=((NEXT_BY_PAST, REWARD_BY_PAST, COLUMNS_CONSTANT),),
+    needs=((NEXT_BY_PAST, REWARD_BY_PAST, COLUMNS_CONSTANT, WRAPPED_SIGHT_LOST),),
     helps=(COLUMNS_CONSTANT, metrics.OBSERVATION_REPEATS, metrics.EXPLAINED_VARIANCE),
     explains=(
         *("signal_lost", "critic_underfits", "entropy_pinned", "oscillating", "greedy_vs_sampled", "value_explosion"),
@@ -250,7 +283,9 @@ RULE = Rule(
         "are added to 25 % at most; or 90 % repeat, and 10 % of the next observation, or 30 % of the reward, are "
         "added; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, with 4 % added; or 16 % "
         "of a column's values lie at each of its ends, and nothing is learned; a doubt where a saved optimiser shows "
-        "columns that never vary and nothing is learned"
+        "columns that never vary and nothing is learned; in any run, where a wrapper makes columns constant, or takes "
+        "away half of a column's variance; where wrappers leave observations whole, a fault only where a run has "
+        "ended with nothing learned"
     ),
     source="Kaelbling et al. 1998 (partial observability); Schulman 2017 (look at the observations as the agent "
     "does); measured here",

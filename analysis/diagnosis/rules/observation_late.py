@@ -3,6 +3,7 @@
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
 from unstuck.analysis.history.record import (
     ACTION_DELAY,
     ACTION_SHOWN,
@@ -10,6 +11,7 @@ from unstuck.analysis.history.record import (
     REWARD_BY_LATER,
     REWARD_BY_NEXT,
     REWARD_BY_OBSERVATION,
+    WRAPPED_SIGHT_DELAY,
 )
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
@@ -34,6 +36,35 @@ LOOKS = 3
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the next observation depends on an earlier action and not on the last one; None otherwise."""
+    held = read_fact(run, WRAPPED_SIGHT_DELAY)
+    return _held_back(run, held) if held else _answers_late(run)
+
+
+def _held_back(run: Signals, held: float) -> Finding:
+    """Return a fault, as a wrapper was seen to show what the environment showed some steps before."""
+    steps = pluralize(round(held), "step")
+    text = f"a wrapper shows what the environment showed {steps} before"
+    return Finding(
+        headline=f"What is shown is not the present state: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why=f"both sides of the wrapper were compared, step by step; {judge_standing(run).brief}",
+        evidence=(make_evidence(run, text, WRAPPED_SIGHT_DELAY),),
+        causes=(
+            Cause(
+                "an old frame of a stack, or a buffer that is read at the wrong end",
+                "print what `step` returns inside and outside of each wrapper, for ten steps",
+                Support.SUPPORTED,
+                text,
+            ),
+        ),
+        since=int(run.select_finite(WRAPPED_SIGHT_DELAY).index[0]),
+        ground=Ground.MEASURED,
+    )
+
+
+def _answers_late(run: Signals) -> Finding | None:
+    """Return a finding if by regressions the next observation depends on an earlier action alone; None otherwise."""
     delay, late, now = (run.select_first(name, LOOKS) for name in (ACTION_DELAY, ACTION_SHOWN_LATE, ACTION_SHOWN))
     if delay is None or late is None or now is None:
         return None
@@ -89,19 +120,20 @@ RULE = Rule(
     name="observation_late",
     title="Observations late",
     stage=Stage.BUG,
-    needs=((ACTION_DELAY,), (ACTION_SHOWN,)),
+    needs=((ACTION_DELAY, WRAPPED_SIGHT_DELAY), (ACTION_SHOWN, WRAPPED_SIGHT_DELAY)),
     helps=(ACTION_SHOWN_LATE, REWARD_BY_LATER),
     explains=(
         *("observation_incomplete", "action_not_applied", "signal_lost", "critic_underfits", "entropy_pinned"),
         *("oscillating", "greedy_vs_sampled", "value_explosion", "learned_and_lost", "updates_too_large"),
     ),
     curable=False,
-    says="the next observation answers an earlier action, and not the present one",
+    says="the next observation answers an earlier action, and not the present one, or a wrapper shows an earlier one",
     threshold=(
         "at no look an action shows at once; one of 1 to 7 steps ago (2 to 7, if the run has learned) explains 30 % of "
         "what the observation leaves open of the next one, of the column that answers best, and the present action "
         "less than a tenth of that; in a run that has learned a fault where observations foretell less than 60 % of "
-        "the rewards, or later ones leave less than half of what the present ones leave open"
+        "the rewards, or later ones leave less than half of what the present ones leave open; a wrapper's delay counts "
+        "in any run, where 99 % of the observations are those of some steps before"
     ),
     source="Katsikopoulos and Engelbrecht 2003, Markov decision processes with delays; measured here (the oldest of "
     f"frames shown in place of the newest); {metrics.EXPLAINED_VARIANCE} says nothing of it",

@@ -1,12 +1,23 @@
-"""Training is paid for something else than evaluations count: another sign, a cost, a wrapper on one side alone.
+"""Training is paid for something else than evaluations, or the environment, count: another sign, or a cost.
 
 Training's return rises, so nothing seems wrong with the learner; evaluations show that what it learns is not wanted.
 """
 
 from unstuck.analysis.diagnosis.evaluations import Way, find_paid_otherwise
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
+from unstuck.analysis.history.record import WRAPPED_REWARD_COST, WRAPPED_REWARD_SIGN
+from unstuck.analysis.words import number
 from unstuck.rl import metrics
+
+OPPOSITE = -0.95
+"""Correlation of what is paid with the environment's own rewards up to which the sign is turned."""
+
+COSTLY = 3.0
+"""Spreads of the environment's own returns that an untrained policy's actions cost in an episode: what the environment
+pays is then a tenth of the variance at most."""
 
 _SAYS = {
     Way.MIRRORED: "Training is paid with the other sign than evaluations count",
@@ -40,7 +51,7 @@ def examine(run: Signals) -> Finding | None:
     """Return a fault if training's return rises by something that evaluations do not count; None otherwise."""
     apart = find_paid_otherwise(run)
     if apart is None:
-        return None
+        return _wrapped(run)
     first, *others = _CAUSES[apart.way]
     fact = Evidence(apart.text, (metrics.TRAIN_RETURN, metrics.EVAL_RETURN), apart.iterations)
     return Finding(
@@ -51,6 +62,33 @@ def examine(run: Signals) -> Finding | None:
         evidence=(fact,),
         causes=(Cause(first.what, first.test, Support.SUPPORTED, apart.text), *others),
         since=apart.iterations[1],
+    )
+
+
+def _wrapped(run: Signals) -> Finding | None:
+    """Return a finding if a wrapper turns the sign of the rewards, or a cost outweighs them; None otherwise."""
+    sign, cost = read_fact(run, WRAPPED_REWARD_SIGN), read_fact(run, WRAPPED_REWARD_COST)
+    turned = sign is not None and sign <= OPPOSITE
+    if turned:
+        text = "a wrapper pays the opposite of what the environment pays"
+        fact, cause = make_evidence(run, text, WRAPPED_REWARD_SIGN), _SIGN
+    elif cost is not None and cost >= COSTLY:
+        text = (
+            f"a wrapper takes off a cost of actions: in an untrained policy's episode {number(cost, 2)} times the "
+            "spread of what the environment returns"
+        )
+        fact, cause = make_evidence(run, text, WRAPPED_REWARD_COST), _COST
+    else:
+        return None
+    return Finding(
+        headline=f"Training is paid for something else than the environment pays: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"right only where the environment's own reward is a cost, or is not wanted; {judge_standing(run).brief}",
+        evidence=(fact,),
+        causes=(Cause(cause.what, cause.test, Support.SUPPORTED, text), _GENERAL),
+        since=int(run.select_finite(fact.metrics[0]).index[0]),
+        ground=Ground.PACE if turned else Ground.STATE,
     )
 
 

@@ -22,8 +22,9 @@ from unstuck.analysis.diagnosis.rules.updates_too_small import cannot_have_learn
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import EPISODE_LENGTH
-from unstuck.analysis.words import number, pluralize
+from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
+from unstuck.analysis.history.record import EPISODE_LENGTH, WRAPPED_REWARD_LOST
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
 VALUES = 12
@@ -46,12 +47,18 @@ VARIES = 0.02
 KNOWN_AT_MOST = 0.95
 """Explained variance that is believed at most where the targets' spread is inferred from the critic's error."""
 
+LOST = 0.99
+"""Share of the variance of the environment's rewards that is gone behind the wrappers: all are paid as one number."""
+
 GONE = 0.05
 """Share of the largest entropy below which a policy of discrete actions tries nothing."""
 
 
 def examine(run: Signals) -> Finding | None:
     """Return a fault if all training episodes have the same return, or the learner sees none; None otherwise."""
+    lost = read_fact(run, WRAPPED_REWARD_LOST)
+    if lost is not None and lost >= LOST:
+        return _overwritten(run, lost)
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < VALUES or run.compute_progress(returns.iterations[-1]) < GRACE:
         return None
@@ -86,6 +93,28 @@ def examine(run: Signals) -> Finding | None:
         remedies=() if run.is_triage else tuple(remedies[1:] if normalised else remedies),  # each flow pays there
         since=returns.iterations[VALUES - 1],
         ground=Ground.PACE,
+    )
+
+
+def _overwritten(run: Signals, lost: float) -> Finding:
+    """Return the fault of a wrapper that was seen to pay one number for all that the environment pays."""
+    text = f"of the variance of what the environment pays {percent(lost)} is gone behind a wrapper"
+    return Finding(
+        headline=f"No reward reaches the learner: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why=f"rewards that differ are paid as one number; {judge_standing(run).brief}",
+        evidence=(make_evidence(run, text, WRAPPED_REWARD_LOST),),
+        causes=(
+            Cause(
+                "rewards that are clipped, overwritten or rounded away",
+                "print what `step` pays inside and outside of each wrapper, for ten steps",
+                Support.SUPPORTED,
+                text,
+            ),
+        ),
+        since=int(run.select_finite(WRAPPED_REWARD_LOST).index[0]),
+        ground=Ground.MEASURED,
     )
 
 
@@ -171,7 +200,8 @@ RULE = Rule(
     says="every episode of training returns the same, or returns vary and what the critic is to predict does not",
     threshold=(
         "returns equal over a tenth of the run; or, with nothing learned, targets of a spread below 0.01 and below a "
-        "fifth of the returns' spread over an episode's length, returns varying by 2 %"
+        "fifth of the returns' spread over an episode's length, returns varying by 2 %; or, in any run, a wrapper pays "
+        "what varies as one number (99 % of the variance)"
     ),
     source="CleanRL's benchmark (MountainCar-v0 stays at -200 by its defaults); Jones 2021 (look at single episodes)",
     examine=examine,

@@ -12,7 +12,8 @@ from unstuck.analysis.diagnosis.evaluations import find_paid_otherwise
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import WINDOW, WINDOWED, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
+from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, WRAPPED_REWARD_NOISE
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -29,9 +30,15 @@ evaluations, and than a tenth of their size: evaluations of one fixed start do n
 NOTHING = 0.1
 """Explained variance below which the critic explains next to nothing."""
 
+ADDED = 5.0
+"""Factor by which noise that a wrapper adds to an episode's return must exceed the spread of the environment's own."""
+
 
 def examine(run: Signals) -> Finding | None:
     """Return a fault if training's returns scatter far more than evaluations and nothing is learned; None otherwise."""
+    added = read_fact(run, WRAPPED_REWARD_NOISE)
+    if added is not None and added >= ADDED:
+        return _make_noise(run, added)
     explained, scatter = run.select_last(metrics.EXPLAINED_VARIANCE), measure_scatter(run)
     if run.is_ours or scatter is None or explained is None or explained.median >= NOTHING:
         return None
@@ -75,6 +82,32 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def _make_noise(run: Signals, added: float) -> Finding:
+    """Return the fault of a wrapper that was seen to add noise to the rewards."""
+    text = f"a wrapper adds {number(added, 2)} times as much to an episode's return as the environment's returns differ"
+    return Finding(
+        headline=f"Noise buries the reward: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"neither what is seen nor what is done foretells what is added; {judge_standing(run).brief}",
+        evidence=(make_evidence(run, text, WRAPPED_REWARD_NOISE),),
+        causes=(
+            Cause(
+                "a wrapper that adds noise to the rewards",
+                "print what `step` pays inside and outside of each wrapper, for ten steps",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "a wrapper that pays for what no observation shows",
+                "give what it pays for as a column of the observation",
+            ),
+        ),
+        since=int(run.select_finite(WRAPPED_REWARD_NOISE).index[0]),
+        ground=Ground.STATE,
+    )
+
+
 def measure_scatter(run: Signals) -> float | None:
     """Estimate the spread of single episodes' returns from changes of their logged mean; None if impossible.
 
@@ -99,17 +132,18 @@ RULE = Rule(
     name="rewards_noisy",
     title="Noise buries the reward",
     stage=Stage.CEILING,
-    needs=((metrics.TRAIN_RETURN,), (metrics.EVAL_RETURN,), (metrics.EXPLAINED_VARIANCE,)),
+    needs=((metrics.TRAIN_RETURN,), (metrics.EVAL_RETURN, WRAPPED_REWARD_NOISE), (metrics.EXPLAINED_VARIANCE,)),
     helps=(EPISODE_LENGTH,),
     explains=("critic_underfits", "signal_lost", "oscillating", "entropy_pinned", "greedy_vs_sampled", "reward_scale"),
     curable=False,
     says=(
         "single episodes of training scatter far more than evaluations, the critic explains nothing, and nothing is "
-        "learned"
+        "learned; or a wrapper adds noise"
     ),
     threshold=(
         "5 times as much as evaluations of 5 episodes, as half of their range and as a tenth of their size; explained "
-        "variance below 0.1"
+        "variance below 0.1; or noise that a wrapper adds to an episode's return is 5 times the spread of the "
+        "environment's own, in a run that has learned nothing"
     ),
     source="Henderson et al. 2018; Jones 2021 (probe environments with a reward that is known); measured here",
     examine=examine,

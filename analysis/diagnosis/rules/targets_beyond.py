@@ -11,7 +11,14 @@ from dataclasses import replace
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.history.record import ENDS_TRUNCATED, EPISODE_LENGTH, TRUNCATED_EARLY, TRUNCATED_LENGTHS
+from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
+from unstuck.analysis.history.record import (
+    ENDS_TRUNCATED,
+    EPISODE_LENGTH,
+    TRUNCATED_EARLY,
+    TRUNCATED_LENGTHS,
+    WRAPPED_ENDS,
+)
 from unstuck.analysis.statistics import fit_trend
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
@@ -40,6 +47,9 @@ ALL_ENDS, LENGTHS, EARLY = 0.99, 10.0, 0.5
 """Share of the episodes that are truncated, number of their different lengths, and share that ended before the longest:
 a time limit truncates at one length, and a limit that is changed in mid-run at a few."""
 
+RETOLD = 0.9
+"""Share of the environment's own ends that come out of the wrappers as something else."""
+
 FAR = 2.0
 """Factor of the largest mean return on record that targets must exceed in a run that has learned: longer episodes count
 for more among the targets than among the returns."""
@@ -54,7 +64,7 @@ def examine(run: Signals) -> Finding | None:
     A fault in the environments of `NEVER_BEYOND`, in others a suspect if the run has not learned.
     """
     fact = find_targets_beyond_returns(run)
-    told = _ends_told_as_truncations(run)
+    told = _ends_retold(run) or _ends_told_as_truncations(run)
     if told is not None:
         return told
     if fact is None:
@@ -147,6 +157,24 @@ def _blind_to_ends(run: Signals) -> Finding | None:
             ENDS_FORGOTTEN,
         ),
         since=spread.iterations[0],
+        ground=Ground.MEASURED,
+    )
+
+
+def _ends_retold(run: Signals) -> Finding | None:
+    """Return a fault if wrappers were seen to tell the environment's ends as something else; None otherwise."""
+    share = read_fact(run, WRAPPED_ENDS)
+    if share is None or share < RETOLD:
+        return None
+    text = f"a wrapper tells {percent(share)} of the environment's ends as truncations, or not at all"
+    return Finding(
+        headline=f"Ends of episodes are told as truncations: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why="where the environment ends, nothing follows, and values that go on behind the end are of no state",
+        evidence=(make_evidence(run, text, WRAPPED_ENDS),),
+        causes=(replace(TOLD_AS_TRUNCATIONS, why=text),),
+        since=int(run.select_finite(WRAPPED_ENDS).index[0]),
         ground=Ground.MEASURED,
     )
 
@@ -244,7 +272,8 @@ RULE = Rule(
     threshold=(
         "targets 1.25 times the return, which does not rise; or, in a probe's record, targets of a spread below 0.05 "
         "and below a twentieth of a step's reward, with episodes below 0.8 of the longest; "
-        "or 99 % of the episodes truncated at 10 different lengths, half of them before the longest"
+        "or 99 % of the episodes truncated at 10 different lengths, half of them before the longest; or a wrapper "
+        "tells 90 % of the environment's ends as something else"
     ),
     source=("Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)"),
     examine=examine,

@@ -1,0 +1,197 @@
+"""What a probe sees on both sides of wrappers, by hand: each fault, and the nearest thing that is none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+from gymnasium.wrappers import (
+    FrameStackObservation,
+    RescaleAction,
+    TimeLimit,
+    TransformAction,
+    TransformObservation,
+    TransformReward,
+)
+from unstuck.analysis.history import record
+
+from unstuck.probe.wrappers import STEPS, LaneTap, WrapperWatch, measure_wrappers
+
+Make = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
+
+
+class Walk(gymnasium.Env[np.ndarray, np.ndarray]):
+    """A place that actions move; a step pays the place. The episode ends after seven steps."""
+
+    observation_space = spaces.Box(-np.inf, np.inf, (2,), np.float64)
+    action_space = spaces.Box(-1.0, 1.0, (1,), np.float64)
+    ends = True
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[np.ndarray, dict]:
+        super().reset(seed=seed)
+        self.steps, self.place = 0, self.np_random.uniform(-5, 5)
+        return self._show(), {}
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        self.steps, self.place = self.steps + 1, self.place + float(action[0])
+        return self._show(), self.place, self.steps == 7, False, {}
+
+    def _show(self) -> np.ndarray:
+        return np.array([self.place, self.steps], np.float64)
+
+
+class Goal(Walk):
+    """A step pays nothing but the seventh, the last one, which pays 1."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        seen, _, ended, *others = super().step(action)
+        return seen, float(ended), ended, *others
+
+
+class Late(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Actions, or observations, arrive three steps late."""
+
+    def __init__(self, env: gymnasium.Env[Any, Any], acts: bool) -> None:
+        super().__init__(env)
+        self.acts = acts
+
+    def reset(self, **how: Any) -> tuple[Any, dict[str, Any]]:
+        seen, info = self.env.reset(**how)
+        self.held = [np.zeros(1)] * 3 if self.acts else [seen] * 3
+        return seen, info
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        if self.acts:
+            self.held.append(action)
+            return self.env.step(self.held.pop(0))
+        seen, *others = self.env.step(action)
+        self.held.append(seen)
+        return self.held.pop(0), *others
+
+
+class EndsAsTruncations(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Ends are told as truncations."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        seen, reward, terminated, truncated, info = self.env.step(action)
+        return seen, reward, False, terminated or truncated, info
+
+
+class Noisy(gymnasium.RewardWrapper[Any, Any]):
+    """Noise of spread 100 is added to the rewards."""
+
+    def reward(self, reward: Any) -> float:
+        return float(reward) + float(self.np_random.normal(0, 100))
+
+
+class Costly(gymnasium.Wrapper[Any, Any, Any, Any]):
+    """Each action costs 100 times its square."""
+
+    def step(self, action: Any) -> tuple[Any, Any, bool, bool, dict[str, Any]]:
+        seen, reward, *others = self.env.step(action)
+        return seen, float(reward) - 100 * float(np.square(action).sum()), *others
+
+
+def played(wrap: Make, steps: int = 400, env: type[gymnasium.Env[Any, Any]] = Walk) -> dict[str, float]:
+    """Play uniform actions in two lanes; return what the taps measure."""
+    lanes = [wrap(env()) for _ in range(2)]
+    taps = [LaneTap(lane) for lane in lanes]
+    draws = np.random.default_rng(0)
+    for number, lane in enumerate(lanes):
+        lane.reset(seed=number)
+        for _ in range(steps // 2):
+            _, _, terminated, truncated, _ = lane.step(draws.uniform(-1, 1, 1))
+            if terminated or truncated:
+                lane.reset()
+    found = measure_wrappers(taps)
+    for tap in taps:
+        tap.stop()
+    assert not any("step" in vars(one) for lane in lanes for one in (lane, lane.unwrapped))
+    return found
+
+
+def seen(change: Callable[[Any], Any]) -> Make:
+    return lambda env: TransformObservation(env, change, env.observation_space)
+
+
+def done(change: Callable[[Any], Any]) -> Make:
+    return lambda env: TransformAction(env, change, env.action_space)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "name", "value"),
+    [
+        (lambda env: Late(env, acts=True), record.WRAPPED_ACTION_DELAY, 3.0),
+        (lambda env: Late(env, acts=False), record.WRAPPED_SIGHT_DELAY, 3.0),
+        (lambda env: Late(env, acts=True), record.WRAPPED_SIGHT_DELAY, 0.0),
+        (done(lambda action: action / 100), record.WRAPPED_ACTION_REACH, 0.01),
+        (done(lambda action: np.clip(action, 0, 1)), record.WRAPPED_ACTION_CUT, 0.5),
+        (seen(lambda place: place * np.array([0, 1])), record.WRAPPED_COLUMNS_BLANK, 0.5),
+        (seen(lambda place: place * np.array([0, 1])), record.WRAPPED_SIGHT_LOST, 1.0),
+        (seen(np.round), record.WRAPPED_SIGHT_LOST, 1 / 12 / 10),  # variance of rounding; that of the place is about 10
+        (lambda env: TransformReward(env, lambda paid: -paid), record.WRAPPED_REWARD_SIGN, -1.0),
+        (lambda env: TransformReward(env, lambda paid: 3.0), record.WRAPPED_REWARD_LOST, 1.0),
+        (EndsAsTruncations, record.WRAPPED_ENDS, 1.0),
+        (lambda env: TimeLimit(env, 20), record.WRAPPED_ENDS, 0.0),
+    ],
+)
+def test_what_a_wrapper_changes_by_hand(wrap: Make, name: str, value: float) -> None:
+    assert played(wrap)[name] == pytest.approx(value, abs=0.01)
+
+
+def test_bare_and_rescaled_environments_change_nothing() -> None:
+    """What RescaleAction and a smaller unit of rewards and observations do is no loss."""
+
+    def rescale(env: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
+        scaled = RescaleAction(env, -3.0, 3.0)
+        return TransformReward(TransformObservation(scaled, lambda o: o / 10, env.observation_space), lambda r: r / 10)
+
+    for wrap in (lambda env: env, rescale):
+        found = played(wrap)
+        assert found[record.WRAPPED_ACTION_DELAY] == found[record.WRAPPED_ACTION_CUT] == 0
+        assert found[record.WRAPPED_ACTION_REACH] == pytest.approx(1)
+        assert found[record.WRAPPED_COLUMNS_BLANK] == found[record.WRAPPED_ENDS] == 0
+        assert found[record.WRAPPED_SIGHT_LOST] == pytest.approx(0, abs=1e-6)
+        assert found.get(record.WRAPPED_REWARD_LOST, 0) == pytest.approx(0, abs=1e-6)
+        assert found.get(record.WRAPPED_REWARD_SIGN, 1) == pytest.approx(1)
+        assert found.get(record.WRAPPED_REWARD_NOISE, 0) == pytest.approx(0, abs=1e-6)
+
+
+def test_noise_and_costs_are_measured_in_spreads_of_the_environments_returns() -> None:
+    """A return is the sum of seven places, and has a spread of about 20; seven draws of noise have 100 sqrt 7."""
+    noisy, costly, shaped = (
+        played(wrap, 1_000) for wrap in (Noisy, Costly, lambda env: TransformReward(env, lambda paid: paid + 5))
+    )
+    assert 9 < noisy[record.WRAPPED_REWARD_NOISE] < 18
+    assert record.WRAPPED_REWARD_COST not in noisy
+    assert costly[record.WRAPPED_REWARD_COST] == pytest.approx(7 * 100 / 3 / 20, rel=0.3)  # the mean square is a third
+    assert shaped[record.WRAPPED_REWARD_NOISE] < 0.01
+
+
+def test_rewards_that_come_seldom_are_timed_from_the_start_of_the_episode() -> None:
+    assert played(lambda env: env, env=Goal).get(record.REWARD_AFTER) is None  # every seventh step is not seldom
+    assert played(lambda env: TransformReward(env, lambda paid: 0.0))[record.WRAPPED_REWARD_LOST] == 1
+
+
+def test_observations_of_another_shape_are_not_compared() -> None:
+    found = played(lambda env: FrameStackObservation(env, 3))
+    assert record.WRAPPED_ACTION_DELAY in found
+    assert not {record.WRAPPED_SIGHT_DELAY, record.WRAPPED_SIGHT_LOST, record.WRAPPED_COLUMNS_BLANK} & found.keys()
+
+
+def test_a_watch_measures_when_steps_have_doubled_and_ends_by_itself() -> None:
+    env = TimeLimit(Walk(), 5)
+    watch = WrapperWatch([env, env, object()])
+    env.reset(seed=0)
+    measured = []
+    for step in range(STEPS):
+        *_, terminated, truncated, _ = env.step(np.zeros(1))
+        if terminated or truncated:
+            env.reset()
+        if watch.measure():
+            measured.append(step + 1)
+    assert measured == [64, 128, 256, 512, 1024, 2048]
+    assert "step" not in vars(env)
+    assert "step" not in vars(env.unwrapped)

@@ -1,0 +1,123 @@
+"""What rules say of numbers that a probe saw on both sides of wrappers: both sides of each threshold."""
+
+from typing import Any
+
+import pytest
+from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Rule
+from unstuck.analysis.diagnosis.rules import (
+    action_not_applied,
+    horizon_short,
+    observation_incomplete,
+    observation_late,
+    paid_otherwise,
+    reward_not_found,
+    rewards_noisy,
+    targets_beyond,
+)
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.wrapped import shows_whole
+from unstuck.analysis.history.record import EPISODE_LENGTH, REWARD_AFTER
+
+from tests.analysis_tests.diagnosis.asking import ask, found
+from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
+from tests.analysis_tests.elsewhere import elsewhere
+
+TRANSPARENT: dict[str, float] = {
+    **{"wrapped_action_delay": 0.0, "wrapped_action_reach": 1.0, "wrapped_action_cut": 0.0},
+    **{"wrapped_observation_delay": 0.0, "wrapped_observation_lost": 0.0, "wrapped_columns_blank": 0.0},
+    **{"wrapped_reward_correlation": 1.0, "wrapped_reward_lost": 0.0, "wrapped_reward_noise": 0.0, "wrapped_ends": 0.0},
+}
+HIDDEN: dict[str, float] = {"next_by_step": 0.1, "next_by_past": 0.8}
+
+
+@pytest.mark.parametrize("returns", [FLAT, RISEN])
+@pytest.mark.parametrize(
+    ("rule", "changed", "says"),
+    [
+        (action_not_applied.RULE, {"wrapped_action_delay": 4.0}, "4 steps before"),
+        (action_not_applied.RULE, {"wrapped_action_reach": 0.1}, "10 % of what the environment takes"),
+        (action_not_applied.RULE, {"wrapped_action_reach": 0.11}, None),
+        (action_not_applied.RULE, {"wrapped_action_cut": 0.4}, "40 % of the actions' range"),
+        (action_not_applied.RULE, {"wrapped_action_cut": 0.39}, None),  # 0.05 at each end are an environment's own
+        (observation_late.RULE, {"wrapped_observation_delay": 1.0}, "1 step before"),
+        (observation_late.RULE, {}, None),
+        (observation_incomplete.RULE, {"wrapped_columns_blank": 0.25}, "25 % of the columns constant"),
+        (observation_incomplete.RULE, {"wrapped_observation_lost": 0.5}, "50 % of a column's variance"),
+        (observation_incomplete.RULE, {"wrapped_observation_lost": 0.49}, None),
+        (reward_not_found.RULE, {"wrapped_reward_lost": 0.99}, "99 % is gone"),
+        (reward_not_found.RULE, {"wrapped_reward_lost": 0.98}, None),
+        (targets_beyond.RULE, {"wrapped_ends": 0.9}, "90 % of the environment's ends"),
+        (targets_beyond.RULE, {"wrapped_ends": 0.89}, None),
+    ],
+)
+def test_plain_facts_are_faults_whatever_a_run_learns(
+    rule: Rule, changed: dict[str, float], says: str | None, returns: Any
+) -> None:
+    run = probed(returns, **{**HEALTHY, **TRANSPARENT, **changed})
+    if says is None:
+        assert ask(rule, run) is None
+        return
+    finding = found(rule, run)
+    assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+    assert says in finding.headline
+
+
+@pytest.mark.parametrize(
+    ("rule", "changed", "ground"),
+    [
+        (paid_otherwise.RULE, {"wrapped_reward_correlation": -0.95}, Ground.PACE),
+        (paid_otherwise.RULE, {"wrapped_reward_correlation": -0.94}, None),
+        (paid_otherwise.RULE, {"wrapped_reward_cost": 3.0}, Ground.STATE),
+        (paid_otherwise.RULE, {"wrapped_reward_cost": 2.9}, None),
+        (rewards_noisy.RULE, {"wrapped_reward_noise": 5.0}, Ground.STATE),
+        (rewards_noisy.RULE, {"wrapped_reward_noise": 4.9}, None),
+    ],
+)
+def test_what_wrappers_pay_counts_where_nothing_is_learned(
+    rule: Rule, changed: dict[str, float], ground: Ground | None
+) -> None:
+    """A cost that a wrapper turns to a reward by design is learned all the same."""
+    finding = ask(rule, probed(FLAT, **{**HEALTHY, **TRANSPARENT, **changed}))
+    assert (finding.ground if isinstance(finding, Finding) else None) is ground
+
+
+@pytest.mark.parametrize(
+    ("changed", "whole"),
+    [
+        ({}, True),
+        ({"wrapped_observation_lost": 0.05}, True),
+        ({"wrapped_observation_lost": 0.06}, False),
+        ({"wrapped_action_delay": 2.0}, False),
+        ({"wrapped_columns_blank": 0.1}, False),
+    ],
+)
+def test_observations_that_arrive_as_the_environment_makes_them(changed: dict[str, float], whole: bool) -> None:
+    assert shows_whole(Signals(probed(RISEN, **{**HEALTHY, **TRANSPARENT, **changed}))) is whole
+    assert not shows_whole(Signals(probed(RISEN, **HEALTHY)))  # nobody compared
+
+
+def test_an_environment_that_hides_its_state_is_a_fault_only_where_nothing_was_learned() -> None:
+    """Where wrappers take nothing away, a memory is the environment's own, and a run may have its reasons."""
+    rule = observation_incomplete.RULE
+    assert found(rule, probed(RISEN, **{**HEALTHY, **HIDDEN})).ground is Ground.MEASURED
+    assert found(rule, probed(RISEN, **{**HEALTHY, **HIDDEN, **TRANSPARENT})).ground is Ground.PACE
+
+
+@pytest.mark.parametrize("late", ["wrapped_action_delay", "wrapped_observation_delay"])
+def test_a_delay_explains_what_the_step_before_foretells(late: str) -> None:
+    run = probed(FLAT, **{**HEALTHY, **HIDDEN, **TRANSPARENT, late: 3.0})
+    assert ask(observation_incomplete.RULE, run) is None
+
+
+@pytest.mark.parametrize(
+    ("gamma", "after", "fires"),
+    [(0.5, 4.4, True), (0.5, 4.3, False), (0.8, 13.5, True), (0.8, 13.3, False), (0.9, 200.0, False)],
+)
+def test_rewards_that_come_seldom_and_late_are_forgotten_by_a_short_horizon(
+    gamma: float, after: float, fires: bool
+) -> None:
+    """0.5 to the power of 4.32 is 0.05, and so is 0.8 to the power of 13.4; 0.9 is no short horizon."""
+    more = {REWARD_AFTER: after, EPISODE_LENGTH: 16.0, "train/reward_by_observation": 0.1, "train/reward_by_step": 0.4}
+    run = elsewhere(RISEN, settings={"ppo.gamma": gamma}, more=more)
+    finding = ask(horizon_short.RULE, run)
+    assert (isinstance(finding, Finding) and finding.ground is Ground.MEASURED) is fires

@@ -1,6 +1,7 @@
 """Diagnose a run: one rule a file, each with evidence, possible causes and the tests that tell the causes apart."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from unstuck.analysis.diagnosis.examining import examine_rule
 from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Rule, Unexamined
@@ -54,9 +55,13 @@ def _rank(finding: Finding) -> tuple[int, bool]:
 
 
 def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
-    """List the other findings that may cause the given one: equal or worse in kind, and true of as many seeds."""
+    """List the other findings that may cause the given one: equal or worse in kind, and true of as many seeds.
+
+    What only describes a curve follows from a doubt as well.
+    """
     wrong = (Kind.FAULT, Kind.SUSPECT)
     if one.finding.kind not in wrong:
         return []
-    worse = [other for other in others if _rank(other.finding) <= _rank(one.finding)]
+    least = _rank(replace(one.finding, kind=Kind.SUSPECT) if one.rule.describes else one.finding)
+    worse = [other for other in others if _rank(other.finding) <= least]
     return [other for other in worse if one.rule.name in other.rule.explains]

@@ -255,6 +255,8 @@ class Rule:
         says: What the rule says of a run, in half a sentence.
         threshold: Numbers from which on the rule says so, in words.
         curable: False if no setting can cure what the rule finds, as a fault of the data or of the reward.
+        describes: True if the rule describes a curve of returns and names no cause: what may explain the finding stands
+            above, even a doubt.
     """
 
     name: str
@@ -268,6 +270,7 @@ class Rule:
     says: str = ""
     threshold: str = ""
     curable: bool = True
+    describes: bool = False
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,7 @@ class Signals(Curves):
         if float(entropy.min()) < -ROUNDING:
             return ActionKind.CONTINUOUS
         late = entropy.iloc[-max(_FEW, math.ceil(LATE_SHARE * len(entropy))) :]
-        gone = len(late) >= _FEW and float(late.median()) < GONE
+        gone = len(late) >= _FEW and min(float(late.median()), float(entropy.median())) < GONE
         return ActionKind.DISCRETE if gone or self._guessed_range is not None else ActionKind.UNKNOWN
 
     @cached_property

@@ -26,6 +26,9 @@ _EVALUATED = "eval/"
 _TEXT, _TAGS = "/text_summary", ("about/", "notes/")
 """End of the name of a text in an event file; beginnings of the names of a trial's tags: `records.event_files`."""
 
+_BEGINNING = 2**16
+"""Bytes of an event file that tell its tags, where there is but one."""
+
 _AGREES = 0.9
 """Share of a table's values that stand in the event file of the same start."""
 
@@ -48,6 +51,8 @@ def read_event_files(path: Path, files: Sequence[Path], found: Found, others: Se
         else:
             for text in texts.values():
                 found.settings |= parse_table(text)
+        if curve := _name_part(file, list(columns)):
+            columns = {f"{tag}/{curve}": points for tag, points in columns.items()}
         if columns:
             raws.append(Raw(file, columns, stepped=True, form=_FORM))
     judged = [raw for raw in raws if raw.file and is_of_evaluation(raw.file, path)]
@@ -61,6 +66,22 @@ def read_event_files(path: Path, files: Sequence[Path], found: Found, others: Se
             found.raws.append(replace(join_steps(part), form=form, evaluated=evaluated))
     if not raws and len(files) == 1 and path.is_file():
         found.raws.append(Raw(files[0], {}, stepped=True, form=_FORM))
+
+
+def find_run(file: Path) -> Path:
+    """Return the folder of a record's run: of a curve in a folder of its own (`add_scalars`) the folder above."""
+    if is_events(file) and _name_part(file, list(read_events(file, _BEGINNING)[0])):
+        return file.parent.parent
+    return file.parent
+
+
+def _name_part(file: Path, tags: Sequence[str]) -> str:
+    """Return which curve of a tag an event file holds, as `add_scalars` names the curve's folder; "" for none.
+
+    Source: torch/utils/tensorboard/writer.py: the folder has the tag's name, `_` and the curve's name.
+    """
+    beginning = f"{tags[0].replace('/', '_')}_" if len(tags) == 1 else ""
+    return file.parent.name.removeprefix(beginning) if beginning and file.parent.name.startswith(beginning) else ""
 
 
 def is_evaluation(file: Path, folder: Path) -> bool:

@@ -44,8 +44,12 @@ def is_events(file: Path) -> bool:
     return _EVENTS in file.name and file.suffix not in _NOTES
 
 
-def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
+def read_events(file: Path, most: int = -1) -> tuple[Scalars, dict[str, str]]:
     """Read all scalars and texts, by tag, from a TensorBoard event file.
+
+    Args:
+        file: The event file.
+        most: Bytes to read from its beginning; all of them if negative.
 
     Returns:
         By tag: scalars at their steps, in the order written; and the last text.
@@ -54,7 +58,8 @@ def read_events(file: Path) -> tuple[Scalars, dict[str, str]]:
         AnalysisError: The file is no event file.
     """
     found = _Found()
-    data = file.read_bytes()
+    with file.open("rb") as opened:
+        data = opened.read(most)
     try:
         starts, lengths = _find_records(data)
         found.read(data, starts, lengths)

@@ -11,7 +11,7 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.assemble import Found, Reading, assemble_history
 from unstuck.analysis.history.dialects.plain import find_plain_name
 from unstuck.analysis.history.ending import note_ending
-from unstuck.analysis.history.event_runs import is_evaluation, read_event_files
+from unstuck.analysis.history.event_runs import find_run, is_evaluation, read_event_files
 from unstuck.analysis.history.events import is_events
 from unstuck.analysis.history.forms.arrays import read_arrays
 from unstuck.analysis.history.forms.console import is_console, read_console
@@ -20,11 +20,12 @@ from unstuck.analysis.history.forms.notebook import list_outputs
 from unstuck.analysis.history.forms.printed import rewrite_prints
 from unstuck.analysis.history.forms.results import is_results, read_results
 from unstuck.analysis.history.forms.tables import find_delimiter, read_table
+from unstuck.analysis.history.forms.texts import decode_text, strip_terminal
 from unstuck.analysis.history.forms.texts import read_text as read_file
-from unstuck.analysis.history.forms.texts import strip_terminal
 from unstuck.analysis.history.forms.trees import read_tree
 from unstuck.analysis.history.forms.zoo import (
     EVALUATIONS,
+    has_start,
     is_monitor,
     is_of_evaluation,
     read_evaluation_monitors,
@@ -87,12 +88,15 @@ def read_files(path: Path, reading: Reading) -> History:
 
 def _read_monitors(path: Path, files: Sequence[Path], found: Found) -> None:
     """Read monitor files: those of training together, those of evaluations at the steps that training had done."""
-    trained = [file for file in files if not is_of_evaluation(file, path)] or list(files)
+    whole = [file for file in files if has_start(file)] or list(files)
+    if copies := [file.name for file in files if file not in whole]:
+        found.remarks.append(f"not read, as a copy of other monitor files: {', '.join(copies)}")
+    trained = [file for file in whole if not is_of_evaluation(file, path)] or whole
     if not trained:
         return
     found.raws.append(read_monitors(trained))
     found.settings |= found.raws[-1].settings
-    if judged := [file for file in files if file not in trained]:
+    if judged := [file for file in whole if file not in trained]:
         found.raws.append(read_evaluation_monitors(judged, trained))
 
 
@@ -144,7 +148,8 @@ def read_text(reading: Reading) -> History:
     Raises:
         AnalysisError: The text holds no metrics.
     """
-    text = sys.stdin.read()
+    piped = getattr(sys.stdin, "buffer", None)
+    text = decode_text(piped.read(), "standard input") if piped else sys.stdin.read()
     if not text.strip():
         raise AnalysisError("standard input must hold a run's metrics, and is empty")
     found = Found([_read_any(None, text)])
@@ -174,10 +179,10 @@ def _list_files(folder: Path) -> list[Path]:
     """
     here = sorted(file for file in folder.iterdir() if file.is_file())
     below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if is_record(file))
-    runs = sorted({file.parent for file in below})
+    runs = sorted({find_run(file) for file in below})
     own = [file for file in here if is_record(file)]
     nested = [file for file in below if is_events(file)] if own else below
-    trained = {file.parent for file in nested if len(runs) == 1 or not is_evaluation(file, folder)}
+    trained = {find_run(file) for file in nested if len(runs) == 1 or not is_evaluation(file, folder)}
     if not own and len(runs) > 1 and (len(trained) != 1 or len(runs) > 2):
         refuse_several(folder, runs)
     if own and len(trained) > 1:
@@ -209,7 +214,8 @@ def _read_file(file: Path, found: Found, alone: bool) -> None:
     elif file.suffix == NOTEBOOK:
         found.raws.append(_read_notebook(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
-        _read_settings(file, found, alone)
+        if not (file.suffix == ".json" and read_file(file).lstrip().startswith("[")):
+            _read_settings(file, found, alone)
     elif file.suffix in _PROGRAMS:
         raise AnalysisError(f"{file} must be a log, and is a program; name the file or folder that the program writes")
     elif alone or is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):

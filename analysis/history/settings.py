@@ -19,6 +19,9 @@ _TEXT_ROW = re.compile(r"^\|([^|]+)\|(.*)\|$", re.MULTILINE)
 _TABBED = re.compile(r"^\s*([\w.]+):[ \t]+(\S.*?)\s*$", re.MULTILINE)
 _ANNEALED = frozenset(("anneal_lr", "use_linear_lr_decay", "lr_anneal"))
 """Settings of other programs that say whether the learning rate falls linearly to 0."""
+_UNCLIPPED = frozenset(("policy_noclip", "noclip", "no_clip", "no_clipping", "disable_clip", "disable_clipping"))
+_CLIPPED = frozenset(("use_clip", "use_clipping", "use_ppo_clip"))
+"""Settings of people's own scripts that say, true or false, whether the policy's ratio is clipped."""
 _WRAPPED = ".value"  # W&B writes `gamma: {value: 0.99}`
 _SIZES, _LAYERS = "ppo.hidden_sizes", "num_layers"
 """Our setting of the hidden layers, and ML-Agents' name for how many there are of one size."""
@@ -41,7 +44,18 @@ def _ordered(loader: _Loader, node: yaml.Node) -> dict[str, Any]:
     return dict(pairs)
 
 
+def _plain(loader: _Loader, _: str, node: yaml.Node) -> Any:
+    """Return what a value with a Python tag holds (a tuple's items, an object's fields), without the tag's meaning."""
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_mapping(node, deep=True) if isinstance(node, yaml.MappingNode) else node.value
+
+
+_Loader.add_multi_constructor("tag:yaml.org,2002:python/", _plain)
 _Loader.add_constructor("tag:yaml.org,2002:python/object/apply:collections.OrderedDict", _ordered)
+_Loader.add_implicit_resolver(  # 3e-4 is a text by YAML 1.1, which asks for a dot
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
+)
 
 
 def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -101,6 +115,7 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
     """Translate a program's settings to our names and units; unknown settings keep their names."""
     names = {**PLAIN.settings, **dialect.settings}
     ours: dict[str, Any] = {}
+    unclipped = False
     for name, value in settings.items():
         path, factor = names.get(_last_part(name, names), (name, 1.0))
         if path == _SIZES != name:
@@ -111,13 +126,16 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
         if name in _ANNEALED and isinstance(value, bool):
             ours["ppo.lr_schedule"] = "linear" if value else "constant"
             continue
+        if (last := name.rpartition(".")[2].lower()) in (_UNCLIPPED | _CLIPPED) and isinstance(value, bool):
+            unclipped |= value is (last in _UNCLIPPED)
+            continue
         if isinstance(value, str) and value.startswith(_LINEAR):  # RL-Zoo's way to write a schedule
             value = parse_literal(value.removeprefix(_LINEAR))
             if path == "ppo.lr":
                 ours["ppo.lr_schedule"] = "linear"
         scaled = isinstance(value, int | float) and not isinstance(value, bool) and factor != 1.0
         ours[path] = value * factor if scaled else value
-    return ours
+    return ours | ({"ppo.clip_range": None} if unclipped else {})
 
 
 def _list_sizes(settings: Mapping[str, Any], name: str) -> list[int] | None:

@@ -12,7 +12,7 @@ from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, find_fir
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.names import UNSTUCK, translate_metrics
 from unstuck.analysis.history.raw import Numbers, Points, Raw, select_points
-from unstuck.analysis.history.record import ENV_STEPS, RETURN_VALUES, TOTAL_LOSS
+from unstuck.analysis.history.record import ENV_STEPS, RETURN_VALUES, SUCCESS_RATE, TOTAL_LOSS
 from unstuck.rl import metrics
 
 _LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
@@ -366,8 +366,9 @@ def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
     if len(others) == len(tracks) or not any(track.holds((metrics.TRAIN_RETURN,)) for track in others):
         return tracks
     kept = [
-        replace(track, points={RETURN_VALUES: track.points[RETURN_VALUES]})
+        replace(track, points=told, ends=_NONE)
         for track in tracks
-        if track not in others and RETURN_VALUES in track.points
+        if track not in others
+        and (told := {name: track.points[name] for name in (RETURN_VALUES, SUCCESS_RATE) if name in track.points})
     ]
     return [*others, *kept]

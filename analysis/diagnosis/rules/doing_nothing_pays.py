@@ -10,6 +10,7 @@ from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
     Finding,
+    Ground,
     Kind,
     Remedy,
     Rule,
@@ -18,8 +19,9 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
-from unstuck.analysis.history.record import POLICY_STD
-from unstuck.analysis.words import number
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import EPISODE_LENGTH, POLICY_STD, SUCCESS_RATE
+from unstuck.analysis.words import number, pluralize
 from unstuck.rl import metrics
 
 LAST = 10
@@ -33,7 +35,109 @@ SETTLED = 0.25
 """Share of the largest entropy, or of the spread's start, below which a policy has settled on what it does."""
 
 
+HALF = 0.5
+"""Share of the costs at the start that must be avoided in the end by a policy that never succeeds."""
+
+SHORTER, FEW, TREND = 0.25, 30.0, 12
+"""Share of their longest, and number of steps, to which episodes must shrink to be ended for the sake of an end; and
+points from which on that is told."""
+
+EVEN = 0.02
+"""Spread of the cost of a step, in its mean, up to which each step costs the same, as on the way to a goal."""
+
+GOALS = ("Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0")
+"""Known tasks that cost until a goal ends the episode: short episodes are what is wanted."""
+
+
 def examine(run: Signals) -> Finding | None:
+    """Return a finding if costs are avoided and nothing is earned: at 0, without a success, or by an early end."""
+    return _at_zero(run) or _without_success(run) or _by_ending(run)
+
+
+def _without_success(run: Signals) -> Finding | None:
+    """Return a fault if returns below 0 rose by half of what they cost, and no episode ever succeeded; else None."""
+    standing = judge_standing(run)
+    start, late = run.select_first(metrics.TRAIN_RETURN), run.select_last(metrics.TRAIN_RETURN)
+    if not standing.failed or start is None or late is None or len(run.select_finite(metrics.TRAIN_RETURN)) < TREND:
+        return None
+    if max(run.select_finite(metrics.TRAIN_RETURN)) >= 0 or late.median < HALF * start.median:
+        return None
+    text = f"return {number(start.median, 3)} at first and {number(late.median, 3)} of late, never above 0"
+    success = f"no episode has succeeded in {pluralize(standing.failed, 'value')} of the success rate"
+    return Finding(
+        headline=f"Doing nothing pays best: {text}, and {success}",
+        kind=Kind.FAULT if run.has_ended else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why="the policy has learned to avoid what costs, and what it avoids is on the way to success",
+        evidence=(
+            Evidence(text, (metrics.TRAIN_RETURN,), (start.iterations[0], late.iterations[-1])),
+            Evidence(success, (SUCCESS_RATE,)),
+        ),
+        causes=(
+            Cause(
+                "an attempt that fails costs so much that it is no longer made",
+                "count how often the action that can succeed is taken: the share falls as the return rises",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "a success that chance hardly reaches",
+                "let a uniform policy play a thousand episodes, and count the successes",
+            ),
+        ),
+        remedies=_remedies(run, "a success rate above 0 within a tenth of the run"),
+        since=late.iterations[-1],
+        ground=Ground.MEASURED,
+    )
+
+
+def _by_ending(run: Signals) -> Finding | None:
+    """Return a suspect if returns below 0 rise as episodes shrink to a few steps, in no known task; None otherwise."""
+    lengths, returns = run.select_finite(EPISODE_LENGTH), run.select_finite(metrics.TRAIN_RETURN)
+    success = run.select_last(SUCCESS_RATE)
+    if len(lengths) < TREND or len(returns) < TREND or run.setting("env.id") in GOALS:
+        return None
+    if float(returns.max()) >= 0 or (success is not None and success.mean > 0):
+        return None
+    size = max(3, len(lengths) // 10)
+    stretches = lengths.rolling(size).mean().dropna()
+    longest, shortest = float(stretches.max()), float(stretches.iloc[-1])
+    if shortest > SHORTER * longest or shortest > FEW or longest < 2 * FEW:
+        return None
+    costs = (returns / lengths).dropna()
+    if len(costs) < TREND or float(costs.std()) < EVEN * abs(float(costs.mean())):
+        return None
+    then = returns.loc[: int(stretches.index[int(stretches.argmax())])].iloc[-size:]
+    now = returns.iloc[-size:]
+    if float(now.min()) <= float(then.max()):
+        return None
+    text = (
+        f"episodes shrink from {number(longest, 3)} to {number(shortest, 3)} steps as the return goes from "
+        f"{number(float(then.mean()), 3)} to {number(float(now.mean()), 3)}"
+    )
+    return Finding(
+        headline=f"To end the episode early may be what pays best: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why="every step costs, an end costs nothing more, and no iteration ever returned more than 0",
+        evidence=(Evidence(text, (EPISODE_LENGTH, metrics.TRAIN_RETURN), (int(then.index[0]), int(now.index[-1]))),),
+        causes=(
+            Cause(
+                "an episode that ends by failure (a fall, a limit of the state) costs less than to go on",
+                "log how episodes end; make a failure cost more than the steps that it saves, or pay for each step",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "a goal that ends the episode, and is reached sooner: then nothing is wrong",
+                "count the episodes that end at the goal",
+            ),
+        ),
+        since=int(now.index[-1]),
+    )
+
+
+def _at_zero(run: Signals) -> Finding | None:
     """Return a suspect if the return rose from below 0 to 0 and no further, as by doing nothing; None otherwise."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     if len(curve) < 2 * LAST or run.is_triage:
@@ -73,7 +177,7 @@ def examine(run: Signals) -> Finding | None:
                 "branch from the start with three times the entropy_coef: the return leaves 0, upwards",
             ),
         ),
-        remedies=_remedies(run),
+        remedies=_remedies(run, "a return above 0 within a tenth of the run"),
         since=int(curve.index[min(len(curve) - 1, list(curve.index).index(since) + LAST - 1)]),
         missing=() if run.has(metrics.ENTROPY) else (metrics.ENTROPY,),
     )
@@ -87,9 +191,8 @@ def _has_settled(run: Signals) -> bool:
     return entropy is None or most is None or entropy.mean < SETTLED * most
 
 
-def _remedies(run: Signals) -> tuple[Remedy, ...]:
+def _remedies(run: Signals, watch: str) -> tuple[Remedy, ...]:
     weight = run.read_number("ppo.entropy_coef")
-    watch = "a return above 0 within a tenth of the run"
     more = [0.01, 0.03] if not weight or weight < 0.01 else float(f"{min(weight * 3, 0.1):.1g}")
     return (Remedy({"ppo.entropy_coef": more}, "tries costly actions for longer, until one of them pays", watch),)
 
@@ -99,8 +202,10 @@ RULE = Rule(
     title="Doing nothing pays best",
     stage=Stage.CEILING,
     needs=((metrics.TRAIN_RETURN,),),
-    helps=(metrics.ENTROPY, POLICY_STD),
+    helps=(metrics.ENTROPY, POLICY_STD, SUCCESS_RATE, EPISODE_LENGTH),
     explains=(
+        "reward_sparse",
+        "updates_too_large",
         "entropy_collapsed",
         "return_frozen",
         "oscillating",
@@ -108,10 +213,15 @@ RULE = Rule(
         "critic_underfits",
         "signal_lost",
     ),
-    says=("the return rose from below 0 to 0 and stays there: the policy avoids costs and never meets what pays"),
+    says=(
+        "the return rose from below 0 to 0 and stays there, or stays below 0 while no episode succeeds, or rises as "
+        "episodes shrink: the policy avoids costs and never meets what pays"
+    ),
     threshold=(
         "the last ten returns within 1 % of the way from the worst to 0, none ever above; discrete actions: "
-        "entropy below a quarter of its maximum"
+        "entropy below a quarter of its maximum; or no success in 20 values or more, returns below 0, and half of the "
+        "costs at the start avoided; or episodes of 30 steps at most, a quarter of their longest, returns never above "
+        "0, steps that do not all cost the same, in no known task with a goal"
     ),
     source=(
         "Jones 2021 (compare with the policy that does nothing); Gymnasium's MountainCarContinuous (its "

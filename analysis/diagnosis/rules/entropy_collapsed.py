@@ -68,7 +68,8 @@ def examine(run: Signals) -> Finding | Blind | None:
     if len(curve) < 4:
         return None
     low = curve[curve < COLLAPSED * most]
-    if low.empty or float(curve.iloc[-1]) > COLLAPSED * most:
+    from_first = not low.empty and low.index[0] == curve.index[0] and len(low) >= MOSTLY * len(curve)
+    if low.empty or (float(curve.iloc[-1]) > COLLAPSED * most and not from_first):
         return None
     when = int(low.index[0])
     standing = judge_standing(run)

@@ -34,7 +34,60 @@ SELDOM = 0.1
 """Largest mean return where 0 is nothing that says that episodes end before the reward: it is met by chance."""
 
 
+SOON = 8
+"""Lengths on record before episodes are said to end whatever the policy does."""
+
+STILL = 0.05
+"""Share of its size by which a return may differ in a run whose episodes all go the same way: 0.01 and 0.03 have been
+seen. Means of 100 episodes of a bandit's, paid 1 or 0, differ by 0.2 and more."""
+
+
 def examine(run: Signals) -> Finding | None:
+    """Return a finding if training's episodes are cut off, or end at once whatever the policy does; None otherwise."""
+    return _cut_off(run) or _end_anyhow(run)
+
+
+def _end_anyhow(run: Signals) -> Finding | None:
+    """Return a finding if all episodes last as few steps and return the same, from first to last; None otherwise."""
+    lengths, returns = run.select_all(EPISODE_LENGTH), run.select_all(metrics.TRAIN_RETURN)
+    if lengths is None or returns is None or min(len(lengths.values), len(returns.values)) < SOON or run.is_triage:
+        return None
+    longest, size = max(lengths.values), max(map(abs, returns.values))
+    if longest > FEW or min(lengths.values) < (1 - ALIKE) * longest:
+        return None
+    if max(returns.values) - min(returns.values) > STILL * size or max(returns.values) == min(returns.values):
+        return None
+    once = longest <= 1
+    steps = "at its first step" if once else f"after {number(lengths.median, 2)} steps"
+    text = f"each ends {steps}, and returns {number(returns.median, 3)}, {lengths.where}"
+    return Finding(
+        headline=f"Episodes end at once, whatever the policy does: {text}",
+        kind=Kind.FAULT if once and run.has_ended else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why="nothing that the policy has tried made an episode longer, or return more",
+        evidence=(Evidence(text, (EPISODE_LENGTH, metrics.TRAIN_RETURN), lengths.reach),),
+        causes=(
+            Cause(
+                "a start that is already beyond a limit that ends the episode (an angle, a distance, a collision)",
+                "reset ten times, and print the first observation beside each limit",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "actions too weak to matter before the end",
+                "play ten episodes with the largest and ten with the smallest action: their lengths must differ",
+            ),
+            Cause(
+                "a task of so few steps, whose actions all pay alike",
+                "ask the environment's author how long an episode lasts",
+            ),
+        ),
+        since=lengths.iterations[SOON - 1],
+        ground=Ground.MEASURED if once else Ground.PACE,
+    )
+
+
+def _cut_off(run: Signals) -> Finding | None:
     """Return a finding if all training episodes end at the same small number of steps; None otherwise."""
     lengths, returns = run.select_all(EPISODE_LENGTH), run.select_all(metrics.TRAIN_RETURN)
     if lengths is None or returns is None or len(lengths.values) < POINTS:
@@ -107,10 +160,14 @@ RULE = Rule(
         *("signal_lost", "critic_underfits", "entropy_collapsed", "updates_too_small", "greedy_collapsed"),
     ),
     curable=False,
-    says="training's episodes all end at one length, and evaluations last longer, or hardly one is paid",
+    says=(
+        "training's episodes all end at one length, and evaluations last longer, or hardly one is paid; or all end at "
+        "once and return the same, whatever the policy does"
+    ),
     threshold=(
         "mean lengths within 5 % of the largest, above 1 step; evaluations 1.1 times as long in the median; without "
-        "these at most 10 steps and returns from 0 up of 0.1 at most on average"
+        "these at most 10 steps and returns from 0 up of 0.1 at most on average; or at most 10 steps, and returns that "
+        "differ by 5 % at most: a fault at one step, in a run that has ended"
     ),
     source="Pardo et al. 2018, Time limits in reinforcement learning; Jones 2021 (compare with simple policies)",
     examine=examine,

@@ -3,13 +3,25 @@
 Training's return rises, so nothing seems wrong with the learner; evaluations show that what it learns is not wanted.
 """
 
+import numpy as np
 from unstuck.analysis.diagnosis.evaluations import Way, find_paid_otherwise
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.standing import compute_stretches, judge_standing
 from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
-from unstuck.analysis.history.record import WRAPPED_REWARD_COST, WRAPPED_REWARD_SIGN
-from unstuck.analysis.words import number
+from unstuck.analysis.history.record import EVAL_SUCCESS_RATE, SUCCESS_RATE, WRAPPED_REWARD_COST, WRAPPED_REWARD_SIGN
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
 OPPOSITE = -0.95
@@ -24,6 +36,15 @@ _SAYS = {
     Way.OPPOSED: "Training is paid for something else than evaluations count",
     Way.COST: "Training is paid for what evaluations do not count, such as avoiding a cost",
 }
+
+POINTS = 12
+"""Returns, and success rates, on record before both are compared."""
+
+START, RISE = 3, 3.0
+"""Returns that are the start, and spreads of the last quarter by which they must rise where no episode succeeds."""
+
+MET, LOST, KEPT = 0.1, 0.5, 0.8
+"""Success rate that must once have been met, share of it that is left, and share of the best return that is kept."""
 
 _TEST = "play one episode with one policy in both, and print the rewards of each step side by side"
 
@@ -47,11 +68,14 @@ _CAUSES = {
 }
 
 
-def examine(run: Signals) -> Finding | None:
-    """Return a fault if training's return rises by something that evaluations do not count; None otherwise."""
+def examine(run: Signals) -> Finding | Blind | None:
+    """Return a finding if training's return rises by what neither evaluations nor successes count; None otherwise."""
+    told = (metrics.EVAL_RETURN, SUCCESS_RATE, WRAPPED_REWARD_SIGN, WRAPPED_REWARD_COST)
+    if not any(run.has(name) for name in told):
+        return Blind(((metrics.EVAL_RETURN,),))
     apart = find_paid_otherwise(run)
     if apart is None:
-        return _wrapped(run)
+        return _wrapped(run) or _by_success(run)
     first, *others = _CAUSES[apart.way]
     fact = Evidence(apart.text, (metrics.TRAIN_RETURN, metrics.EVAL_RETURN), apart.iterations)
     return Finding(
@@ -92,11 +116,59 @@ def _wrapped(run: Signals) -> Finding | None:
     )
 
 
+def _by_success(run: Signals) -> Finding | None:
+    """Return a finding if the return rises or holds while fewer episodes succeed, or none ever did; None otherwise."""
+    pairs = ((metrics.TRAIN_RETURN, SUCCESS_RATE), (metrics.EVAL_RETURN, EVAL_SUCCESS_RATE))
+    whose = next((pair for pair in pairs if all(len(run.select_finite(name)) >= POINTS for name in pair)), None)
+    if whose is None:
+        return None
+    returns, rates = (run.select_finite(name) for name in whose)
+    paid, met = (
+        compute_stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4)) for curve in (returns, rates)
+    )  # first, best and last
+    start, spread = float(returns.iloc[:START].mean()), float(returns.iloc[-len(returns) // 4 :].std())
+    never = judge_standing(run).failed > 0 and paid[2] > max(start + RISE * spread, 0.0)
+    fewer = met[1] >= MET and met[2] <= LOST * met[1] and paid[2] >= KEPT * paid[1] > 0
+    if not never and not fewer:
+        return None
+    way = f"from {number(start, 3)} to {number(paid[2], 3)}" if never else f"stays at {number(paid[2], 3)}"
+    share = f"no episode succeeds, in {pluralize(len(rates), 'value')} of the success rate"
+    share = share if never else f"successes fall from {percent(met[1])} to {percent(met[2])}"
+    text = f"the return goes {way}, and {share}" if never else f"the return {way}, and {share}"
+    return Finding(
+        headline=f"The reward pays for something else than success: {text}",
+        kind=Kind.FAULT if run.has_ended else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why="the return and the success rate are of the same episodes",
+        evidence=(Evidence(text, whose, (int(returns.index[0]), int(returns.index[-1]))),),
+        causes=(
+            Cause(
+                "a part of the reward (for staying alive, for each attempt, for being near) that can be had without "
+                "success, again and again",
+                "log each part of the reward apart: which of them has the policy gained?",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "a success that comes late, towards which the reward leads: then the return alone rises first",
+                "let a policy by hand succeed: it must return more than the policy learned",
+            ),
+            Cause(
+                "a success rate that is counted wrongly",
+                "let a policy by hand succeed once, and read the rate",
+            ),
+        ),
+        since=int(returns.index[-1]),
+        ground=Ground.MEASURED,
+    )
+
+
 RULE = Rule(
     name="paid_otherwise",
     title="Training is paid for something else",
     stage=Stage.BUG,
-    needs=((metrics.TRAIN_RETURN,), (metrics.EVAL_RETURN,)),
+    needs=((metrics.TRAIN_RETURN,),),
+    helps=(metrics.EVAL_RETURN, SUCCESS_RATE, EVAL_SUCCESS_RATE),
     explains=(
         *(
             "learns_backwards",
@@ -107,17 +179,20 @@ RULE = Rule(
             "entropy_collapsed",
         ),
         *("doing_nothing_pays", "greedy_collapsed", "learned_and_lost", "targets_beyond", "return_frozen"),
+        *("reward_sparse", "reward_not_found"),
     ),
     curable=False,
     says=(
         "training's return rises while evaluations fall, has the other sign, or climbs from far below to where "
-        "evaluations were from the start"
+        "evaluations were from the start; or it rises or holds while episodes succeed less and less, or never did"
     ),
     threshold=(
         "6 evaluations; other sign in 90 % of them and of one size a step (factor 4); or training rises, evaluations "
         "gain less than a tenth of that, and fall by half of their range, with starts apart by half of the gain; or "
         "training closes half of its first distance from below, which is 3 times what evaluations count and 5 times "
-        "their range, with 0.4 of it left once the logged mean holds no episode from before the first evaluation"
+        "their range, with 0.4 of it left once the logged mean holds no episode from before the first evaluation; or "
+        "a return above 0 that rose by three spreads of its last quarter with no success in 20 values, or that keeps "
+        "0.8 of its best while a success rate of 0.1 or more was halved"
     ),
     source="Jones 2021 (compare with simple policies; look at single rewards); Ng et al. 1999 (shaping); measured here",
     examine=examine,

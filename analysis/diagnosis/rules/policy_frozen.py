@@ -24,7 +24,7 @@ from unstuck.analysis.diagnosis.remedies import RATE, USUAL, USUAL_RATES, restor
 from unstuck.analysis.diagnosis.signals import GONE, STILL_KL, ActionKind, Signals, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import PARAMETERS_UNMOVED
+from unstuck.analysis.history.record import ENV_STEPS, PARAMETERS_UNMOVED
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
@@ -37,6 +37,9 @@ RECENT = 4
 SETTLED = 0.1
 """Share of the largest entropy below which a policy has settled on actions: then nothing is left to move."""
 
+USUAL_ROLLOUT = 2048
+"""Steps of a rollout to go back to."""
+
 MANY_ITERATIONS = 20
 """Iterations needed without KL: healthy runs have left the uniform policy by then (measured on triage, lr 3e-4)."""
 
@@ -47,6 +50,8 @@ def examine(run: Signals) -> Finding | None:
     unmoved = run.select_last(PARAMETERS_UNMOVED)
     if unmoved is not None and unmoved.values[-1] == 1.0:
         return _never_trained(unmoved)
+    if (waiting := _never_updated(run)) is not None:
+        return waiting
     kl = run.select_last(metrics.APPROX_KL, share=0.0, least=RECENT)
     if kl is not None and len(kl.values) < RECENT:
         return _glimpse(run, kl)
@@ -74,6 +79,45 @@ def examine(run: Signals) -> Finding | None:
         since=_since(run),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.PACE if kl is None else Ground.MEASURED if _has_never_moved(run) else Ground.STATE,
+    )
+
+
+def _never_updated(run: Signals) -> Finding | None:
+    """Return a fault if a run ended before its first rollout was full, with no loss on record; None otherwise."""
+    steps, rollout = run.select_finite(ENV_STEPS), run.read_number("ppo.num_steps")
+    updated = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.CLIP_FRACTION)
+    if steps.empty or rollout is None or any(run.has(name) for name in updated):
+        return None
+    needed, done = rollout * (run.read_number("ppo.num_envs") or 1.0), float(steps.iloc[-1])
+    if done >= needed:
+        return None
+    text = f"{number(done)} steps were done, and the first rollout is full at {number(needed)}"
+    reach = (int(steps.index[0]), int(steps.index[-1]))
+    plan = run.read_number("total_timesteps")
+    return Finding(
+        headline=f"Not one update took place: {text}",
+        kind=Kind.FAULT if run.has_ended or (plan is not None and plan < needed) else Kind.SUSPECT,
+        sureness=Sureness.SURE,
+        why="no loss is on record, and the policy is that of the start",
+        evidence=(Evidence(text, (ENV_STEPS, "ppo.num_steps"), reach),),
+        causes=(
+            Cause(
+                "a rollout (num_steps, buffer_size) longer than the whole run",
+                "compare it with the steps that are planned: twenty rollouts are few",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause("a run that was stopped too early", "let it go on until losses are logged"),
+        ),
+        remedies=(
+            Remedy(
+                {"ppo.num_steps": USUAL_ROLLOUT},
+                "a rollout that is full after a few minutes",
+                "a first value loss on record within the first hundredth of the run",
+            ),
+        ),
+        since=reach[1],
+        ground=Ground.MEASURED,
     )
 
 
@@ -335,7 +379,7 @@ RULE = Rule(
         "% all the same: then KL was taken before an update's only step; a doubt where fewer updates are on "
         "record, none the first, and no ratio was clipped); without KL: action shares within 6 % of each "
         "other for half of the run, and nothing learned; or a saved optimiser without a gradient of any of the "
-        "policy's parameters"
+        "policy's parameters; or fewer steps in all than fill one rollout, with no loss on record"
     ),
     source=(
         "Jones 2021 (relative entropy starts near 1 and falls); Schulman 2017 (watch KL of updates); measured here"

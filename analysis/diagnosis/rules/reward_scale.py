@@ -36,6 +36,9 @@ RUINOUS_ERROR, POINTS = 3000.0, 8
 """The same root, from which nothing explained is a fault whatever the return does (300 times the largest target that is
 meant), and values on record."""
 
+WEIGHT = 0.5
+"""Weight of the value loss in a loss of the whole update, where not on record; what else is in that loss is small."""
+
 FALLEN = 0.5
 """Share of its first value to which a loss must have fallen to show that the critic learns, without other evidence."""
 
@@ -46,7 +49,8 @@ def examine(run: Signals) -> Finding | None:
     start, late, explained = run.select_first(name), run.select_last(name), run.select_last(metrics.EXPLAINED_VARIANCE)
     if start is None or late is None or run.returns_normalised or run.has(metrics.GRAD_NORM_POLICY):
         return None  # policy_starved compares the gradients themselves
-    if min(start.median, late.median) < LARGE_ERROR**2:
+    weight = 1.0 if name == metrics.VALUE_LOSS else run.read_number("ppo.value_coef") or WEIGHT
+    if min(start.median, late.median) < weight * LARGE_ERROR**2:
         return None
     if explained.median >= NOTHING if explained else late.median < FALLEN * start.median:
         return None

@@ -68,10 +68,13 @@ def examine(run: Signals) -> Finding | None:
 def _is_told_by_size(run: Signals, seldom: Evidence) -> bool:
     """True if few successes, or returns near 0, show that rewards are rare, in another program's run.
 
-    Returns that are often the least there is, or no longer vary, may be those of a policy that always does the same.
+    Returns that are often the least there is, or no longer vary, may be those of a policy that always does the same: if
+    they vary no more at 0, an entropy would tell; where none is on record, nothing else is told of the run.
     """
     returns = run.select_all(metrics.TRAIN_RETURN)
-    if run.is_ours or returns is None or judge_standing(run).frozen:
+    if run.is_ours or returns is None:
+        return False
+    if judge_standing(run).frozen and (returns.values[-1] != 0 or run.has(metrics.ENTROPY)):
         return False
     return SUCCESS_RATE in seldom.metrics or min(returns.values) == 0
 

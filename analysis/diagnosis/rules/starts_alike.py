@@ -39,7 +39,7 @@ episodes leave a chance of 1 in 10 for each, so three of five are no chance."""
 
 
 def examine(run: Signals) -> Finding | Blind | None:
-    """Return a fault if each reset sets the seed, or episodes start alike and evaluations are far worse; else None."""
+    """Return a finding if resets set the seed, or episodes start alike and evaluations are far worse; else None."""
     reseeded = run.select_last(STARTS_RESEEDED, share=0.0, least=1)
     if reseeded is not None and reseeded.mean >= ALIKE:
         return _reseeded(run, reseeded)
@@ -48,30 +48,21 @@ def examine(run: Signals) -> Finding | Blind | None:
     if not run.has(metrics.EVAL_RETURN):
         return Blind(((metrics.EVAL_RETURN,),), "episodes that begin alike are a fault where others are met later")
     alike = run.select_last(START_REPEATS, share=0.0, least=1)
-    trained, judged = run.select_last(metrics.TRAIN_RETURN), run.select_last(metrics.EVAL_RETURN)
-    curve = run.select_finite(metrics.TRAIN_RETURN)
-    if alike is None or trained is None or judged is None or alike.mean < ALIKE or len(curve) < POINTS:
+    worse = _are_worse(run)
+    if alike is None or worse is None or alike.mean < ALIKE:
         return None
     repeats = run.select_first(metrics.OBSERVATION_REPEATS)
     if repeats is not None and repeats.median > COARSE:
         return None
-    gap = trained.mean - judged.mean
-    gained = float(curve.max() - curve.min())
-    error = (trained.error**2 + judged.error**2) ** 0.5
-    if min(judged.values) == max(judged.values):
-        return None
-    if gap <= max(WORSE * gained, CLEAR * error) or gap <= 0:
-        return None
     text = f"{percent(alike.mean)} of the episodes begin as another one did"
-    worse = f"evaluations return {number(judged.mean)} of late, training {number(trained.mean)}"
     return Finding(
-        headline=f"Training knows its few episodes by heart: {text}; {worse}",
+        headline=f"Training knows its few episodes by heart: {text}; {worse.text}",
         kind=Kind.FAULT,
         sureness=Sureness.LIKELY,
         why="where every episode begins alike, a policy that knows one of them needs to look at nothing",
         evidence=(
             Evidence(text, (START_REPEATS,), alike.reach),
-            Evidence(worse, (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), judged.reach),
+            worse,
         ),
         causes=(
             Cause(
@@ -82,54 +73,92 @@ def examine(run: Signals) -> Finding | Blind | None:
             ),
             Cause("evaluations in another environment, or with other wrappers", "evaluate in training's environment"),
         ),
-        since=judged.iterations[0],
+        since=worse.iterations[0] if worse.iterations else None,
         ground=Ground.MEASURED,
     )
 
 
 def _elsewhere(run: Signals) -> Finding | None:
     """Return a fault if training knows few starts and evaluation's are mostly others; None otherwise."""
-    alike, unseen = run.select_last(START_REPEATS, share=0.0, least=1), run.select_last(metrics.STARTS_UNSEEN)
-    scale = run.select_last(metrics.START_SCALE)
-    if alike is None or unseen is None or scale is None or alike.mean < ALIKE or unseen.median < UNSEEN:
+    alike, unseen = run.select_last(START_REPEATS, share=0.0, least=1), _find_unseen(run)
+    if alike is None or unseen is None or alike.mean < ALIKE:
         return None
-    if not 1 / SCALED <= scale.median <= SCALED:
-        return None  # evaluations are shown other numbers altogether
     text = f"{percent(alike.mean)} of the episodes begin as another one did"
-    others = f"{percent(unseen.median)} of the evaluation's episodes begin as none of these"
     return Finding(
-        headline=f"Training knows its few episodes by heart: {text}; {others}",
+        headline=f"Training knows its few episodes by heart: {text}; {unseen.text}",
         kind=Kind.FAULT,
         sureness=Sureness.LIKELY,
         why=f"evaluation's seeds begin episodes that training never meets; {judge_standing(run).brief}",
-        evidence=(
-            Evidence(text, (START_REPEATS,), alike.reach),
-            Evidence(others, (metrics.STARTS_UNSEEN,), unseen.reach),
-        ),
+        evidence=(Evidence(text, (START_REPEATS,), alike.reach), unseen),
         causes=(Cause(_SEEDED, "print the first observations of ten episodes", Support.SUPPORTED, text),),
-        since=unseen.iterations[0],
+        since=unseen.iterations[0] if unseen.iterations else None,
         ground=Ground.MEASURED,
     )
 
 
+def _find_unseen(run: Signals) -> Evidence | None:
+    """Return evidence that most of evaluation's episodes begin as none of training's, at the same size; else None."""
+    unseen, scale = run.select_last(metrics.STARTS_UNSEEN), run.select_last(metrics.START_SCALE)
+    if unseen is None or scale is None or unseen.median < UNSEEN:
+        return None
+    if not 1 / SCALED <= scale.median <= SCALED:
+        return None  # evaluations are shown other numbers altogether
+    others = f"{percent(unseen.median)} of the evaluation's episodes begin as none of these"
+    return Evidence(others, (metrics.STARTS_UNSEEN,), unseen.reach)
+
+
+def _are_worse(run: Signals) -> Evidence | None:
+    """Return evidence that evaluations return clearly less than training, as where they begin elsewhere; else None."""
+    trained, judged = run.select_last(metrics.TRAIN_RETURN), run.select_last(metrics.EVAL_RETURN)
+    curve = run.select_finite(metrics.TRAIN_RETURN)
+    if trained is None or judged is None or len(curve) < POINTS or min(judged.values) == max(judged.values):
+        return None
+    gap, gained = trained.mean - judged.mean, float(curve.max() - curve.min())
+    error = (trained.error**2 + judged.error**2) ** 0.5
+    if gap <= max(WORSE * gained, CLEAR * error) or gap <= 0:
+        return None
+    text = f"evaluations return {number(judged.mean)} of late, training {number(trained.mean)}"
+    return Evidence(text, (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), judged.reach)
+
+
+def _begin_elsewhere(run: Signals) -> Evidence | None:
+    """Return evidence that evaluations begin otherwise than as one another; None if unknown, or if they do not."""
+    alike = run.select_last(metrics.STARTS_ALIKE, share=0.0, least=1)
+    if alike is None or alike.mean >= ALIKE:
+        return None
+    return Evidence(f"{percent(alike.mean)} of the evaluations' episodes begin alike", (alike.metric,), alike.reach)
+
+
 def _reseeded(run: Signals, reseeded: Window) -> Finding:
-    """Return a fault, as each reset was measured to set the seed of the environment's random numbers."""
+    """Return a finding on resets that set the seed: a fault if evaluations begin elsewhere, or are worse.
+
+    An environment may set its own seed by design, so that the task has one start; nothing in training tells the two
+    apart.
+    """
+    harm = _find_unseen(run) or _begin_elsewhere(run) or _are_worse(run)
     text = (
         f"after {percent(reseeded.mean)} of the resets the environment's random numbers begin as after the one before"
     )
     return Finding(
-        headline=f"Every episode of training begins with one seed: {text}",
-        kind=Kind.FAULT,
+        headline=f"Every episode of training begins with one seed: {text}" + (f"; {harm.text}" if harm else ""),
+        kind=Kind.FAULT if harm else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why="where every episode begins alike, a policy that knows one of them needs to look at nothing; "
-        f"{judge_standing(run).brief}",
-        evidence=(Evidence(text, (STARTS_RESEEDED,), reseeded.reach),),
+        + ("" if harm else "a task may have one start by design, which no number of training tells; ")
+        + judge_standing(run).brief,
+        evidence=(Evidence(text, (STARTS_RESEEDED,), reseeded.reach), *([harm] if harm else [])),
         causes=(
             Cause(
                 _SEEDED,
                 "print the first observations of ten episodes; hand the seed to the first reset alone",
                 Support.SUPPORTED,
                 text,
+            ),
+            Cause(
+                "an environment that sets its own seed at each reset, so that the task has one start",
+                "read its reset, and evaluate on other seeds: returns must be those of training",
+                Support.RULED_OUT if harm else Support.OPEN,
+                harm.text if harm else "",
             ),
         ),
         since=reseeded.iterations[0],
@@ -144,15 +173,19 @@ RULE = Rule(
     title="Episodes that begin alike",
     stage=Stage.BUG,
     needs=((START_REPEATS, STARTS_RESEEDED),),
-    helps=(metrics.OBSERVATION_REPEATS, metrics.EVAL_RETURN, metrics.STARTS_UNSEEN, metrics.START_SCALE),
+    helps=(
+        *(metrics.OBSERVATION_REPEATS, metrics.EVAL_RETURN, metrics.STARTS_UNSEEN, metrics.STARTS_ALIKE),
+        metrics.START_SCALE,
+    ),
     explains=("greedy_vs_sampled", "overfitting", "greedy_collapsed", "learned_and_lost", "paid_otherwise"),
     curable=False,
     says="every reset sets the seed, or every episode of training begins as another did and evaluations are far worse",
     threshold=(
         "90 % of the first 256 episodes repeat a first observation, half of all observations at most repeat, and "
         "evaluations, not all the same, lie below the training return by a tenth of all that the return ever gained, "
-        "and by three standard errors; or 90 % of the resets set the environment's random numbers back; or 90 % "
-        "repeat, and 60 % of the evaluation's episodes begin as none of training's, at the same size"
+        "and by three standard errors; or 90 % repeat, and 60 % of the evaluation's episodes begin as none of "
+        "training's, at the same size; or 90 % of the resets set the environment's random numbers back: a doubt, and "
+        "a fault where evaluations begin elsewhere or are as much worse"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
     examine=examine,

@@ -64,7 +64,7 @@ def examine(run: Signals) -> Finding | None:
     A fault in the environments of `NEVER_BEYOND`, in others a suspect if the run has not learned.
     """
     fact = find_targets_beyond_returns(run)
-    told = _ends_retold(run) or _ends_told_as_truncations(run)
+    told = _ends_retold(run) or _ends_told_as_truncations(run, fact)
     if told is not None:
         return told
     if fact is None:
@@ -179,8 +179,12 @@ def _ends_retold(run: Signals) -> Finding | None:
     )
 
 
-def _ends_told_as_truncations(run: Signals) -> Finding | None:
-    """Return a fault if all episodes are truncated, at many lengths, as no time limit does; None otherwise."""
+def _ends_told_as_truncations(run: Signals, beyond: Evidence | None) -> Finding | None:
+    """Return a finding if all episodes are truncated, at many lengths, as no time limit does; None otherwise.
+
+    An environment may truncate by design where its state goes out of bounds: the values that go on behind the end are
+    then right. So the finding is a fault only where targets are measured beyond what episodes return as well.
+    """
     ends, lengths, early = (
         run.select_last(name, share=0.0, least=1) for name in (ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY)
     )
@@ -194,10 +198,14 @@ def _ends_told_as_truncations(run: Signals) -> Finding | None:
     )
     return Finding(
         headline=f"Ends of episodes are told as truncations: {text}",
-        kind=Kind.FAULT,
+        kind=Kind.FAULT if beyond else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
-        why="a time limit truncates at one length; what ends an episode earlier is an end: nothing follows",
-        evidence=(Evidence(text, (ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY), ends.reach),),
+        why="a time limit truncates at one length; what ends an episode earlier is an end, behind which nothing "
+        + ("follows" if beyond else "follows, unless the environment truncates by design, which no number here tells"),
+        evidence=(
+            Evidence(text, (ENDS_TRUNCATED, TRUNCATED_LENGTHS, TRUNCATED_EARLY), ends.reach),
+            *([beyond] if beyond else []),
+        ),
         causes=(
             TOLD_AS_TRUNCATIONS,
             Cause(
@@ -272,8 +280,9 @@ RULE = Rule(
     threshold=(
         "targets 1.25 times the return, which does not rise; or, in a probe's record, targets of a spread below 0.05 "
         "and below a twentieth of a step's reward, with episodes below 0.8 of the longest; "
-        "or 99 % of the episodes truncated at 10 different lengths, half of them before the longest; or a wrapper "
-        "tells 90 % of the environment's ends as something else"
+        "or 99 % of the episodes truncated at 10 different lengths, half of them before the longest: a doubt, and a "
+        "fault where targets exceed the returns as well; or a wrapper tells 90 % of the environment's ends as "
+        "something else"
     ),
     source=("Pardo et al. 2018, Time limits in reinforcement learning (values go on where an episode is cut off)"),
     examine=examine,

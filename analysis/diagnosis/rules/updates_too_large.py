@@ -61,6 +61,12 @@ DESCENT = "SGD"
 EARLY = 0.25
 """Share of the run before the rate alone says anything."""
 
+WIDE = 1.0
+"""Clip range from which on a ratio may fall to 0: twice the widest usual one."""
+
+GONE = 0.5
+"""Share of its start to which entropy must have fallen to be shown beside an update that nothing bounds."""
+
 SATURATED = 0.35
 """Share of the hidden units' activations beyond 0.97."""
 
@@ -73,7 +79,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     sized = run.has(metrics.APPROX_KL) or run.has(metrics.CLIP_FRACTION)
     by_size = _by_size(run) if sized else Blind(((metrics.APPROX_KL, metrics.CLIP_FRACTION),))
     wrong = isinstance(by_size, Finding) and by_size.kind is not Kind.FINE
-    return by_size if wrong else _by_rate(run) or by_size
+    return by_size if wrong else _by_rate(run) or _unclipped(run, by_size) or by_size
 
 
 def _by_rate(run: Signals) -> Finding | None:
@@ -104,6 +110,43 @@ def _by_rate(run: Signals) -> Finding | None:
         since=min(max(1, int(EARLY * run.history.length)), run.history.last_iteration),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION) if not run.has(name)),
         ground=Ground.PACE,
+    )
+
+
+def _unclipped(run: Signals, by_size: Finding | Blind | None) -> Finding | None:
+    """Return a finding if nothing bounds an update of several epochs, and no KL shows that it was small; else None."""
+    epochs, settings = run.read_number("ppo.num_epochs"), run.history.settings
+    off = "ppo.clip_range" in settings and settings["ppo.clip_range"] in (None, False)
+    width = None if off else _clip_range(run)
+    if isinstance(by_size, Finding) or epochs is None or epochs < 2 or not (off or (width or 0.0) >= WIDE):
+        return None
+    if run.setting("ppo.target_kl"):
+        return None
+    standing = judge_standing(run)
+    text = f"{number(epochs)} epochs of each rollout, and {f'a clip range of {number(width)}' if width else 'no clip'}"
+    gone = run.select_first(metrics.ENTROPY, 1), run.select_last(metrics.ENTROPY)
+    facts = [Evidence(text, ("ppo.num_epochs", "ppo.clip_range"))]
+    if gone[0] and gone[1] and 0 < gone[1].median < GONE * gone[0].median:
+        fell = f"entropy {number(gone[0].median, 2)} at first, {number(gone[1].median, 2)} of late"
+        facts.append(Evidence(fell, (metrics.ENTROPY,), gone[1].reach))
+    return Finding(
+        headline=f"Nothing bounds the size of an update: {'; '.join(fact.text for fact in facts)}",
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why="from the second epoch on the data are another policy's, and without a clip or a target_kl each step goes "
+        f"on in the same direction; {standing.brief}",
+        evidence=tuple(facts),
+        causes=(
+            Cause(
+                "the clip was switched off, or its range is so wide that no ratio meets it",
+                "branch with clip_range 0.2: KL of an update falls below 0.02",
+                Support.SUPPORTED,
+                text,
+            ),
+        ),
+        remedies=(Remedy({"ppo.clip_range": USUAL_CLIP}, "an update that ends where it was tried", "KL below 0.02"),),
+        since=min(max(1, int(EARLY * run.history.length)), run.history.last_iteration),
+        missing=tuple(name for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION) if not run.has(name)),
     )
 
 
@@ -353,7 +396,8 @@ RULE = Rule(
         "or KL > 0.06; not in a run that learns where a clip range above 0.2 is on record, at most 20 % of the "
         "ratios are clipped, and KL is at most 0.05 (clip range / 0.2)²; or most of 8 updates or more end in their "
         "first epoch, of 3 or more that another one makes, or that are set; or, in runs of others that learned "
-        "nothing, a learning rate from 0.01 on"
+        "nothing, a learning rate from 0.01 on; or several epochs with the clip off, or a range of 1 and more, and no "
+        "target_kl, where neither KL nor clip fraction are on record"
     ),
     source="Huang et al. 2022 (approximate KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a "
     "drastic loss); Stable-Baselines3's documentation; the change of the parameters measured here",

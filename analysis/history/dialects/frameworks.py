@@ -128,6 +128,7 @@ ML_AGENTS = Dialect(
             "num_epoch": "ppo.num_epochs",
             "hidden_units": "ppo.hidden_sizes",
             "batch_size": "ppo.minibatch_size",
+            "buffer_size": "ppo.num_steps",
             "max_steps": "total_timesteps",
             "learning_rate_schedule": "ppo.lr_schedule",
             "epsilon_schedule": "ppo.clip_range_schedule",

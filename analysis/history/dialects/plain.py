@@ -47,6 +47,10 @@ _RETURNS = (
     ),
     *("episode_returns", "episode_rewards", "score", "scores", "return_per_episode", "reward_per_episode", "rew"),
 )
+_SUCCESSES = (
+    *("is_success", "success_fraction", "successes", "goal_rate", "goal_reached", "goal_reached_rate", "reached_goal"),
+    *("reached_fraction", "reach_rate", "completion_rate", "solve_rate", "solved_rate", "winrate", "win_fraction"),
+)
 _LENGTHS = ("episode_length", "ep_length", "ep_len", "eplen", "episode_len", "episodic_length", "episode_lengths")
 _METRICS: dict[str, Renamed] = {
     **keep_unit(dict.fromkeys(_RETURNS, metrics.TRAIN_RETURN)),
@@ -136,6 +140,7 @@ _METRICS: dict[str, Renamed] = {
             "success_rate": SUCCESS_RATE,
             "win_rate": SUCCESS_RATE,
             "success": SUCCESS_RATE,
+            **dict.fromkeys(_SUCCESSES, SUCCESS_RATE),
             "loss": TOTAL_LOSS,
             "total_loss": TOTAL_LOSS,
             "loss_total": TOTAL_LOSS,
@@ -144,6 +149,10 @@ _METRICS: dict[str, Renamed] = {
     ),
     "percent_clipped": (metrics.CLIP_FRACTION, PERCENT_CLIPPED),
 }
+
+_EPOCHS = ("num_epochs", "n_epochs", "ppo_epochs", "ppo_epoch", "k_epochs", "K_epochs", "update_epochs", "optim_epochs")
+_CLIPS = ("eps_clip", "clip_eps", "clip_epsilon", "clip_ratio", "clip_param", "clip_coef", "ppo_clip")
+"""Settings that scripts of people's own name so, whose values mean the same."""
 
 PLAIN = Dialect(
     "plain",
@@ -168,8 +177,9 @@ PLAIN = Dialect(
             "num_steps": "ppo.num_steps",
             "num_envs": "ppo.num_envs",
             "minibatch_size": "ppo.minibatch_size",
-            "num_epochs": "ppo.num_epochs",
             "clip_range": "ppo.clip_range",
+            **dict.fromkeys(_EPOCHS, "ppo.num_epochs"),
+            **dict.fromkeys(_CLIPS, "ppo.clip_range"),
         }
     ),
     iteration=(
@@ -202,6 +212,9 @@ _NOISE = (
     re.compile(r"_(?:mean|avg|average|ma|smoothed)$"),
     re.compile(r"^\d+_|_\d+$"),
 )
+_EXTREME = re.compile(r"\((?:max|min|std)\)$")
+"""End of a name, as skrl has it, whose values are no means."""
+
 _LOSSES = frozenset(("loss", "losses"))
 _AVERAGES = frozenset(("mean", "avg", "average", "episode", "episodic", "total", "train"))
 _OF_LOSSES = frozenset(("value", "critic", "policy", "actor", "entropy", "total", "surrogate", "pi", "vf", "v"))
@@ -212,10 +225,12 @@ def find_plain_name(name: str) -> tuple[Renamed, int] | None:
     """Return our name, the unit factor and a rank (lower is better) for any logger's metric; None if unknown.
 
     Example:
-        >>> find_plain_name("Train/policy_loss_team_0")[0], find_plain_name("loudness")
-        (('train/policy_loss', 1.0), None)
+        >>> find_plain_name("Train/policy_loss_team_0")[0], find_plain_name("loudness"), find_plain_name("reward (max)")
+        (('train/policy_loss', 1.0), None, None)
     """
     path = make_canonical(name)
+    if _EXTREME.search(path):
+        return None
     evaluated, *shorter = _shorten_name(path)
     for distance, word in enumerate(shorter):
         if word in _METRICS:

@@ -44,12 +44,25 @@ def read_text(file: Path) -> str:
         data = file.read_bytes()
     except OSError as error:
         raise AnalysisError(f"{file} must be a file that can be read: {error.strerror}") from None
+    return decode_text(data, str(file))
+
+
+def decode_text(data: bytes, place: str) -> str:
+    """Decode the bytes of a log.
+
+    Args:
+        data: Bytes of a file, or of standard input.
+        place: What holds the bytes, for messages.
+
+    Raises:
+        AnalysisError: The bytes are no text.
+    """
     for beginning, words in _NO_TEXT:
         if re.match(beginning, data, re.DOTALL):
-            raise AnalysisError(f"{file} must be a log, and is {words}")
+            raise AnalysisError(f"{place} must be a log, and is {words}")
     text = _decode(data)
     if text is None:
-        raise AnalysisError(f"{file} must be a CSV in UTF-8, and holds other bytes")
+        raise AnalysisError(f"{place} must be a CSV in UTF-8, and holds other bytes")
     return text
 
 

@@ -15,8 +15,16 @@ import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.dialects.dialect import make_canonical
+from unstuck.analysis.history.dialects.plain import find_plain_name
 from unstuck.analysis.history.raw import Points, Raw, select_points
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, EVAL_SUCCESS_RATE, RETURN_VALUES
+from unstuck.analysis.history.record import (
+    ENV_STEPS,
+    EPISODE_LENGTH,
+    EVAL_LENGTH,
+    EVAL_SUCCESS_RATE,
+    RETURN_VALUES,
+    SUCCESS_RATE,
+)
 from unstuck.rl import metrics
 
 EVALUATIONS = "evaluations.npz"
@@ -25,8 +33,11 @@ EVALUATIONS = "evaluations.npz"
 _JUDGED = re.compile(r"(^|[_/])(evals?|evaluations?|validations?)([_/\d]|$)")
 """Word of a folder or file, in canonical form, that holds evaluations."""
 
-MONITOR = "#{"
-"""Beginning of a monitor file."""
+MONITOR, HEADER = b"#{", b"r,l,t"
+"""Beginnings of a monitor file, and of one whose first line was lost, as where people joined several."""
+
+_COUNTED = ("r", "l", "t")
+_SUCCESS = "success"
 
 LAST = 100
 """Episodes whose returns are compared."""
@@ -38,12 +49,18 @@ _EVALUATED = {"results": metrics.EVAL_RETURN, "ep_lengths": EVAL_LENGTH, "succes
 
 
 def is_monitor(file: Path) -> bool:
-    """True if a file's first line is that of a Stable-Baselines3 monitor file."""
+    """True if a file begins as a Stable-Baselines3 monitor file does, with or without the line about its start."""
     try:
         with file.open("rb") as opened:
-            return opened.read(len(MONITOR)) == MONITOR.encode()
+            return opened.read(max(len(MONITOR), len(HEADER))).startswith((MONITOR, HEADER))
     except OSError:
         return False
+
+
+def has_start(file: Path) -> bool:
+    """True if a monitor file says when it was begun, as those that Stable-Baselines3 writes do."""
+    with file.open("rb") as opened:
+        return opened.read(len(MONITOR)) == MONITOR
 
 
 def is_of_evaluation(file: Path, folder: Path) -> bool:
@@ -68,6 +85,8 @@ def read_monitors(files: Sequence[Path]) -> Raw:
         EPISODE_LENGTH: select_points(lengths),
         ENV_STEPS: select_points(steps),
     }
+    if _SUCCESS in episodes:
+        columns[SUCCESS_RATE] = select_points(episodes[_SUCCESS].to_numpy(dtype=np.float64))
     if len(returns) >= LAST:
         values = len(np.unique(returns[-LAST:]))
         columns[RETURN_VALUES] = Points(np.array([len(returns) - 1.0]), np.array([float(values)]))
@@ -110,7 +129,8 @@ def _read_episodes(files: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any]]
     settings: dict[str, Any] = {}
     for file in files:
         try:
-            first, _, rest = file.read_text(encoding="utf-8").partition("\n")
+            text = file.read_text(encoding="utf-8")
+            first, _, rest = text.partition("\n") if text.startswith("#") else ("{}", "", text)
             table = pd.read_csv(pd.io.common.StringIO(rest))  # type: ignore[attr-defined]
             header = json.loads(first.lstrip("#"))
             table["ended"] = table["t"] + float(header.get("t_start", 0.0))
@@ -118,8 +138,16 @@ def _read_episodes(files: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any]]
             settings |= {"env_id": env_id} if isinstance(env_id, str) and env_id != UNNAMED else {}
         except (ValueError, KeyError, OSError) as error:
             raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
-        tables.append(table[["r", "l", "ended"]])
-    return pd.concat(tables).sort_values("ended", kind="stable"), settings
+        told = next((name for name in table.columns if name not in _COUNTED and _is_success(name)), None)
+        if told is not None:
+            table[_SUCCESS] = pd.to_numeric(table[told], errors="coerce")
+        tables.append(table[["r", "l", "ended", *([_SUCCESS] if told is not None else [])]])
+    return pd.concat(tables, join="inner").sort_values("ended", kind="stable"), settings
+
+
+def _is_success(name: str) -> bool:
+    found = find_plain_name(name)
+    return found is not None and found[0][0] == SUCCESS_RATE
 
 
 def read_evaluations(file: Path) -> Raw:

@@ -8,7 +8,7 @@ import pytest
 from tensorboardX import SummaryWriter
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import ENV_STEPS, load
-from unstuck.analysis.history.record import EVAL_LENGTH
+from unstuck.analysis.history.record import EVAL_LENGTH, SUCCESS_RATE
 from unstuck.rl import metrics
 
 RETURN, VALUE = metrics.TRAIN_RETURN, metrics.VALUE_LOSS
@@ -257,6 +257,19 @@ def test_mlflows_database_is_read_and_its_runs_are_listed(tmp_path: Path) -> Non
     assert {seed: curve.to_dict() for seed, curve in load(str(file)).seeds(VALUE).items()} == {0: {1: 8.5}, 1: {1: 8.5}}
 
 
+@pytest.mark.parametrize("own", [True, False])
+def test_curves_in_folders_of_their_own_belong_to_the_run_above(tmp_path: Path, own: bool) -> None:
+    """`add_scalars("loss", {"policy": 1, "value": 2})` makes a folder for each curve, with the tag `loss` in both."""
+    if own:
+        log(tmp_path, (1, 5.0), (2, 6.0), tag="reward")
+    log(tmp_path / "loss_policy", (1, 0.5), (2, 0.25), tag="loss")
+    log(tmp_path / "loss_value", (1, 8.0), (2, 4.0), tag="loss")
+    run = load(str(tmp_path))
+    assert run.curve(metrics.POLICY_LOSS).to_dict() == {1: 0.5, 2: 0.25}
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 4.0}
+    assert run.has(RETURN) == own
+
+
 def write_monitor(file: Path, started: float, *episodes: tuple[float, int, float]) -> None:
     """A monitor file: return, length and seconds since the start of each episode."""
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -302,3 +315,20 @@ def test_of_two_starts_in_one_folder_the_one_in_the_table_counts(tmp_path: Path)
     assert run.curve(RETURN).tolist() == [1.5, 2.5]
     (told,) = [remark for remark in run.remarks if "another start" in remark]
     assert told.endswith(".a")
+
+
+def test_successes_in_monitor_files_are_averaged_within_an_iteration(tmp_path: Path) -> None:
+    """A joined copy without its first line, as people make for plots, is not read a second time."""
+    rows = "".join(f"{i}.0,10,{i}.5,{i > 2}\n" for i in range(1, 5))
+    (tmp_path / "0.monitor.csv").write_text(f'#{{"t_start": 0.0}}\nr,l,t,is_success\n{rows}')
+    (tmp_path / "episodes.csv").write_text(f"r,l,t,is_success\n{rows}")
+    (tmp_path / "progress.csv").write_text("time/total_timesteps,rollout/ep_rew_mean\n20,1.5\n40,3.5\n")
+    run = load(str(tmp_path))
+    assert run.curve(RETURN).to_dict() == {1: 1.5, 2: 3.5}
+    assert run.curve(SUCCESS_RATE).to_dict() == {1: 0.0, 2: 1.0}
+    assert "not read, as a copy of other monitor files: episodes.csv" in run.remarks
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "episodes.csv").rename(tmp_path / "alone" / "episodes.csv")
+    alone = load(str(tmp_path / "alone"))
+    assert alone.curve(RETURN).tolist() == [1.0, 2.0, 3.0, 4.0]
+    assert alone.curve(ENV_STEPS).tolist() == [10, 20, 30, 40]

@@ -51,7 +51,7 @@ def test_comments_behind_settings_are_kept(tmp_path: Path) -> None:
         ("a.json", '{"a": }', r"a\.json must be JSON: Expecting value"),
         ("a.yaml", "- 1\n- 2", r"a\.yaml must hold settings by name, got list"),
         ("a.yaml", "", r"a\.yaml must hold settings by name, got NoneType"),
-        ("a.yaml", "a: !!python/object/apply:os.getcwd []", r"a\.yaml must be YAML: could not determine a constructor"),
+        ("a.yaml", "a: !mine 3", r"a\.yaml must be YAML: could not determine a constructor"),
     ],
 )
 def test_what_holds_no_settings_is_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
@@ -205,3 +205,36 @@ def test_sizes_of_layers_are_lists_of_numbers(program: str, settings: dict[str, 
     ours = translate_settings(settings, DIALECTS[program])
     assert ours.get("ppo.hidden_sizes") == sizes
     assert sizes or ours == settings
+
+
+def test_numbers_without_a_dot_and_values_with_tags_of_python_are_read(tmp_path: Path) -> None:
+    """YAML 1.1 takes 3e-4 for a text; Isaac Lab writes tuples and slices with a tag, which is never executed."""
+    file = tmp_path / "agent.yaml"
+    file.write_text(
+        "lr: 3e-4\ngamma: 99E-2\nname: 1e5x\nsize: !!python/tuple\n- 1\n- 2\n"
+        "where: !!python/object/apply:builtins.slice\n- null\n- 3\nkind: !!python/name:os.system ''\n"
+        "run: !!python/object/apply:os.getcwd []\n"
+    )
+    settings, _ = read_settings(file)
+    assert (settings["lr"], settings["gamma"], settings["name"]) == (3e-4, 0.99, "1e5x")
+    assert (settings["size"], settings["where"], settings["kind"]) == ([1, 2], [None, 3], "")
+    assert settings["run"] == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "clip"),
+    [
+        ({"clip_range": 0.2, "experiment.policy_noclip": True}, None),
+        ({"clip_range": 0.2, "experiment.policy_noclip": False}, 0.2),
+        ({"eps_clip": 0.2, "use_clip": False}, None),
+        ({"eps_clip": 0.2, "use_clip": True}, 0.2),
+    ],
+)
+def test_a_clip_that_is_switched_off_has_no_range(settings: dict[str, Any], clip: float | None) -> None:
+    assert translate_settings(settings, PLAIN)["ppo.clip_range"] == clip
+
+
+def test_ml_agents_buffer_is_a_rollout_and_own_scripts_count_epochs_alike() -> None:
+    assert translate_settings({"hyperparameters.buffer_size": 1000}, DIALECTS["mlagents"]) == {"ppo.num_steps": 1000}
+    assert translate_settings({"train.ppo.optim_epochs": 4}, PLAIN) == {"ppo.num_epochs": 4}
+    assert translate_settings({"K_epochs": 4}, PLAIN) == {"ppo.num_epochs": 4}

@@ -1,5 +1,6 @@
 """Texts as terminals and spreadsheets leave them: code pages, colours, bars, decimal commas; and what is no text."""
 
+import io
 import pickle
 from pathlib import Path
 
@@ -23,6 +24,14 @@ def test_texts_of_windows_are_read(tmp_path: Path, coding: str) -> None:
     run = load(str(tmp_path / "log.txt"))
     assert run.curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
     assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 4.0}
+
+
+def test_a_pipe_may_bring_utf_16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(LINES.encode("utf-16")), encoding="utf-8"))
+    assert load("-").curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\x89PNG\r\n"), encoding="utf-8"))
+    with pytest.raises(AnalysisError, match="standard input must be a log, and is a picture"):
+        load("-")
 
 
 def test_decimal_commas_are_read_where_no_commas_part_a_table(tmp_path: Path) -> None:

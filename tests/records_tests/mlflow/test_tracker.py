@@ -128,19 +128,27 @@ from unstuck.sweeps.mirror import make_tracker
 made = []
 def commit(connection):
     made.append(connection)
-    if len(made) == 20:
+    if len(made) == 20 and not sys.argv[2:]:
+        os.kill(os.getpid(), signal.SIGKILL)
+def sync(descriptor, sync=os.fsync):
+    sync(descriptor)
+    if sys.argv[2:]:
         os.kill(os.getpid(), signal.SIGKILL)
 sqlalchemy.event.listen(sqlalchemy.Engine, "commit", commit)
+os.fsync = sync
 make_tracker(TrackingConfig(), Path(sys.argv[1])).start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
 """
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("mlflow_makes_its_tables")
-def test_tables_that_a_kill_left_half_made_are_made_anew(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path)], cwd=ROOT, check=False)
+@pytest.mark.parametrize("moment", [[], ["before the rename"]])
+def test_tables_that_a_kill_left_half_made_are_made_anew(tmp_path: Path, moment: list[str]) -> None:
+    """A database that was written without waiting for the disk gets its name once all of it is there."""
+    done = subprocess.run([sys.executable, "-c", KILLED_MIDWAY, str(tmp_path), *moment], cwd=ROOT, check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "mlflow.db").exists()
+    assert (tmp_path / "mlflow.db.tmp").exists()
     make_tracker(TrackingConfig(), tmp_path).start_sweep(SweepHeader("s", "s", 3, "eval/f1", "max"), "", {})
     assert [path.name for path in tmp_path.glob("mlflow.db*")] == ["mlflow.db"]
 

@@ -1,5 +1,6 @@
 """Doing nothing pays best: up from below 0 to 0 and never above, and the nearest runs that are something else."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,9 @@ from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind
 from unstuck.analysis.diagnosis.rules import doing_nothing_pays
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import EPISODE_LENGTH, SUCCESS_RATE
 
-from tests.analysis_tests.diagnosis.asking import changes, found, kind
+from tests.analysis_tests.diagnosis.asking import ask, changes, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
 
 RULE = doing_nothing_pays.RULE
@@ -52,3 +54,70 @@ def test_it_explains_the_entropy_and_the_frozen_return() -> None:
     ranked = diagnose(idle()).select_findings(Kind.FAULT, Kind.SUSPECT)
     assert ranked[0].rule is RULE
     assert {one.rule.name for one in ranked if "doing_nothing_pays" in one.follows_from} >= {"return_frozen"}
+
+
+AVOIDED = -16.0 + 10 * (1 - np.exp(-TURN / 10)) + 0.1 * np.sin(7.0 * TURN)
+"""A return that goes from -16 to -6."""
+
+
+def failing(returns: Any = AVOIDED, rate: Any = 0.0, ended: bool = True) -> History:
+    """A run of Stable-Baselines3's with a success rate."""
+    run = elsewhere(returns, more={SUCCESS_RATE: rate + 0.0 * TURN}, settings={"finished": ended})
+    return replace(run, dialect="sb3")
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (failing(), Kind.FAULT),
+        (failing(ended=False), Kind.SUSPECT),
+        (failing(rate=np.where(TURN == 50, 0.01, 0.0)), None),  # one episode has succeeded
+        (failing(-16.0 + 0.02 * TURN), None),  # costs are as they were
+        (failing(AVOIDED + 7), None),  # something is earned
+        (elsewhere(AVOIDED), None),  # no success rate is on record
+    ],
+)
+def test_costs_are_avoided_where_no_episode_succeeds(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_its_numbers_where_no_episode_succeeds() -> None:
+    """-16 + 10 (1 - exp(-t / 10)) at t = 2, in the middle of the first three, is -14.19; in the last quarter -6.0."""
+    text = found(RULE, failing(-16.0 + 10 * (1 - np.exp(-TURN / 10)))).headline
+    assert text == (
+        "Doing nothing pays best: return -14.2 at first and -6 of late, never above 0, and no episode has succeeded in "
+        "100 values of the success rate"
+    )
+
+
+def dying(lengths: Any, returns: Any, **settings: Any) -> History:
+    """A run with episodes of these lengths."""
+    return replace(elsewhere(returns, more={EPISODE_LENGTH: lengths + 0.0 * TURN}, settings=settings), dialect="sb3")
+
+
+SHRINKING = np.where(TURN < 30, 140.0, 14.0)
+COSTS = -SHRINKING * (8 + np.sin(7.0 * TURN))
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (dying(SHRINKING, COSTS), True),
+        (dying(SHRINKING, -8 * SHRINKING), False),  # each step costs the same: a way to a goal,
+        (dying(SHRINKING, COSTS, **{"env.id": "Acrobot-v1"}), False),  # where the goal ends an episode
+        (dying(SHRINKING, -COSTS), False),  # a step pays: it is a loss
+        (dying(np.where(TURN < 30, 140.0, 36.0), COSTS), False),  # 0.26 of the longest, 36 steps
+        (dying(np.where(TURN < 30, 58.0, 14.0), COSTS), False),  # never long
+        (dying(SHRINKING, -100.0 - TURN), False),  # the return falls
+        (dying(140.0, COSTS), False),  # episodes are as long as ever
+    ],
+)
+def test_an_early_end_is_a_suspect_where_each_step_costs(run: History, fires: bool) -> None:
+    assert (kind(RULE, run) is Kind.SUSPECT) == fires
+    assert fires or ask(RULE, run) is None
+
+
+def test_its_numbers_where_episodes_shrink() -> None:
+    assert found(RULE, dying(SHRINKING, COSTS)).headline.startswith(
+        "To end the episode early may be what pays best: episodes shrink from 140 to 14 steps as the return goes from -"
+    )

@@ -5,12 +5,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Sureness
 from unstuck.analysis.diagnosis.rules import episodes_short
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.report.verdict import state_verdict
+from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, first, found
+from tests.analysis_tests.diagnosis.asking import ask, first, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
 
 RULE = episodes_short.RULE
@@ -29,7 +32,7 @@ def cut(lengths: Any, returns: Any = 0.05 * CHANCE, tried: Any = None) -> Histor
         (cut(3.0), True),
         (cut(3.0 - 0.1 * CHANCE), True),  # a few end by themselves
         (cut(3.0 - 0.3 * CHANCE), False),
-        (cut(1.0), False),  # a bandit
+        (cut(1.0), False),  # a bandit, paid now and then
         (cut(11.0), False),
         (cut(3.0, 0.3 * CHANCE), False),  # every fifth episode is paid
         (cut(3.0, 0.0), False),  # none is: another rule's
@@ -69,3 +72,61 @@ def test_a_run_that_ends_with_few_episodes_paid_is_a_fault_whatever_it_gained(
     run = replace(run, table=run.table.assign(**{ENV_STEPS: 1024.0 * TURN}), has_ended=ended)
     run = replace(run, settings={"env.id": "Own-v0"})
     assert found(RULE, run).ground is ground
+
+
+STILL = 11.0 + 0.2 * CHANCE
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (cut(1.0, -49.3 - 0.01 * CHANCE), Kind.FAULT),
+        (cut(6.4 - 0.2 * CHANCE, STILL), Kind.SUSPECT),
+        (cut(6.4 - 0.5 * CHANCE, STILL), None),  # what the policy does makes them longer or shorter
+        (cut(6.4, 11.0 + 0.8 * CHANCE), None),  # it makes them pay more or less
+        (cut(1.0, 0.5 + 0.1 * CHANCE), None),  # a bandit
+        (cut(1.0, -49.3), None),  # not one return differs: another rule's
+        (cut(11.0, STILL), None),
+        (first(cut(6.4, STILL), 8), Kind.SUSPECT),
+        (first(cut(6.4, STILL), 7), None),
+    ],
+)
+def test_episodes_that_end_at_once_whatever_is_done(run: History, expected: Kind | None) -> None:
+    finding = ask(RULE, replace(run, has_ended=True))
+    assert (finding.kind if finding else None) is expected  # type: ignore[union-attr]
+
+
+def test_its_numbers_where_episodes_end_at_once() -> None:
+    run = replace(cut(1.0, -49.3 - 0.01 * CHANCE), has_ended=True)
+    assert found(RULE, run).headline.startswith(
+        "Episodes end at once, whatever the policy does: each ends at its first step, and returns -49.3, over iter"
+    )
+    assert diagnose(run).select_findings(Kind.FAULT)[0].rule is RULE
+
+
+def test_it_stands_above_a_curve_that_it_explains_though_a_doubt() -> None:
+    """`oscillating` is a fault, and names no cause."""
+    run = replace(cut(6.4 - 0.2 * CHANCE, STILL), has_ended=True)
+    run = replace(run, settings={"env.id": "Own-v0"}, table=run.table[[metrics.TRAIN_RETURN, EPISODE_LENGTH]])
+    ranked = diagnose(run).select_findings(Kind.FAULT, Kind.SUSPECT)
+    names = [one.rule.name for one in ranked]
+    assert names.index("episodes_short") < names.index("oscillating")
+    assert ranked[names.index("oscillating")].finding.kind is Kind.FAULT
+    assert ranked[names.index("episodes_short")].finding.kind is Kind.SUSPECT
+    assert state_verdict(diagnose(run)).startswith(
+        "Stuck: the return has no trend (likely), perhaps as episodes end at once, whatever the policy does; return "
+    )
+
+
+def test_in_our_own_runs_it_is_judged_alike() -> None:
+    """Our learner logs lengths of episodes itself, and evaluates greedily."""
+    run = elsewhere(0.05 * CHANCE, more={EPISODE_LENGTH: 3.0 + 0.0 * TURN, EVAL_LENGTH: 9.5 + 0.0 * TURN})
+    assert run.program == "unstuck"
+    assert diagnose(run).select_findings(Kind.FAULT)[0].rule is RULE
+    assert (
+        found(RULE, run).headline == "Episodes of training are cut off: all end after 3 steps, and evaluations last 9.5"
+    )
+    at_once = elsewhere(-49.3 - 0.01 * CHANCE, more={EPISODE_LENGTH: 1.0 + 0.0 * TURN})
+    assert kind(RULE, replace(at_once, has_ended=True)) is Kind.FAULT
+    healthy_run = elsewhere(20 + TURN, more={EPISODE_LENGTH: 20.0 + TURN, EVAL_LENGTH: 25.0 + TURN})
+    assert ask(RULE, healthy_run) is None

@@ -7,6 +7,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import oscillating
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import EPISODE_LENGTH
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, first, found, kind, unset
@@ -110,3 +111,28 @@ def test_a_run_of_another_program_that_has_ended_so_is_at_fault() -> None:
     )
     assert kind(RULE, goes_on) is Kind.SUSPECT
     assert kind(RULE, over) is Kind.FAULT
+
+
+@pytest.mark.parametrize(
+    ("settings", "length", "first"),
+    [
+        ({"ppo.lr": 1e-2}, 50.0, "a learning rate outside"),
+        ({"ppo.num_steps": 199}, 50.0, "rollouts that hold too few episodes"),
+        ({"ppo.num_steps": 200}, 50.0, "rollouts that hold too few episodes"),
+        ({"ppo.num_steps": 1001}, 50.0, "something is learned"),
+    ],
+)
+def test_rivals_stand_in_the_order_of_what_the_record_supports(
+    settings: dict[str, float], length: float, first: str
+) -> None:
+    """A usual rate is ruled out; 4 to 20 episodes in a rollout are open."""
+    run = untaught(**SWINGING, approx_kl=0.01, settings={"ppo.num_envs": 1, **settings})
+    run = replace(run, table=run.table.assign(**{EPISODE_LENGTH: length}))
+    causes = found(RULE, run).causes
+    assert causes[0].what.startswith(first)
+    supports = [cause.support for cause in causes]
+    assert supports == sorted(supports, key=[Support.SUPPORTED, Support.OPEN, Support.RULED_OUT].index)
+    episodes = cause(found(RULE, run), "rollouts that hold")
+    few = settings.get("ppo.num_steps") == 199
+    assert (episodes.support is Support.SUPPORTED) == few
+    assert not few or episodes.why == "4 episodes in a rollout"

@@ -11,7 +11,14 @@ from unstuck.analysis.diagnosis.rules import paid_otherwise
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history import ENV_STEPS, History
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, REWARD_BY_EFFORT
+from unstuck.analysis.history.record import (
+    EPISODE_LENGTH,
+    EVAL_LENGTH,
+    EVAL_SUCCESS_RATE,
+    POLICY_STD,
+    REWARD_BY_EFFORT,
+    SUCCESS_RATE,
+)
 
 from tests.analysis_tests.diagnosis.asking import ask, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
@@ -143,3 +150,42 @@ def test_flows_that_are_paid_less_than_the_table_can(worst: float, says: bool) -
     turn = np.arange(1, LENGTH + 1)
     run = untaught(**{"train/episode_return": worst + (-worst - 2000) * np.minimum(turn / 60, 1.0)})
     assert (kind(RULE, run) is Kind.FAULT) is says
+
+
+def succeeding(returns: Any, rate: Any, ended: bool = True) -> History:
+    """A run of Stable-Baselines3's with a success rate and without evaluations."""
+    more = {**LENGTHS, SUCCESS_RATE: rate + 0.0 * TURN}
+    return replace(elsewhere(returns, more=more, settings={"finished": ended}), dialect="sb3")
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (succeeding(-2 + 80 * DONE + CHANCE, 0.0), Kind.FAULT),
+        (succeeding(-2 + 80 * DONE + CHANCE, 0.0, ended=False), Kind.SUSPECT),
+        (succeeding(-2 + 80 * DONE + CHANCE, 0.01 * (TURN > 90)), None),  # the first successes
+        (succeeding(-90 + 80 * DONE + CHANCE, 0.0), None),  # costs are avoided: another rule's
+        (succeeding(20 + CHANCE, 0.0), None),  # nothing is gained
+        (succeeding(60 + CHANCE, 0.2 - 0.15 * DONE), Kind.FAULT),
+        (succeeding(60 + CHANCE, 0.2 - 0.08 * DONE), None),  # six tenths of the successes are left
+        (succeeding(60 + CHANCE, 0.09 - 0.08 * DONE), None),  # hardly an episode ever succeeded
+        (succeeding(60 - 30 * DONE + CHANCE, 0.2 - 0.15 * DONE), None),  # both are lost
+        (succeeding(-60 + CHANCE, 0.2 - 0.15 * DONE), None),
+    ],
+)
+def test_successes_tell_what_is_paid(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_its_numbers_with_successes() -> None:
+    """Quarters of 60, and of rates 0.2 falling to 0.05: 0.1814 at best, in the first, and 0.0686 in the last."""
+    assert found(RULE, succeeding(60.0, 0.2 - 0.15 * DONE)).headline == (
+        "The reward pays for something else than success: the return stays at 60, and successes fall from 18 % to 7 %"
+    )
+    ranked = diagnose(succeeding(-2 + 80 * DONE + CHANCE, 0.0)).select_findings(Kind.FAULT)
+    assert ranked[0].rule is RULE
+
+
+def test_successes_of_evaluations_tell_as_well() -> None:
+    run = elsewhere(60.0 + CHANCE, more={"eval/episode_return": 60.0 + CHANCE, EVAL_SUCCESS_RATE: 0.2 - 0.15 * DONE})
+    assert kind(RULE, replace(run, dialect="sb3", has_ended=True)) is Kind.FAULT

@@ -9,7 +9,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import PARAMETERS_UNMOVED
+from unstuck.analysis.history.record import ENV_STEPS, PARAMETERS_UNMOVED
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, unset, without
@@ -225,3 +225,33 @@ def test_a_saved_optimiser_without_a_gradient_of_the_policy_is_proof(unmoved: fl
             finding.headline == "The policy is not being updated: none of the policy's parameters ever had a gradient"
         )
         assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+
+
+def waiting(steps: float, **changed: Any) -> History:
+    """A run of ML-Agents' without a loss, which has done so many steps of a rollout of 10,000."""
+    run = untaught(approx_kl=None, clip_fraction=None, value_loss=None, policy_loss=None, entropy=1.42, **changed)
+    run = replace(run, table=run.table.assign(**{ENV_STEPS: steps * TURN / LENGTH}), dialect="mlagents")
+    return replace(run, settings={"ppo.num_steps": 10_000, "ppo.num_envs": 1}, has_ended=True)
+
+
+def test_a_rollout_that_was_never_full_made_no_update() -> None:
+    finding = found(RULE, waiting(9_999))
+    assert (finding.kind, finding.sureness, finding.ground) == (Kind.FAULT, Sureness.SURE, Ground.MEASURED)
+    assert finding.headline == (
+        "Not one update took place: 9,999 steps were done, and the first rollout is full at 10,000"
+    )
+    assert changes(finding) == [{"ppo.num_steps": 2048}]
+    assert found(RULE, replace(waiting(9_999), has_ended=False)).kind is Kind.SUSPECT
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        waiting(10_000),  # full at last
+        replace(waiting(9_999), table=waiting(9_999).table.assign(**{metrics.VALUE_LOSS: 1.0})),  # an update was logged
+        replace(waiting(9_999), settings={}),  # how long a rollout is, is not known
+    ],
+)
+def test_the_nearest_runs_that_did_update(run: History) -> None:
+    finding = ask(RULE, run)
+    assert not isinstance(finding, Finding) or "Not one update" not in finding.headline

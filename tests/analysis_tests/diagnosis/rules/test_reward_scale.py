@@ -69,6 +69,24 @@ def test_a_loss_of_the_whole_update_serves_where_the_critics_is_not_logged() -> 
 
 
 @pytest.mark.parametrize(
+    ("loss", "weight", "fires"),
+    [
+        (5_000.0, None, True),
+        (4_999.0, None, False),
+        (4_999.0, 0.25, True),
+        (9_999.0, 1.0, False),
+        (10_000.0, 1.0, True),
+    ],
+)
+def test_a_loss_of_the_whole_update_weighs_the_critics(loss: float, weight: float | None, fires: bool) -> None:
+    """Where the weight is not on record, a half is taken for it."""
+    run = raw(None, None)
+    run = replace(run, table=run.table.assign(**{TOTAL_LOSS: float(loss)}))
+    run = replace(run, settings={**run.settings, "ppo.value_coef": weight})
+    assert (ask(RULE, run) is not None) == fires
+
+
+@pytest.mark.parametrize(
     ("beginning", "settings", "support"),
     [
         ("rewards, or returns", {"ppo.normalize_returns": "none"}, Support.SUPPORTED),

@@ -1,5 +1,6 @@
 """A reward that is met too seldom: by success rates, by returns about 0, and by returns that are mostly the least."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,3 +62,19 @@ def test_a_rise_by_chance_is_not_called_learned_and_lost() -> None:
     up_and_down = 0.14 * np.sin(np.pi * TURN / 100) * (TURN > 1)
     names = {one.rule.name for one in diagnose(met(up_and_down)).findings}
     assert "learned_and_lost" not in names
+
+
+@pytest.mark.parametrize(
+    ("level", "entropy", "expected"),
+    [
+        (0.0, None, Kind.FAULT),
+        (0.0, 0.69, Kind.SUSPECT),  # an entropy on record tells more
+        (-1.0, None, Kind.SUSPECT),  # a policy that always does the same
+    ],
+)
+def test_a_return_that_stays_at_nothing_is_told_where_nothing_else_is_on_record(
+    level: float, entropy: float | None, expected: Kind
+) -> None:
+    returns = level + np.where(TURN < 15, 0.5 * CHANCE, 0.0)
+    run = met(returns, entropy=entropy, approx_kl=None, settings={"finished": True})
+    assert kind(RULE, replace(run, dialect="sb3")) is expected

@@ -1,10 +1,14 @@
 """Starts that are all alike: where the rule fires, and where it must not."""
 
-from unstuck.analysis.diagnosis.finding import Ground, Kind
+from typing import Any
+
+import pytest
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Support
 from unstuck.analysis.diagnosis.rules import starts_alike
 from unstuck.analysis.history import record
+from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import found, is_blind, kind
+from tests.analysis_tests.diagnosis.asking import cause, found, is_blind, kind
 from tests.analysis_tests.diagnosis.probed import RISEN
 from tests.analysis_tests.elsewhere import elsewhere
 
@@ -36,6 +40,24 @@ def test_resets_that_set_the_seed_need_no_evaluation() -> None:
     alike = {record.START_REPEATS: 0.97}
     finding = found(starts_alike.RULE, elsewhere(RISEN, more={**alike, record.STARTS_RESEEDED: 1.0}))
     assert finding.headline.startswith("Every episode of training begins with one seed: after 100 % of the resets")
-    assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+    assert (finding.kind, finding.ground) == (Kind.SUSPECT, Ground.MEASURED)
+    assert "a task may have one start by design, which no number of training tells" in finding.why
     assert is_blind(starts_alike.RULE, elsewhere(RISEN, more={**alike, record.STARTS_RESEEDED: 0.89}))
     assert is_blind(starts_alike.RULE, elsewhere(RISEN, more=alike))  # a task with one start, or not
+
+
+@pytest.mark.parametrize(
+    ("more", "expected"),
+    [
+        ({metrics.STARTS_ALIKE: 0.89}, Kind.FAULT),
+        ({metrics.STARTS_ALIKE: 0.9}, Kind.SUSPECT),  # evaluations begin alike as well: the task has one start
+        ({metrics.EVAL_RETURN: RISEN * 0.4}, Kind.FAULT),
+        ({metrics.EVAL_RETURN: RISEN}, Kind.SUSPECT),
+    ],
+)
+def test_design_and_fault_are_parted_by_what_evaluations_meet(more: dict[str, Any], expected: Kind) -> None:
+    run = elsewhere(RISEN, more={record.STARTS_RESEEDED: 1.0, **more})
+    finding = found(starts_alike.RULE, run)
+    assert finding.kind is expected
+    by_design = cause(finding, "an environment that sets its own seed")
+    assert by_design.support is (Support.RULED_OUT if expected is Kind.FAULT else Support.OPEN)

@@ -103,8 +103,17 @@ def test_ends_at_many_lengths_that_are_told_as_truncations(changed: dict[str, fl
     assert (ask(RULE, run) is not None) == fires
     if fires:
         finding = found(RULE, run)
-        assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+        assert (finding.kind, finding.ground) == (Kind.SUSPECT, Ground.MEASURED)
         assert "100 % of the episodes are told as truncated, at 18 different lengths" in finding.headline
+        assert "unless the environment truncates by design, which no number here tells" in finding.why
+
+
+def test_truncations_are_a_fault_where_targets_exceed_returns_as_well() -> None:
+    run = beyond()
+    run = replace(run, table=run.table.assign(**TOLD))
+    finding = found(RULE, run)
+    assert finding.kind is Kind.FAULT
+    assert facts(finding)[1] == "the critic is to predict 90 on average, and whole episodes return 30"
 
 
 def test_ends_that_are_forgotten_stand_above_what_follows_from_them() -> None:

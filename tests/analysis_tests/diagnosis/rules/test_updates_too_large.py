@@ -279,3 +279,42 @@ def test_a_rate_alone_tells_in_a_run_that_learned_nothing(
         assert finding.headline == f"Updates are too large: a learning rate of {rate}"
         assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.PACE)
         assert changes(finding)[0] == {"ppo.lr": [1e-3, 3e-4]}
+
+
+def unbounded(clip_range: float | None, epochs: int | None = 4, **changed: Any) -> History:
+    """A run of a script's own, with neither KL nor clip fraction on record."""
+    settings = {"ppo.clip_range": clip_range, "ppo.num_epochs": epochs, **changed.pop("settings", {})}
+    run = untaught(approx_kl=None, clip_fraction=None, settings=settings, **changed)
+    return replace(run, dialect="plain", has_ended=True)
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (unbounded(None), Kind.FAULT),
+        (unbounded(1.0), Kind.FAULT),
+        (unbounded(0.99), None),
+        (unbounded(None, 1), None),  # of one epoch the first ratio is 1
+        (unbounded(None, None), None),
+        (unbounded(None, settings={"ppo.target_kl": 0.02}), None),  # which bounds it as well
+        (unset(unbounded(None), "ppo.clip_range"), None),
+        (elsewhere(20 + TURN, approx_kl=None, clip_fraction=None, settings={"ppo.clip_range": None}), Kind.SUSPECT),
+    ],
+)
+def test_an_update_of_several_epochs_that_nothing_bounds(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_a_kl_on_record_tells_more_than_the_clip_that_is_off() -> None:
+    run = untaught(approx_kl=2e-3, settings={"ppo.clip_range": None, "ppo.num_epochs": 4})
+    assert kind(RULE, run) is Kind.FINE
+
+
+def test_the_numbers_of_an_update_that_nothing_bounds() -> None:
+    finding = found(RULE, unbounded(None, entropy=np.where(TURN < 3, 0.65, 0.1)))
+    assert finding.headline == (
+        "Nothing bounds the size of an update: 4 epochs of each rollout, and no clip; entropy 0.65 at first, 0.1 of "
+        "late"
+    )
+    assert changes(finding) == [{"ppo.clip_range": 0.2}]
+    assert found(RULE, unbounded(5.0)).headline.endswith("4 epochs of each rollout, and a clip range of 5")

@@ -318,14 +318,21 @@ class Done:
     environment: dict[str, str]
 
 
+def _refuse_ray(_: object) -> None:
+    pytest.fail("a sweep in the test's process trains without Ray; use the fixture without_ray")
+
+
 class Command:
     """Runs the project's commands in this process, as a user does in `folder`.
+
+    Ray is not started unless `starts_ray` says so: a sweep starts it while its records are opened, which takes seconds.
+    Without it, a sweep that gets as far as its trials needs the fixture `without_ray`.
 
     What is printed is read from `capfd`; without it, for longer than one test, from `sys.stdout` and `sys.stderr`.
     """
 
     def __init__(self, folder: Path, capfd: pytest.CaptureFixture[str] | None = None) -> None:
-        self.folder, self._capfd = folder, capfd
+        self.folder, self._capfd, self.starts_ray = folder, capfd, False
 
     def __call__(self, *arguments: str) -> Done:
         """`python sweep.py ARGUMENTS`."""
@@ -360,12 +367,16 @@ class Command:
     def _run(self, program: str, main: Callable[[], int | None], arguments: tuple[str, ...]) -> Done:
         from hydra._internal.hydra import Hydra
         from hydra.types import RunMode
+        from unstuck.sweeps.ray_tune.cluster import Cluster
 
         before, import_path = dict(os.environ), list(sys.path)
         with pytest.MonkeyPatch.context() as patch, self._printed() as read:
             patch.setattr(sys, "argv", [program, *arguments])
             patch.chdir(self.folder)
             patch.setenv("COLUMNS", "200")
+            if not self.starts_ray:
+                patch.setattr(Cluster, "begin", lambda _: None)
+                patch.setattr(Cluster, "wait", _refuse_ray)
             if not any(word.startswith(("hydra", "--config")) for word in arguments):
                 # Hydra would compose all for its mode alone, then again to run: see test_command_fixture.py.
                 patch.setattr(Hydra, "get_mode", lambda hydra, config_name, overrides: RunMode.RUN)

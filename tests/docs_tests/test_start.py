@@ -75,6 +75,7 @@ def test_the_tutorial_runs_small_from_an_empty_folder(command: Command, without_
 @pytest.mark.timeout(3600)
 def test_the_tutorial_says_what_its_commands_print(command: Command) -> None:
     page = read_page("docs/tutorial.md")
+    command.starts_ray = True
     printed = ""
     for example in read_commands("", re.sub(r"(?<!`)`[^`\n]+`", "", page)):
         if example.words[1] != "ui":

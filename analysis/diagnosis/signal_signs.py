@@ -63,7 +63,8 @@ def updates_ignore_advantages(run: Signals) -> Evidence | None:
 def updates_go_both_ways(run: Signals) -> Evidence | None:
     """Return evidence that some updates make actions with positive advantage clearly less likely; None otherwise.
 
-    An update that is fitted to a rollout follows even advantages that are noise.
+    An update that is fitted to a rollout follows even advantages that are noise. Of our own learner alone, where it is
+    known how many samples a correlation is of.
     """
     curve, entropy, most = (
         run.select_finite(metrics.ADVANTAGE_FOLLOWED),
@@ -75,7 +76,7 @@ def updates_go_both_ways(run: Signals) -> Evidence | None:
         decided = entropy.index[(entropy < UNDECIDED * most).to_numpy()]
     curve = curve[~curve.index.isin(decided)]
     against = curve[curve < AGAINST]
-    if len(against) < max(TIMES, OFTEN * len(curve)) or (bonus is not None and bonus >= HEAVY):
+    if not run.is_ours or len(against) < max(TIMES, OFTEN * len(curve)) or (bonus is not None and bonus >= HEAVY):
         return None
     text = (
         f"in {len(against)} of {len(curve)} evaluations the update has made less likely what paid: the correlation of "

@@ -99,9 +99,12 @@ def _wrapped(run: Signals) -> Evidence | None:
 
 
 def _halves(run: Signals) -> Evidence | None:
-    """Return evidence that one half of each action's range has no effect; None otherwise."""
+    """Return evidence that one half of each action's range has no effect; None otherwise.
+
+    A half that acts at the first look is not cut off: a battery that a policy keeps empty cannot be emptied further.
+    """
     halves = run.select_first(ACTION_HALVES, LOOKS)
-    if halves is None or halves.median > ONE_SIDED:
+    if halves is None or max(halves.median, halves.values[0]) > ONE_SIDED:
         return None
     text = f"one half of the actions' range does {percent(halves.median)} of what the other half does"
     return Evidence(text, (ACTION_HALVES,), halves.reach)
@@ -142,7 +145,8 @@ RULE = Rule(
     curable=False,
     says="half of the actions' range does nothing, all of the range next to nothing, or a wrapper holds actions back",
     threshold=(
-        "the weaker half of the range of each bounded action does less than a quarter of the stronger; or the effect "
+        "the weaker half of the range of each bounded action does less than a quarter of the stronger, at the "
+        "first look as well; or the effect "
         "of an action on the next observation, times the steps of an episode, is below a tenth of a column's spread, "
         "and actions explain less than 2 % of the rewards at some look; in any run, where a wrapper does 99 % of the "
         "actions some steps late, makes 40 % of the range one action, or reaches a tenth of the environment's range"

@@ -28,6 +28,7 @@ from unstuck.analysis.diagnosis.standing import State, judge_standing
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
+from unstuck.rl.metrics import FINAL_EVALUATIONS
 
 COLLAPSED = 0.1
 """Share of the largest entropy below which hardly anything but one action is tried."""
@@ -200,14 +201,29 @@ def _gone(run: Signals, when: int) -> tuple[float, int] | None:
 
 
 def _too_soon(run: Signals, when: int) -> bool:
-    """True if much of the return was gained only after entropy fell slowly, by a policy that hardly explored."""
+    """True if much of the return was gained only after entropy fell slowly, by a policy that hardly explored.
+
+    Not where our greedy policy was as good by then: what the sampled one gains is what chance no longer costs.
+    """
     curve = run.select_finite(metrics.TRAIN_RETURN)
+    if run.is_ours and not run.is_triage and not _greedy_rose(run, when):
+        return False
     before, since = curve.loc[:when], curve.loc[when:]
     if len(before) < 4 or len(since) < 8:
         return False
     then, noise = float(before.iloc[-4:].mean()), run.trend(metrics.TRAIN_RETURN, when).noise
     gained, later = then - float(before.iloc[:3].mean()), float(since.iloc[-len(since) // 4 :].mean()) - then
     return later > max(REGAINED * gained, 1.5 * noise)
+
+
+def _greedy_rose(run: Signals, when: int) -> bool:
+    """True if the greedy policy gained much of its return only after an iteration; False if unknown."""
+    greedy = run.select_finite(metrics.EVAL_RETURN)
+    before, since = greedy.loc[:when], greedy.loc[when:]
+    if before.empty or len(since) < FINAL_EVALUATIONS:
+        return False
+    then, late = float(before.iloc[-FINAL_EVALUATIONS:].max()), float(since.iloc[-FINAL_EVALUATIONS:].mean())
+    return late - then > REGAINED * max(then - float(greedy.iloc[0]), 0.0) and late - then > 0
 
 
 def _hardly_better(run: Signals) -> bool:

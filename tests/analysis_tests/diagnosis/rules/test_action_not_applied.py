@@ -1,5 +1,8 @@
 """Actions that are not applied: where the rule fires, and where it must not."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import action_not_applied
@@ -35,3 +38,12 @@ def test_a_half_that_does_nothing_is_measured_and_weak_actions_may_pay_later() -
 def test_a_run_in_order_is_left_in_peace() -> None:
     assert is_quiet(action_not_applied.RULE, probed(RISEN, **HEALTHY))
     assert is_quiet(action_not_applied.RULE, probed(FLAT, **HEALTHY))
+
+
+@pytest.mark.parametrize(("seen", "expected"), [((0.7, 0.05, 0.05), None), ((0.05, 0.3, 0.2), Kind.FAULT)])
+def test_a_half_that_acts_at_first_is_not_cut_off(seen: tuple[float, float, float], expected: Kind | None) -> None:
+    run = probed(**{**HEALTHY, "action_halves": 0.05})
+    looks = np.full(len(run.table), np.nan)
+    looks[[4, 16, 64]] = seen
+    run = replace(run, table=run.table.assign(**{"train/action_halves": looks}))
+    assert kind(action_not_applied.RULE, run) is expected

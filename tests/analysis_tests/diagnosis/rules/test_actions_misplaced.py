@@ -1,5 +1,8 @@
 """Actions that are stored with other steps: where the rule fires, and where it must not."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import actions_misplaced
@@ -13,6 +16,15 @@ from tests.analysis_tests.diagnosis.probed import HEALTHY, RISEN, probed
 )
 def test_noise_that_acts_before_it_is_drawn(early: float, expected: Kind | None) -> None:
     run = probed(RISEN, **{**HEALTHY, "action_shown_early": early})
+    assert kind(actions_misplaced.RULE, run) is expected
+
+
+@pytest.mark.parametrize(("second", "expected"), [(0.0, None), (0.039, None), (0.041, Kind.FAULT)])
+def test_one_look_is_chance_where_a_policy_has_almost_decided(second: float, expected: Kind | None) -> None:
+    run = probed(RISEN, **{**HEALTHY, "action_shown_early": 0.0})
+    looks = np.full(len(run.table), np.nan)
+    looks[[4, 16, 64]] = 0.5, second, 0.0
+    run = replace(run, table=run.table.assign(**{"train/action_shown_early": looks}))
     assert kind(actions_misplaced.RULE, run) is expected
 
 

@@ -266,3 +266,19 @@ def test_an_entropy_that_falls_as_the_returns_reach_their_level_is_no_fault() ->
 
     assert kind(RULE, run(LINE)) is None
     assert kind(RULE, run([-1.665, -1.66, -1.67, -1.66, -1.665, -1.67, -1.66, -1.665, -1.66, -1.67])) is Kind.FAULT
+
+
+@pytest.mark.parametrize(("greedy", "expected"), [(500.0, None), (np.where(TURN < 60, 300.0, 500.0), Kind.FAULT)])
+def test_a_greedy_policy_that_was_as_good_by_then_lost_nothing(greedy: Any, expected: Kind | None) -> None:
+    """The sampled return goes on from 200 to 500 once its policy no longer errs by chance."""
+    nameless = {f"{prefix}_{name}": None for prefix in ("action", "greedy") for name in metrics.ACTIONS}
+    sampled = np.interp(TURN, [1, 40, 100], [0.0, 200.0, 500.0]) + np.sin(7.0 * TURN)
+    run = healthy(
+        **{
+            "entropy": np.where(TURN < 40, math.log(2), 0.01),
+            "train/episode_return": sampled,
+            "eval/episode_return": greedy,
+        },
+        **{"f1": None, "tp": None, "settings": {"env.id": "CartPole-v1"}, **nameless},
+    )
+    assert (kind(RULE, run) is Kind.FAULT) is (expected is Kind.FAULT)

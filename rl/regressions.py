@@ -1,12 +1,15 @@
 """Regressions on held-out halves of the data, by which dynamics are measured: ridge, random features, neighbours."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 Array = npt.NDArray[np.float64]
+Floats = npt.NDArray[Any]
+"""Array of float64, or of float32 where that says enough."""
 
 RANDOM_FEATURES = 96
 """Units max(0, W x + b) with W and b never trained (Rahimi and Recht 2008), beside the linear features."""
@@ -38,23 +41,34 @@ def correlate(first: Array, second: Array) -> float:
     return float(one @ other) / size if size > 0 else 0.0
 
 
-def expand_features(columns: Array) -> Array:
-    """Return standardised columns and random nonlinear features of them, each of mean 0, `[n, W]`."""
+def expand_features(columns: Array) -> Floats:
+    """Return standardised columns and random nonlinear features of them, each of mean 0, as float32 `[n, W]`."""
     centred = columns - columns.mean(0)
     spread = centred.std(0)
-    linear = np.clip(centred / np.where(spread > 0, spread, 1), -FAR, FAR)
-    generator = np.random.default_rng(columns.shape[1])
-    weights = generator.standard_normal((columns.shape[1], RANDOM_FEATURES)) / np.sqrt(columns.shape[1])
-    hidden = np.maximum(linear @ weights * 1.5 + generator.standard_normal(RANDOM_FEATURES), 0)
-    return np.concatenate([linear, hidden - hidden.mean(0)], axis=1)
+    linear = np.clip(centred / np.where(spread > 0, spread, 1), -FAR, FAR).astype(np.float32)
+    weights, biases = _draw_random_layer(columns.shape[1])
+    hidden = linear @ weights
+    hidden += biases
+    np.maximum(hidden, 0, out=hidden)
+    hidden -= hidden.mean(0)
+    return np.concatenate([linear, hidden], axis=1)
 
 
-def solve_ridge(inputs: Array, targets: Array, strengths: Sequence[float]) -> Array:
-    """Compute the weights of ridge regressions for several strengths, `[strengths, W, K]`."""
-    products, cross = inputs.T @ inputs, inputs.T @ targets
+@lru_cache
+def _draw_random_layer(num_columns: int) -> tuple[Floats, Floats]:
+    """Draw weights and biases of the random features in float32, always the same for a number of columns."""
+    generator = np.random.default_rng(num_columns)
+    weights = generator.standard_normal((num_columns, RANDOM_FEATURES)) * (1.5 / np.sqrt(num_columns))
+    return weights.astype(np.float32), generator.standard_normal(RANDOM_FEATURES).astype(np.float32)
+
+
+def solve_ridge(inputs: Floats, targets: Array, strengths: Sequence[float]) -> Floats:
+    """Compute the weights of ridge regressions for several strengths, `[strengths, W, K]`, in the inputs' precision."""
+    products, cross = inputs.T @ inputs, inputs.T @ targets.astype(inputs.dtype, copy=False)
     scale = max(float(np.trace(products)) / len(products), STILL**2)
-    weights = [np.linalg.solve(products + one * scale * np.eye(len(products)), cross) for one in strengths]
-    return np.stack(weights)
+    ridges = scale * np.array(strengths, inputs.dtype)[:, None, None] * np.eye(len(products), dtype=inputs.dtype)
+    weights: Floats = np.linalg.solve(products + ridges, cross[None])
+    return weights
 
 
 def foresee_share(columns: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
@@ -78,17 +92,29 @@ def _reduce_by_neighbours(columns: Array, targets: Array, first: npt.NDArray[np.
         thinned = slice(None, None, max(1, int((~fitted).sum()) // ASKED))
         far, ask = scaled[~fitted][thinned], targets[~fitted][thinned]
         near, known = scaled[fitted], targets[fitted]
-        distances = (far**2).sum(1)[:, None] + (near**2).sum(1) - 2 * far @ near.T
         if near.shape[0] <= NEIGHBOURS or near.shape[1] == 0:
             return lowered
-        closest = torch.from_numpy(distances).topk(NEIGHBOURS, largest=False, sorted=False).indices
-        guess = known[closest.numpy()].mean(1)
+        guess = known[_find_nearest(far, near)].mean(0)
         lowered += (2 * guess * ask - guess**2).sum(0)
         count += len(ask)
     return lowered / max(count, 1)
 
 
-def reduce_error(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
+def _find_nearest(far: Floats, near: Floats) -> npt.NDArray[np.int64]:
+    """Return the indices of the `NEIGHBOURS` rows of `near` that are nearest to each row of `far`, `[NEIGHBOURS, n]`.
+
+    A few looks for the least distance cost a fraction of what sorting costs.
+    """
+    distances = far @ (-2 * near.T)
+    distances += (near**2).sum(1)  # the rest is the same for a whole row
+    rows, found = np.arange(len(far)), []
+    for _ in range(NEIGHBOURS):
+        found.append(distances.argmin(1))
+        distances[rows, found[-1]] = np.inf
+    return np.stack(found)
+
+
+def reduce_error(inputs: Floats, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
     """Compute how much the best ridge regression lowers each target's mean square on held-out data, `[K]`."""
     lowered: Array = np.zeros((len(STRENGTHS), targets.shape[1]))
     for fitted in _list_halves(first):
@@ -99,7 +125,7 @@ def reduce_error(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) ->
     return best
 
 
-def predict_across(inputs: Array, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
+def predict_across(inputs: Floats, targets: Array, first: npt.NDArray[np.bool_]) -> Array:
     """Predict each target by a ridge regression that was fitted on the other half of the data, `[n, K]`."""
     guess: Array = np.zeros_like(targets) + targets.mean(0)
     for fitted in _list_halves(first):

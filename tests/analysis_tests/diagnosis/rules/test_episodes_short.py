@@ -130,3 +130,9 @@ def test_in_our_own_runs_it_is_judged_alike() -> None:
     assert kind(RULE, replace(at_once, has_ended=True)) is Kind.FAULT
     healthy_run = elsewhere(20 + TURN, more={EPISODE_LENGTH: 20.0 + TURN, EVAL_LENGTH: 25.0 + TURN})
     assert ask(RULE, healthy_run) is None
+
+
+def test_our_runs_of_one_step_that_learned_little_by_little_are_in_order() -> None:
+    better = elsewhere(-49.3 + 0.02 * TURN, more={EPISODE_LENGTH: 1.0 + 0.0 * TURN})
+    better = replace(better, settings={**better.settings, "ppo.num_iterations": len(better.table)}, has_ended=True)
+    assert ask(RULE, better) is None

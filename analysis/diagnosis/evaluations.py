@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.wrapped import pays_unchanged
 from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, REWARD_BY_EFFORT
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
@@ -154,7 +155,7 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
         return None
     effort = _pays_for_effort(run) or _pays_for_narrowing(run, both)
     if _is_cost(run, paid, counted, trained, evaluated) or (effort and counted.gain <= CLEAR * error):
-        return Apart(Way.COST, text, reach)
+        return None if pays_unchanged(run) else Apart(Way.COST, text, reach)  # what exploration costs is no wrapper's
     far = abs(counted.first - paid.first) > FAR * paid.gain
     falls = counted.gain < -max(CLEAR * error, FAR * float(np.ptp(evaluated.to_numpy())), NEVER * paid.gain)
     from_start = int(evaluated.to_numpy().argmax()) < len(evaluated) // 3  # else something was learned, and lost again

@@ -3,8 +3,12 @@
 from unstuck.analysis.diagnosis.finding import Evidence
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history.record import (
+    WRAPPED,
+    WRAPPED_ACTION_CUT,
     WRAPPED_ACTION_DELAY,
     WRAPPED_COLUMNS_BLANK,
+    WRAPPED_REWARD_LOST,
+    WRAPPED_REWARD_SIGN,
     WRAPPED_SIGHT_DELAY,
     WRAPPED_SIGHT_LOST,
 )
@@ -30,3 +34,14 @@ def shows_whole(run: Signals) -> bool:
     if read_fact(run, WRAPPED_SIGHT_DELAY) != 0 or read_fact(run, WRAPPED_ACTION_DELAY) != 0:
         return False
     return read_fact(run, WRAPPED_COLUMNS_BLANK) == 0 and (read_fact(run, WRAPPED_SIGHT_LOST) or 0.0) <= WHOLE
+
+
+def acts_whole(run: Signals) -> bool:
+    """True if both sides were compared, and the environment is given what the policy chose, at once and whole."""
+    return read_fact(run, WRAPPED_ACTION_DELAY) == 0 and not read_fact(run, WRAPPED_ACTION_CUT)
+
+
+def pays_unchanged(run: Signals) -> bool:
+    """True if both sides were compared, and what is paid in training is what the environment pays."""
+    compared = any(run.has(name) for name in WRAPPED)
+    return compared and not run.has(WRAPPED_REWARD_SIGN) and not run.has(WRAPPED_REWARD_LOST)

@@ -12,7 +12,7 @@ from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, find_fir
 from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.names import UNSTUCK, translate_metrics
 from unstuck.analysis.history.raw import Numbers, Points, Raw, select_points
-from unstuck.analysis.history.record import ENV_STEPS, RETURN_VALUES, SUCCESS_RATE, TOTAL_LOSS
+from unstuck.analysis.history.record import ENV_STEPS, RETURN_VALUES, REWARD_AFTER, SUCCESS_RATE, TOTAL_LOSS
 from unstuck.rl import metrics
 
 _LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
@@ -360,6 +360,10 @@ def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
     )
 
 
+_OF_EPISODES = (RETURN_VALUES, REWARD_AFTER, SUCCESS_RATE)
+"""What only the record of each episode tells."""
+
+
 def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
     """Drop single episodes' returns in monitor files if another file has the mean; what they came to is kept."""
     others = [track for track in tracks if "monitor" not in track.raw.form]
@@ -369,6 +373,6 @@ def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
         replace(track, points=told, ends=_NONE)
         for track in tracks
         if track not in others
-        and (told := {name: track.points[name] for name in (RETURN_VALUES, SUCCESS_RATE) if name in track.points})
+        and (told := {name: track.points[name] for name in _OF_EPISODES if name in track.points})
     ]
     return [*others, *kept]

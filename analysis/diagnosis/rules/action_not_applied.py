@@ -4,7 +4,7 @@ from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground,
 from unstuck.analysis.diagnosis.rules import observation_incomplete
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
+from unstuck.analysis.diagnosis.wrapped import acts_whole, make_evidence, read_fact
 from unstuck.analysis.history.record import (
     ACTION_DELAY,
     ACTION_EFFECT,
@@ -43,23 +43,24 @@ def examine(run: Signals) -> Finding | None:
     """Return a finding if half of the actions' range, or the actions at all, have almost no effect; else None."""
     fact = _wrapped(run)
     if fact is not None:
-        return _make_finding(run, fact, Sureness.SURE, Ground.MEASURED)
+        return _make_finding(run, fact, Kind.FAULT, Ground.MEASURED)
     found = _halves(run) or _weak(run)
     if found is None or observation_incomplete.examine(run) is not None:
         return None  # where the state is not shown, what actions do to the state does not show either
     sided = found.metrics[0] == ACTION_HALVES
     if not sided and judge_standing(run).has_learned:
         return None  # by actions that pay later, and show in nothing else
-    return _make_finding(run, found, Sureness.LIKELY, Ground.MEASURED if sided else Ground.PACE)
+    kind = Kind.SUSPECT if acts_whole(run) else Kind.FAULT  # what arrives whole, the environment answers so by itself
+    return _make_finding(run, found, kind, Ground.MEASURED if sided else Ground.PACE)
 
 
-def _make_finding(run: Signals, found: Evidence, sureness: Sureness, ground: Ground) -> Finding:
+def _make_finding(run: Signals, found: Evidence, kind: Kind, ground: Ground) -> Finding:
     """Return the fault with its evidence, and the causes that the evidence supports."""
     cut = found.metrics[0] in (ACTION_HALVES, WRAPPED_ACTION_CUT)
     return Finding(
         headline=f"What is done is not the action: {found.text}",
-        kind=Kind.FAULT,
-        sureness=sureness,
+        kind=kind,
+        sureness=Sureness.LIKELY,
         why=judge_standing(run).brief,
         evidence=(found,),
         causes=(
@@ -150,7 +151,8 @@ RULE = Rule(
         "first look as well; or the effect "
         "of an action on the next observation, times the steps of an episode, is below a tenth of a column's spread, "
         "and actions explain less than 2 % of the rewards at some look; in any run, where a wrapper does 99 % of the "
-        "actions some steps late, makes 40 % of the range one action, or reaches a tenth of the environment's range"
+        "actions some steps late, makes 40 % of the range one action, or reaches a tenth of the environment's range; "
+        "where the environment was seen to be given what the policy chose, the rest is a doubt"
     ),
     source="Schulman 2017 (look at what the agent does); Stable-Baselines3's documentation (actions are clipped to "
     f"their space, wrappers behind come on top); measured here; {metrics.ENTROPY} does not tell",

@@ -80,13 +80,14 @@ def examine(run: Signals) -> Finding | None:
     if found is None:
         return _left_out(run)
     constant, standing = run.select_first(COLUMNS_CONSTANT, LOOKS), judge_standing(run)
+    own = taken is None and shows_whole(run)  # the environment hides its state by itself: it may have its reasons
     facts = [found]
     if constant and constant.median > 0:
         text = f"{percent(constant.median)} of the observation's columns never vary"
         facts.append(Evidence(text, (COLUMNS_CONSTANT,), constant.reach))
     return Finding(
         headline=f"What is shown does not tell the state: {'; '.join(fact.text for fact in facts)}",
-        kind=Kind.FAULT,
+        kind=Kind.SUSPECT if own else Kind.FAULT,
         sureness=Sureness.SURE if taken else Sureness.LIKELY,
         why=f"both sides of the wrappers were compared, step by step; {standing.brief}"
         if taken
@@ -94,15 +95,8 @@ def examine(run: Signals) -> Finding | None:
         evidence=tuple(facts),
         causes=_causes(constant),
         since=found.iterations[0] if found.iterations else None,
-        ground=_choose_ground(run, taken, far),
+        ground=Ground.MEASURED if far or _unseen(run) else Ground.STATE,
     )
-
-
-def _choose_ground(run: Signals, taken: Evidence | None, far: Evidence | None) -> Ground:
-    """Return what makes the finding a fault; an environment that hides its state by itself has its own reasons."""
-    if taken is None and shows_whole(run):
-        return Ground.PACE
-    return Ground.MEASURED if far or _unseen(run) else Ground.STATE
 
 
 def _taken_away(run: Signals) -> Evidence | None:
@@ -284,8 +278,7 @@ RULE = Rule(
         "added; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, with 4 % added; or 16 % "
         "of a column's values lie at each of its ends, and nothing is learned; a doubt where a saved optimiser shows "
         "columns that never vary and nothing is learned; in any run, where a wrapper makes columns constant, or takes "
-        "away half of a column's variance; where wrappers leave observations whole, a fault only where a run has "
-        "ended with nothing learned"
+        "away half of a column's variance; where wrappers leave observations whole, the rest is a doubt"
     ),
     source="Kaelbling et al. 1998 (partial observability); Schulman 2017 (look at the observations as the agent "
     "does); measured here",

@@ -3,7 +3,7 @@
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
+from unstuck.analysis.diagnosis.wrapped import acts_whole, make_evidence, read_fact
 from unstuck.analysis.history.record import (
     ACTION_DELAY,
     ACTION_SHOWN,
@@ -11,6 +11,7 @@ from unstuck.analysis.history.record import (
     REWARD_BY_LATER,
     REWARD_BY_NEXT,
     REWARD_BY_OBSERVATION,
+    WRAPPED_ACTION_DELAY,
     WRAPPED_SIGHT_DELAY,
 )
 from unstuck.analysis.words import number, percent, pluralize
@@ -37,7 +38,9 @@ LOOKS = 3
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the next observation depends on an earlier action and not on the last one; None otherwise."""
     held = read_fact(run, WRAPPED_SIGHT_DELAY)
-    return _held_back(run, held) if held else _answers_late(run)
+    if held:
+        return _held_back(run, held)
+    return None if read_fact(run, WRAPPED_ACTION_DELAY) else _answers_late(run)  # what is done late shows late
 
 
 def _held_back(run: Signals, held: float) -> Finding:
@@ -76,9 +79,10 @@ def _answers_late(run: Signals) -> Finding | None:
     steps = pluralize(round(delay.median), "step")
     text = f"an action shows {steps} late, in {percent(late.median)} of what changes unforeseen"
     present = f"the present action shows in {percent(max(now.median, 0.0), 1)}"
+    own = read_fact(run, WRAPPED_SIGHT_DELAY) == 0 and acts_whole(run)  # the environment is late by itself
     return Finding(
         headline=f"What is shown is not the present state: {text}; {present}",
-        kind=Kind.FAULT,
+        kind=Kind.SUSPECT if own else Kind.FAULT,
         sureness=Sureness.LIKELY,
         why=f"where the present state is shown, the next observation answers the present action; {standing.brief}",
         evidence=(
@@ -133,7 +137,8 @@ RULE = Rule(
         "what the observation leaves open of the next one, of the column that answers best, and the present action "
         "less than a tenth of that; in a run that has learned a fault where observations foretell less than 60 % of "
         "the rewards, or later ones leave less than half of what the present ones leave open; a wrapper's delay counts "
-        "in any run, where 99 % of the observations are those of some steps before"
+        "in any run, where 99 % of the observations are those of some steps before; where wrappers were seen to hold "
+        "nothing back, the rest is a doubt"
     ),
     source="Katsikopoulos and Engelbrecht 2003, Markov decision processes with delays; measured here (the oldest of "
     f"frames shown in place of the newest); {metrics.EXPLAINED_VARIANCE} says nothing of it",

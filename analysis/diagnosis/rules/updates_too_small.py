@@ -77,6 +77,9 @@ MOVED_KL = 1e-3
 EARLY = 0.25
 """Share of the run before settings alone say anything."""
 
+UNPLANNED = 0.75
+"""Share of the logged rates that are next to nothing from which on a schedule is a fault whatever was learned."""
+
 SPENT = 0.01
 """Share of the largest learning rate below which the rate in force moves nothing; a schedule's last percent."""
 
@@ -138,8 +141,10 @@ def _by_setting(run: Signals) -> Finding | None:
 
     Where KL shows that updates move the policy, something else keeps the run from learning.
     """
-    moved, standing = run.select_all(metrics.APPROX_KL), judge_standing(run)
-    if run.is_ours or not standing.is_poor or (moved and abs(moved.median) > MOVED_KL):
+    moved, standing, spent = run.select_all(metrics.APPROX_KL), judge_standing(run), _find_spent_rate(run)
+    ended_early = spent is not None and spent.share >= UNPLANNED and run.has_ended
+    poor = standing.is_poor or ended_early
+    if run.is_ours or not poor or (moved and abs(moved.median) > MOVED_KL):
         return None
     early = not run.has_ended and run.compute_progress(run.history.last_iteration) < EARLY
     if early or policy_frozen.examine(run):
@@ -165,7 +170,7 @@ def _by_setting(run: Signals) -> Finding | None:
         remedies=remedies,
         since=min(max(1, int(EARLY * run.history.length)), run.history.last_iteration),
         missing=tuple(name for name in (metrics.APPROX_KL, metrics.UPDATE_NORM) if not run.has(name)),
-        ground=Ground.PACE,
+        ground=Ground.MEASURED if ended_early and names == (metrics.LR,) else Ground.PACE,
     )
 
 
@@ -191,11 +196,12 @@ def _find_slow_setting(run: Signals) -> tuple[str, str, tuple[str, ...], tuple[R
 
 
 class _Spent(NamedTuple):
-    """Largest and last learning rate, and the iteration from which on the rate is next to nothing."""
+    """Largest and last learning rate, and since when, and in which share of the values, there is next to nothing."""
 
     most: float
     least: float
     since: int
+    share: float
 
 
 def _find_spent_rate(run: Signals) -> _Spent | None:
@@ -208,7 +214,7 @@ def _find_spent_rate(run: Signals) -> _Spent | None:
     later = rates[rates.index > alive[-1]] if len(alive) else rates
     if len(later) <= len(rates) / 2:
         return None
-    return _Spent(most, float(later.iloc[-1]), int(later.index[0]))
+    return _Spent(most, float(later.iloc[-1]), int(later.index[0]), len(later) / len(rates))
 
 
 def cannot_have_learned(run: Signals) -> bool:
@@ -330,7 +336,8 @@ RULE = Rule(
         "below 5e-5 too; not where an entropy_coef above 0.1 holds entropy above 97 % of its maximum, at "
         "usual steps; in runs of others that learned nothing also a learning rate of 1e-5 or less, or one below 1 % of "
         "its largest for more than half of the run, plain gradient descent below 0.01, or an epsilon of Adam from "
-        "0.001 on, unless KL is above 0.001"
+        "0.001 on, unless KL is above 0.001; in any run that has ended, a rate that was below 1 % of its largest for "
+        "three quarters of the run"
     ),
     source=(
         "measured here (healthy runs beside ones with a lowered rate, clip or target_kl); "

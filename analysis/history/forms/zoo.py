@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.dialects.dialect import make_canonical
@@ -23,6 +24,7 @@ from unstuck.analysis.history.record import (
     EVAL_LENGTH,
     EVAL_SUCCESS_RATE,
     RETURN_VALUES,
+    REWARD_AFTER,
     SUCCESS_RATE,
 )
 from unstuck.rl import metrics
@@ -41,6 +43,9 @@ _SUCCESS = "success"
 
 LAST = 100
 """Episodes whose returns are compared."""
+
+PAID, VARIED = 16, 0.1
+"""Episodes that reach a goal, and spread of their lengths relative to their mean, from which on the goal ends them."""
 
 UNNAMED = "None"
 """Name of an environment that was not made by an id."""
@@ -90,8 +95,21 @@ def read_monitors(files: Sequence[Path]) -> Raw:
     if len(returns) >= LAST:
         values = len(np.unique(returns[-LAST:]))
         columns[RETURN_VALUES] = Points(np.array([len(returns) - 1.0]), np.array([float(values)]))
+        if (after := _measure_goal(returns, lengths)) is not None:
+            columns[REWARD_AFTER] = Points(np.array([len(returns) - 1.0]), np.array([after]))
     form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
     return Raw(files[0], columns, form=form, settings=settings)
+
+
+def _measure_goal(returns: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]) -> float | None:
+    """Compute after how many steps episodes reach the one goal that pays; None if they are paid in another way.
+
+    Where whole runs know two returns alone, and the episodes that return more end at many lengths, the goal ends them.
+    """
+    paid = lengths[returns == returns.max()]
+    if len(np.unique(returns)) != 2 or len(paid) < PAID or float(paid.std()) < VARIED * float(paid.mean()):
+        return None
+    return float(paid.mean())
 
 
 def read_evaluation_monitors(files: Sequence[Path], trained: Sequence[Path]) -> Raw:

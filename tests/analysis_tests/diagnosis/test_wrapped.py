@@ -15,7 +15,7 @@ from unstuck.analysis.diagnosis.rules import (
     targets_beyond,
 )
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.wrapped import shows_whole
+from unstuck.analysis.diagnosis.wrapped import pays_unchanged, shows_whole
 from unstuck.analysis.history.record import EPISODE_LENGTH, REWARD_AFTER
 
 from tests.analysis_tests.diagnosis.asking import ask, found
@@ -96,11 +96,36 @@ def test_observations_that_arrive_as_the_environment_makes_them(changed: dict[st
     assert not shows_whole(Signals(probed(RISEN, **HEALTHY)))  # nobody compared
 
 
-def test_an_environment_that_hides_its_state_is_a_fault_only_where_nothing_was_learned() -> None:
-    """Where wrappers take nothing away, a memory is the environment's own, and a run may have its reasons."""
-    rule = observation_incomplete.RULE
-    assert found(rule, probed(RISEN, **{**HEALTHY, **HIDDEN})).ground is Ground.MEASURED
-    assert found(rule, probed(RISEN, **{**HEALTHY, **HIDDEN, **TRANSPARENT})).ground is Ground.PACE
+SIDED: dict[str, float] = {"action_halves": 0.1}
+LATE: dict[str, float] = {"action_delay": 5.0, "action_shown_late": 0.78, "action_shown": 0.004}
+
+
+@pytest.mark.parametrize(
+    ("rule", "changed"),
+    [(observation_incomplete.RULE, HIDDEN), (action_not_applied.RULE, SIDED), (observation_late.RULE, LATE)],
+)
+def test_what_an_environment_does_by_itself_is_a_doubt(rule: Rule, changed: dict[str, float]) -> None:
+    """Where wrappers take nothing away and hold nothing back, regressions show the environment's own nature."""
+    assert found(rule, probed(FLAT, **{**HEALTHY, **changed})).kind is Kind.FAULT
+    assert found(rule, probed(FLAT, **{**HEALTHY, **changed, **TRANSPARENT})).kind is Kind.SUSPECT
+
+
+def test_what_is_done_late_shows_late_and_is_named_once() -> None:
+    run = probed(FLAT, **{**HEALTHY, **LATE, **TRANSPARENT, "wrapped_action_delay": 5.0})
+    assert ask(observation_late.RULE, run) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "unchanged"),
+    [
+        ({}, False),  # nobody compared
+        ({"wrapped_action_delay": 0.0}, True),
+        ({"wrapped_action_delay": 0.0, "wrapped_reward_lost": 0.0}, False),
+        ({"wrapped_action_delay": 0.0, "wrapped_reward_correlation": 1.0}, False),
+    ],
+)
+def test_rewards_that_pass_unchanged_leave_no_number(known: dict[str, float], unchanged: bool) -> None:
+    assert pays_unchanged(Signals(probed(FLAT, **{**HEALTHY, **known}))) is unchanged
 
 
 @pytest.mark.parametrize("late", ["wrapped_action_delay", "wrapped_observation_delay"])

@@ -14,6 +14,7 @@ from unstuck.analysis.history.record import (
     EVAL_LENGTH,
     POLICY_STD,
     RETURN_VALUES,
+    REWARD_AFTER,
     SUCCESS_RATE,
 )
 from unstuck.rl import metrics
@@ -317,6 +318,22 @@ def test_different_returns_of_the_last_hundred_episodes_are_counted(tmp_path: Pa
     (tmp_path / "progress.csv").unlink()
     monitor(tmp_path, "0.monitor.csv", 0.0, *late[1:])
     assert not load(str(tmp_path)).has(RETURN_VALUES)  # 99 of them
+
+
+@pytest.mark.parametrize(
+    ("episodes", "after"),
+    [
+        ([(turn % 2, 4 + 4 * (turn % 4), turn) for turn in range(120)], 12.0),  # 8 and 16 where they are paid
+        ([(turn % 2, 10, turn) for turn in range(120)], None),  # all are as long: nothing tells when they are paid
+        ([(turn % 3, 4 + 4 * (turn % 4), turn) for turn in range(120)], None),  # paid this or that
+        ([(turn % 12 == 1, 4 + 4 * (turn % 8), turn) for turn in range(120)], None),  # ten that are paid are too few
+    ],
+)
+def test_episodes_that_a_goal_ends_tell_when_it_is_reached(tmp_path: Path, episodes: Any, after: float | None) -> None:
+    monitor(tmp_path, "0.monitor.csv", 0.0, *[(float(paid), *others) for paid, *others in episodes])
+    (tmp_path / "progress.csv").write_text(f"{SB3_HEAD}1,500,0.5,0.3\n2,1500,0.7,0.2\n")
+    told = load(str(tmp_path)).curve(REWARD_AFTER).to_dict()
+    assert told == ({} if after is None else {2: after})
 
 
 def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> None:

@@ -329,7 +329,9 @@ def test_different_returns_of_the_last_hundred_episodes_are_counted(tmp_path: Pa
         ([(turn % 12 == 1, 4 + 4 * (turn % 8), turn) for turn in range(120)], None),  # ten that are paid are too few
     ],
 )
-def test_episodes_that_a_goal_ends_tell_when_it_is_reached(tmp_path: Path, episodes: Any, after: float | None) -> None:
+def test_episodes_that_a_goal_ends_tell_when_it_is_reached(
+    tmp_path: Path, episodes: list[tuple[float, int, float]], after: float | None
+) -> None:
     monitor(tmp_path, "0.monitor.csv", 0.0, *[(float(paid), *others) for paid, *others in episodes])
     (tmp_path / "progress.csv").write_text(f"{SB3_HEAD}1,500,0.5,0.3\n2,1500,0.7,0.2\n")
     told = load(str(tmp_path)).curve(REWARD_AFTER).to_dict()

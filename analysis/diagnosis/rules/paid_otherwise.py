@@ -27,9 +27,9 @@ from unstuck.rl import metrics
 OPPOSITE = -0.95
 """Correlation of what is paid with the environment's own rewards up to which the sign is turned."""
 
-COSTLY = 3.0
+COSTLY, RUINOUS = 3.0, 10.0
 """Spreads of the environment's own returns that an untrained policy's actions cost in an episode: what the environment
-pays is then a tenth of the variance at most."""
+pays is then a tenth of the variance at most; and a hundredth, where the cost is a fault whatever training gains."""
 
 _SAYS = {
     Way.MIRRORED: "Training is paid with the other sign than evaluations count",
@@ -92,8 +92,8 @@ def examine(run: Signals) -> Finding | Blind | None:
 def _wrapped(run: Signals) -> Finding | None:
     """Return a finding if a wrapper turns the sign of the rewards, or a cost outweighs them; None otherwise."""
     sign, cost = read_fact(run, WRAPPED_REWARD_SIGN), read_fact(run, WRAPPED_REWARD_COST)
-    turned = sign is not None and sign <= OPPOSITE
-    if turned:
+    ruinous = cost is not None and cost >= RUINOUS
+    if sign is not None and sign <= OPPOSITE:
         text = "a wrapper pays the opposite of what the environment pays"
         fact, cause = make_evidence(run, text, WRAPPED_REWARD_SIGN), _SIGN
     elif cost is not None and cost >= COSTLY:
@@ -112,7 +112,7 @@ def _wrapped(run: Signals) -> Finding | None:
         evidence=(fact,),
         causes=(Cause(cause.what, cause.test, Support.SUPPORTED, text), _GENERAL),
         since=int(run.select_finite(fact.metrics[0]).index[0]),
-        ground=Ground.PACE if turned else Ground.STATE,
+        ground=Ground.MEASURED if ruinous else Ground.PACE,
     )
 
 
@@ -192,7 +192,9 @@ RULE = Rule(
         "training closes half of its first distance from below, which is 3 times what evaluations count and 5 times "
         "their range, with 0.4 of it left once the logged mean holds no episode from before the first evaluation; or "
         "a return above 0 that rose by three spreads of its last quarter with no success in 20 values, or that keeps "
-        "0.8 of its best while a success rate of 0.1 or more was halved"
+        "0.8 of its best while a success rate of 0.1 or more was halved; or "
+        "what wrappers pay correlates with the environment's rewards at -0.95 or less, or a cost of actions is 3 "
+        "spreads of the environment's returns, where nothing is learned; 10 are a fault in any run"
     ),
     source="Jones 2021 (compare with simple policies; look at single rewards); Ng et al. 1999 (shaping); measured here",
     examine=examine,

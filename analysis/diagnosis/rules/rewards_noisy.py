@@ -104,7 +104,7 @@ def _make_noise(run: Signals, added: float) -> Finding:
             ),
         ),
         since=int(run.select_finite(WRAPPED_REWARD_NOISE).index[0]),
-        ground=Ground.STATE,
+        ground=Ground.PACE,
     )
 
 

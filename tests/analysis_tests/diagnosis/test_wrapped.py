@@ -67,9 +67,10 @@ def test_plain_facts_are_faults_whatever_a_run_learns(
     [
         (paid_otherwise.RULE, {"wrapped_reward_correlation": -0.95}, Ground.PACE),
         (paid_otherwise.RULE, {"wrapped_reward_correlation": -0.94}, None),
-        (paid_otherwise.RULE, {"wrapped_reward_cost": 3.0}, Ground.STATE),
+        (paid_otherwise.RULE, {"wrapped_reward_cost": 3.0}, Ground.PACE),
+        (paid_otherwise.RULE, {"wrapped_reward_cost": 10.0}, Ground.MEASURED),
         (paid_otherwise.RULE, {"wrapped_reward_cost": 2.9}, None),
-        (rewards_noisy.RULE, {"wrapped_reward_noise": 5.0}, Ground.STATE),
+        (rewards_noisy.RULE, {"wrapped_reward_noise": 5.0}, Ground.PACE),
         (rewards_noisy.RULE, {"wrapped_reward_noise": 4.9}, None),
     ],
 )

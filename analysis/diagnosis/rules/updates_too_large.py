@@ -1,6 +1,5 @@
 """Updates are too large: the policy is thrown about faster than rollouts can tell good actions from bad ones."""
 
-import numpy as np
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -16,10 +15,11 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.remedies import USUAL, change_rate, restore_usual
 from unstuck.analysis.diagnosis.rules import entropy_collapsed
+from unstuck.analysis.diagnosis.rules.updates_too_small import NEVER_USUAL, find_early_ends
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import CLIP_RANGE, EPOCHS_DONE
+from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -49,8 +49,6 @@ REPLACED = 1.0
 """Mean KL, in nats, from which an update leaves hardly anything of a policy; where half of all updates are above
 `LARGE_KL` as well, no single spike accounts for the mean, and the run is thrown about whatever it learns."""
 
-UPDATES, SEVERAL = 8, 3.0
-"""Updates, and epochs of the longest update, on record before most updates are said to end in their first epoch."""
 
 HIGHEST_RATE = 1e-2
 """Learning rate from which on a run that has learned nothing has too large steps; 5e-3 has been seen to train."""
@@ -203,20 +201,16 @@ def _is_over(run: Signals, kl: Window | None) -> bool:
 
 def _ended_early(run: Signals) -> Finding | None:
     """Return a finding if most updates end in the first of several epochs; None otherwise."""
-    done = run.select_finite(EPOCHS_DONE)
-    apart = done.diff()[np.diff(done.index.to_numpy(), prepend=-1) == 1].dropna()
-    most = max(float(apart.max()) if len(apart) else 0.0, run.read_number("ppo.num_epochs") or 0.0)
-    ended = int((apart <= 1).sum())
-    if len(apart) < UPDATES or most < SEVERAL or 2 * ended <= len(apart):
-        return None
-    standing, limit = judge_standing(run), run.read_number("ppo.target_kl")
-    text = f"{ended} of {len(apart)} updates end in their first epoch, of {number(most)}"
+    early, limit = find_early_ends(run), run.read_number("ppo.target_kl")
+    if early is None or (limit is not None and limit <= NEVER_USUAL):
+        return None  # such a limit ends any update, however small
+    standing = judge_standing(run)
     return Finding(
-        headline=f"Updates are too large for target_kl: {text}",
+        headline=f"Updates are too large for target_kl: {early.text}",
         kind=Kind.FAULT if standing.is_poor or _has_collapsed(run) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"what is left of a rollout is thrown away; {standing.brief}",
-        evidence=(Evidence(text, (EPOCHS_DONE,), (int(apart.index[0]), int(apart.index[-1]))),),
+        evidence=(early,),
         causes=(
             Cause(
                 "a learning rate too high for target_kl",
@@ -227,7 +221,7 @@ def _ended_early(run: Signals) -> Finding | None:
             Cause("a target_kl far below the usual 0.01 to 0.05", "branch with target_kl 0.03"),
         ),
         remedies=change_rate(run, (1 / 3, 1 / 10), "smaller steps", "more than one epoch an update"),
-        since=int(apart.index[UPDATES - 1]),
+        since=early.iterations[0] if early.iterations else None,
         ground=Ground.PACE,
     )
 

@@ -32,6 +32,7 @@ from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.history.record import EPOCHS_DONE
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -61,6 +62,9 @@ SETTLED_ENTROPY = 0.5
 ONE_UPDATE = 0.01
 """KL of one update of a usual size: where all updates together cannot have come as far, nothing was learned by them."""
 
+UPDATES, SEVERAL = 8, 3.0
+"""Updates, and epochs of the longest update, on record before most updates are said to end in their first epoch."""
+
 GRACE = 8
 """Iterations that say nothing yet."""
 
@@ -86,6 +90,9 @@ SPENT = 0.01
 
 def examine(run: Signals) -> Finding | Blind | None:
     """Return a fault if updates are too small by what they change, or by settings if nothing is learned."""
+    by_limit = _by_limit(run)
+    if by_limit is not None:
+        return by_limit
     by_size = _by_size(run) if run.has(metrics.APPROX_KL) else Blind(((metrics.APPROX_KL,),))
     return by_size if isinstance(by_size, Finding) else _by_setting(run) or by_size
 
@@ -133,6 +140,36 @@ def _by_size(run: Signals) -> Finding | Blind | None:
         since=int(run.select_finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.MEASURED if not held and cannot_have_learned(run) else Ground.STATE,
+    )
+
+
+def find_early_ends(run: Signals) -> Evidence | None:
+    """Return evidence that most updates end in the first of several epochs; None otherwise."""
+    done = run.select_finite(EPOCHS_DONE)
+    apart = done.diff()[np.diff(done.index.to_numpy(), prepend=-1) == 1].dropna()
+    most = max(float(apart.max()) if len(apart) else 0.0, run.read_number("ppo.num_epochs") or 0.0)
+    ended = int((apart <= 1).sum())
+    if len(apart) < UPDATES or most < SEVERAL or 2 * ended <= len(apart):
+        return None
+    text = f"{ended} of {len(apart)} updates end in their first epoch, of {number(most)}"
+    return Evidence(text, (EPOCHS_DONE,), (int(apart.index[UPDATES - 1]), int(apart.index[-1])))
+
+
+def _by_limit(run: Signals) -> Finding | None:
+    """Return a fault if a target_kl far below any usual one ends most updates in their first epoch; else None."""
+    early, limit = find_early_ends(run), run.read_number("ppo.target_kl")
+    if run.is_ours or early is None or limit is None or limit > NEVER_USUAL:
+        return None
+    return Finding(
+        headline=f"Updates are too small: at a target_kl of {number(limit)} {early.text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why=f"0.01 to 0.05 is usual: a first step of a usual size exceeds the limit; {judge_standing(run).brief}",
+        evidence=(early,),
+        causes=(_few_steps(run),),
+        remedies=restore_step_limits(run, "more than one epoch an update"),
+        since=early.iterations[0] if early.iterations else None,
+        ground=Ground.MEASURED,
     )
 
 
@@ -336,8 +373,8 @@ RULE = Rule(
         "below 5e-5 too; not where an entropy_coef above 0.1 holds entropy above 97 % of its maximum, at "
         "usual steps; in runs of others that learned nothing also a learning rate of 1e-5 or less, or one below 1 % of "
         "its largest for more than half of the run, plain gradient descent below 0.01, or an epsilon of Adam from "
-        "0.001 on, unless KL is above 0.001; in any run that has ended, a rate that was below 1 % of its largest for "
-        "three quarters of the run"
+        "0.001 on, unless KL is above 0.001; in any run, a target_kl of 0.0003 or less that ends most updates in "
+        "their first epoch; in any run that has ended, a rate that was below 1 % of its largest for three quarters"
     ),
     source=(
         "measured here (healthy runs beside ones with a lowered rate, clip or target_kl); "

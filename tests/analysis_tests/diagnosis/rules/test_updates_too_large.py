@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
-from unstuck.analysis.diagnosis.rules import updates_too_large
+from unstuck.analysis.diagnosis.rules import updates_too_large, updates_too_small
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import CLIP_RANGE, EPOCHS_DONE
 from unstuck.rl import metrics
@@ -243,10 +243,18 @@ OFTEN, SELDOM = np.where(TURN % 3 == 0, 6, 1), np.where(TURN % 3 == 0, 1, 6)
         (ended(1), Kind.FINE),  # one may be all that was asked for
         (ended(1, **{"ppo.num_epochs": 10}), Kind.FAULT),
         (ended(np.where(TURN % 3 == 0, 2, 1)), Kind.FINE),
+        (ended(OFTEN, **{"ppo.target_kl": 3e-4}), Kind.FINE),  # a limit that ends any update
+        (ended(OFTEN, **{"ppo.target_kl": 4e-4}), Kind.FAULT),
     ],
 )
 def test_updates_that_end_in_their_first_epoch(run: History, expected: Kind) -> None:
     assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(("limit", "fires"), [(3e-4, True), (4e-4, False)])
+def test_a_limit_far_below_any_usual_one_makes_updates_too_small_whatever_is_learned(limit: float, fires: bool) -> None:
+    run = ended(OFTEN, healthy, **{"ppo.target_kl": limit})
+    assert (kind(updates_too_small.RULE, run) is Kind.FAULT) is fires
 
 
 def test_it_says_how_many_end_so() -> None:

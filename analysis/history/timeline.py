@@ -372,7 +372,6 @@ def _drop_monitors(tracks: Sequence[Track]) -> Sequence[Track]:
     kept = [
         replace(track, points=told, ends=_NONE)
         for track in tracks
-        if track not in others
-        and (told := {name: track.points[name] for name in _OF_EPISODES if name in track.points})
+        if track not in others and (told := {name: track.points[name] for name in _OF_EPISODES if name in track.points})
     ]
     return [*others, *kept]

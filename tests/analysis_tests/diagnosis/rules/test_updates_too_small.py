@@ -285,7 +285,9 @@ def test_a_schedule_that_ends_long_before_the_run_is_named() -> None:
     finding = found(RULE, scheduled(5))
     assert finding.headline == "Updates are too small: the learning rate fell from 0.0008 to 0 by iteration 5"
     assert (finding.kind, changes(finding)) == (Kind.FAULT, [{"ppo.lr_schedule": "constant"}])
-    assert kind(RULE, scheduled(5, returns=np.linspace(0, 100, LENGTH))) is None  # learned in time
+    learned = np.minimum(4.0 * TURN, 100.0)
+    assert kind(RULE, scheduled(27, returns=learned)) is None  # learned in time, and three quarters less one are left
+    assert found(RULE, scheduled(26, returns=learned)).ground is Ground.MEASURED
     assert kind(RULE, scheduled(LENGTH)) is None
     assert kind(RULE, scheduled(LENGTH // 2 + 5)) is None
 

@@ -118,7 +118,7 @@ def test_where_returns_tell_they_are_shown() -> None:
             "The signal is lost: what paid hardly becomes more likely: the correlation of advantages with the change",
         ),
         (
-            healthy(reward_foreseen=0.002, f1=0.5),
+            healthy(reward_foreseen=0.002, f1=0.38),
             "The signal is lost: from observations of training a regression foresees 0.2",
         ),
         (
@@ -203,10 +203,10 @@ def test_an_optimum_is_no_lost_signal() -> None:
     assert found(RULE, elsewhere(30.0 + 5 * np.sin(TURN), **known)).kind is Kind.FAULT
 
 
-def test_who_has_learned_most_of_what_there_is_saw_what_pays() -> None:
-    """F1 0.196 without a look at the flows: half of the way is 0.6."""
-    assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.59)) is Kind.FAULT
-    assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.61)) is not Kind.FAULT
+def test_who_has_learned_a_quarter_of_what_there_is_saw_what_pays() -> None:
+    """F1 0.196 without a look at the flows: a quarter of the way is 0.4."""
+    assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.39)) is Kind.FAULT
+    assert kind(RULE, healthy(reward_foreseen=0.002, f1=0.41)) is not Kind.FAULT
 
 
 def both_ways(times: int, worst: float, **changed: Any) -> History:

@@ -35,6 +35,10 @@ class StartupError(SweepError):
     """Error: the first trials of a sweep all crashed for the same reason, so that later ones would crash too."""
 
 
+class LibraryError(SweepError):
+    """Error: a worker cannot import what its trainer needs, so that no trial of the sweep can start."""
+
+
 class TrackingError(RefusedError):
     """Error: the tracker (MLflow) cannot be written. The sweep goes on, and writes missing records later.
 

@@ -22,7 +22,7 @@ PRIVATE = {  # module: the private members of a library that it alone may use; m
     },
     "sweeps.ray_tune.ray_internals": {
         *("ray._private", "_global_node", "_py_driver_sys_path", "_runtime_env_has_working_dir", "_temp_dir"),
-        *("_ActorClassCache", "ray.air._internal"),
+        *("_ActorClassCache", "_build_python_executable_command_memory_profileable", "ray.air._internal"),
     },
     "sweeps.config.command": {"hydra._internal.utils", "_get_value_element_as_str"},
     "rl.compiling": {"torch._inductor"},
@@ -120,6 +120,7 @@ def test_the_range_ends_at_the_version_that_was_read(library: str) -> None:
         ("stable_baselines3", "PPO", ("_setup_learn", "_update_current_progress_remaining", "collect_rollouts")),
         ("ray.job_config", "JobConfig", ("_runtime_env_has_working_dir",)),
         ("ray._private.node", "Node", ("start_api_server", "start_log_monitor", "start_monitor")),
+        ("ray._private.services", "_build_python_executable_command_memory_profileable", ("__call__",)),
         ("ray.tune.execution.tune_controller", "_ActorClassCache", ("get",)),
         ("ray.tune.execution.tune_controller", "PlacementGroupResourceManager", ("request_resources",)),
         ("ray.air._internal.usage", "tag_callbacks", ("__call__",)),

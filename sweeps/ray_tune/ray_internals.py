@@ -47,13 +47,20 @@ def make_job_config() -> "JobConfig":
     return job
 
 
+_IDLE_AGENT = Path(__file__).with_name("idle_agent.py")
+
+
 def start_ray(cpus: int, folder: str) -> None:
     """Start Ray on the local machine, with Ray's files in the given folder; raise whatever error Ray raises."""
     import ray
-    from ray._private import node, worker
+    from ray._private import node, services, worker
 
     for start in _UNNEEDED:
         setattr(node.Node, start, lambda *_, **__: None)
+    # Begins the commands of the raylet's two agents, which come before the agents' own files.
+    services._build_python_executable_command_memory_profileable = lambda *_, **__: [
+        *(sys.executable, "-S", "-E", str(_IDLE_AGENT))
+    ]
     # Else Ray prints the log of its raylet into the live view when the raylet dies, which the driver says in a line.
     worker.print_to_stdstream = lambda *_, **__: None
     ray.init(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from unstuck.records.entry import Entry
-from unstuck.records.errors import DiskFullError, LedgerError, SweepError
+from unstuck.records.errors import DiskFullError, LedgerError, LibraryError, SweepError
 from unstuck.records.ledger import Ledger
 from unstuck.records.lock import read_owner
 from unstuck.records.measurement import Record
@@ -196,6 +196,8 @@ class Driver:
     def crash(self, number: int, error: str) -> None:
         """Record a running trial as crashed with the error text, after the worker raised an error or died too often.
 
+        A trial that could not start for want of a library is interrupted instead, and the sweep ends: a resume runs it.
+
         Args:
             number: Number of the trial.
             error: Traceback of the error; the last line becomes the reason.
@@ -206,6 +208,11 @@ class Driver:
             return
         error = redact_url(error)
         reason = error.strip().rpartition("\n")[2] or "the worker died"
+        kind, _, said = reason.partition(": ")
+        if kind.endswith(LibraryError.__name__):
+            self.failure = LibraryError(f"{said}, then resume={self._config.sweep.name}")
+            self.interrupt(said)
+            return
         with self.note_failure():
             self._ledger.annotate(number, {TRACEBACK: error})
             self._finish(trial, Verdict(Outcome.CRASHED, reason))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from rich.console import Console
-from unstuck.records.errors import LedgerError, StartupError, TrackingError
+from unstuck.records.errors import LedgerError, LibraryError, StartupError, TrackingError
 from unstuck.records.ledger import Ledger
 from unstuck.records.names import REASON_TAG
 from unstuck.records.outcome import Outcome
@@ -133,6 +133,8 @@ class OpenSweep:
         if isinstance(failure, LedgerError):
             self.say_how_to_resume(str(failure))
             return End.FAILED.exit_code
+        if isinstance(failure, LibraryError):
+            raise failure
         entries = ledger.entries()
         is_success = self.driver.completed > 0 or ended.end is End.BY_USER
         if isinstance(failure, StartupError):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.words import pluralize
-from unstuck.records.errors import LedgerError, StartupError, SweepError
+from unstuck.records.errors import LedgerError, LibraryError, StartupError, SweepError
 from unstuck.records.outcome import Outcome
 from unstuck.records.provenance import collect_provenance
 from unstuck.rl.errors import CheckpointError
@@ -129,7 +129,7 @@ def _judge_arms(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records
 
 def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, records: Records, stop: StopRequest) -> str:
     """Write the reports and return the text to print; "" if the user stopped the sweep or the Optuna study fails."""
-    if isinstance(sweep.driver.failure, LedgerError):
+    if isinstance(sweep.driver.failure, LedgerError | LibraryError):
         return ""
     if ended.end is End.BY_USER:
         sweep.show_stop(ended, records.ledger)
@@ -184,7 +184,9 @@ def _run_trials(prepared: PreparedSweep, sweep: OpenSweep, cluster: Cluster) -> 
         return Ended(End.FINISHED)
 
     def is_over() -> bool:
-        failed = isinstance(driver.failure, LedgerError | StartupError)  # else running trials may run to their end
+        failed = isinstance(
+            driver.failure, LedgerError | LibraryError | StartupError
+        )  # else running trials may run to their end
         return stop.is_asked or time.monotonic() >= deadline or failed
 
     sweep.progress.show_phase("starting Ray, whose processes train the trials")

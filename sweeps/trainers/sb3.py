@@ -4,11 +4,15 @@ Stable-Baselines3 is imported when a trainer is made, or when a user's script is
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
+from unstuck.records.errors import LibraryError
 from unstuck.rl.config import PER_MEMBER
 from unstuck.rl.data.types import FlowData
 from unstuck.rl.envs.gym import read_spaces
@@ -18,6 +22,9 @@ from unstuck.sweeps.trainers.members import MembersInTurn
 from unstuck.sweeps.trainers.protocol import LIBRARIES, TrainerKind, TrialSpec
 
 NAME = "sb3"
+
+_LIBRARY, _FITS, _INSTALL = "stable_baselines3", ("2", "9"), "pip install 'unstuck[sb3]'"
+"""Module of the library, its version (as of the extra `sb3`), and how to install both."""
 
 _MEMBER_BYTES = 12 * 2**20
 """Main memory of one model with its lanes, beside its rollout: networks of usual size, optimiser, environments."""
@@ -31,6 +38,13 @@ _SAMPLE_BYTES = 4 * 64
 def make_trainer(spec: TrialSpec) -> MembersInTurn:
     """Make an untrained trainer, by Stable-Baselines3, of all members (seeds) of a trial."""
     _require_library()
+    try:
+        import_module(_LIBRARY)
+    except Exception as error:  # whatever an unfitting library raises on import
+        raise LibraryError(
+            f"trainer=sb3 needs Stable-Baselines3 that can be imported, got {type(error).__name__}: "
+            f"{' '.join(str(error).split())}; install what fits by {_INSTALL}"
+        ) from error
     from unstuck.sweeps.trainers.sb3_member import Sb3Member
 
     return MembersInTurn(NAME, spec, Sb3Member)
@@ -69,13 +83,16 @@ def _suits_plain_policy(config: SweepConfig) -> bool:
 
 def _require_library() -> None:
     try:
-        missing = find_spec("stable_baselines3") is None
+        missing = find_spec(_LIBRARY) is None
     except ValueError:  # something else has taken the name
         missing = True
     if missing:
-        raise ConfigError(
-            "trainer=sb3 needs Stable-Baselines3, which is not installed; install it by pip install 'unstuck[sb3]'"
-        )
+        raise ConfigError(f"trainer=sb3 needs Stable-Baselines3, which is not installed; install it by {_INSTALL}")
+    with suppress(PackageNotFoundError):  # not installed as a package, such as a checkout of its own
+        if (own := version("stable-baselines3")).split(".")[:2] != list(_FITS):
+            raise ConfigError(
+                f"trainer=sb3 needs Stable-Baselines3 {'.'.join(_FITS)}, got {own}; install it by {_INSTALL}"
+            )
 
 
 _LIMITS: Mapping[str, tuple[Any, ...]] = {

@@ -63,7 +63,8 @@ class Sb3Member:
             made = make_model(spec.config, self._seed(_RUN))
         self.model, self._own_callback = made.ppo, made.callback or CallbackList([])
         self._probe = SB3Probe(every=max(1, spec.budget.eval_every // spec.config.ppo.batch_size))
-        self._callback = CallbackList([self._own_callback, self._probe])
+        # A list that holds the probe alone would only take time, at each step.
+        self._callback = self._probe if made.callback is None else CallbackList([self._own_callback, self._probe])
         _require_fixed(self.model, spec.config)
         self._untrained = pack(self._list_parts())
         self._is_started = False

@@ -148,14 +148,11 @@ class Probe:
         self._rollout = rollout
         if self.env_steps == 0:
             self.env_steps = self.iteration * rollout.samples
-        with torch.no_grad(), use_one_thread():
+        with torch.no_grad():
             found = measure_rollout(rollout) | self._count_actions(rollout) | self._starts.add(rollout.unscaled)
-            if self.looks:
-                found |= measure_observations(rollout)
-                if self._critic:
-                    found |= self._critic.measure(self.iteration + 1, rollout)
-            if self._measures_dynamics:
-                found |= measure_dynamics(rollout.unscaled, self._bounds)
+            if self.looks or self._measures_dynamics:
+                with use_one_thread():
+                    found |= self._look_at(rollout)
         if self.looks and self._agent:
             found |= self._measure_agent(self._agent, rollout)
         self._measured = found
@@ -303,6 +300,17 @@ class Probe:
         shares = distribution.shares(taken)[0].tolist()
         return {metrics.action_metric(name): share for name, share in zip(names, shares, strict=True)}
 
+    def _look_at(self, rollout: Rollout) -> dict[str, float]:
+        """Measure observations, critic and dynamics of a rollout, as far as each is due; return metrics by name."""
+        found: dict[str, float] = {}
+        if self.looks:
+            found |= measure_observations(rollout)
+            if self._critic:
+                found |= self._critic.measure(self.iteration + 1, rollout)
+        if self._measures_dynamics:
+            found |= measure_dynamics(rollout.unscaled, self._bounds)
+        return found
+
     def _measure_agent(self, agent: Agent, rollout: Rollout) -> dict[str, float]:
         entropy, value = self._number("ppo.entropy_coef"), self._number("ppo.value_coef")
         known = entropy is not None and value is not None
@@ -323,6 +331,7 @@ class Probe:
         if (
             entropy is None
             or actions is None
+            or self._action_names  # discrete
             or not actions.is_floating_point()
             or bool((actions == actions.round()).all())
         ):

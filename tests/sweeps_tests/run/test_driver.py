@@ -16,7 +16,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna.trial import FrozenTrial, TrialState
 from rich.console import Console
-from unstuck.records.errors import LedgerError, TrackingError
+from unstuck.records.errors import LedgerError, LibraryError, TrackingError
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.names import to_mlflow
@@ -413,6 +413,20 @@ def test_a_crash_keeps_the_traceback_and_says_its_last_line(opened: Opener) -> N
     assert (run.info.status, run.data.tags["outcome"]) == ("FAILED", "crashed")
     assert trial.intermediate_values == {2: 0.5}
     assert sweep.trials[second].user_attrs["reason"] == "the worker died"
+
+
+def test_a_library_that_no_worker_can_import_ends_the_sweep_and_fails_no_trial(opened: Opener) -> None:
+    sweep = opened()
+    numbers = sweep.start(), sweep.start()
+    for number in numbers:
+        sweep.driver.crash(
+            number, "Traceback\nunstuck.records.errors.LibraryError: it must fit, got none; install it\n"
+        )
+    assert isinstance(sweep.driver.failure, LibraryError)
+    assert str(sweep.driver.failure).startswith("it must fit, got none; install it, then resume=")
+    assert sweep.driver.propose() is None
+    assert [sweep.trials[number].state for number in numbers] == [TrialState.RUNNING] * 2  # a resume goes on with them
+    assert {sweep.runs[number].data.tags["outcome"] for number in numbers} == {"interrupted"}
 
 
 def test_no_password_reaches_a_worker_or_comes_back_from_one(opened: Opener) -> None:

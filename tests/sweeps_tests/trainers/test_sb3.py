@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
+from unstuck.records.errors import LibraryError
 from unstuck.records.files import read_records, trials_folder
 from unstuck.rl import metrics
 from unstuck.rl.branch import Part
@@ -30,6 +31,7 @@ from tests.conftest import Command
 
 pytest.importorskip("stable_baselines3", reason="it comes with the extra `sb3`")
 from stable_baselines3 import PPO
+from unstuck.sweeps.trainers.sb3_evaluator import Sb3Evaluator
 from unstuck.sweeps.trainers.sb3_member import Sb3Member
 
 ROOT = Path(__file__).parents[3]
@@ -260,6 +262,45 @@ def test_it_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setitem(sys.modules, "stable_baselines3", None)
     with pytest.raises(ConfigError, match=r"needs Stable-Baselines3, which is not installed; .* 'unstuck\[sb3\]'"):
         sb3.check(CONFIG, None)
+
+
+def test_a_version_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sb3, "version", lambda package: "2.3.2")
+    with pytest.raises(ConfigError, match=r"needs Stable-Baselines3 2.9, got 2.3.2; .* 'unstuck\[sb3\]'"):
+        sb3.check(CONFIG, None)
+
+
+def test_a_library_that_fails_on_import_is_told_in_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str) -> None:
+        raise ImportError(f"{name}: cannot import name 'x'\nfrom 'torch'")
+
+    monkeypatch.setattr(sb3, "import_module", fail)
+    with pytest.raises(LibraryError, match=r"can be imported, got ImportError: .* 'x' from 'torch'; install what fits"):
+        trainer_of()
+
+
+def test_lanes_that_rest_and_a_policy_set_once_change_no_return() -> None:
+    """Three episodes in two lanes: the second lane rests while the last episode runs, and has none of its steps."""
+    trainer = trainer_of()
+    trainer.iterate()
+    model = model_of(trainer)
+    member = trainer.members[0]
+    assert isinstance(member, Sb3Member)
+    evaluator = Sb3Evaluator(member._spec)
+    found = evaluator.evaluate(model)
+    env, returns = evaluator._env, []
+    for seed, most in zip(member._spec.evaluation_seeds, (2, 1), strict=False):
+        env.seed(seed)
+        observations: Any = env.reset()
+        sums, running = np.zeros(2), np.ones(2, bool)
+        while running[:most].any():
+            observations, rewards, dones, _ = env.step(model.predict(observations, deterministic=True)[0])
+            sums += rewards * running
+            running &= ~dones
+        returns += sums[:most].tolist()
+    assert found == np.mean(returns)
+    assert "set_training_mode" not in vars(model.policy)
+    assert evaluator.evaluate(model) == found
 
 
 def test_environments_that_cannot_be_saved_start_new_episodes_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,9 +50,6 @@ _HEADS = {"action_net.weight": 0.01, "value_net.weight": 1.0}
 """Gain of the orthogonal matrix that a head starts as (common/policies.py, `_build`); hidden layers have sqrt 2."""
 
 _OF_POLICY = re.compile(r"mlp_extractor\.policy_net\.|action_net\.")
-_ONE_HOT = 1e-3
-"""Rounding of the columns' mean squares, whose sum is 1 where an observation is a single 1 among zeros."""
-
 _SAME = 1e-4
 """Spread, relative to its mean, of the ratio of a column's gradients to the bias's, up to which the column is constant
 in float32: the gradient of a weight is then the bias's gradient times the column's value, for each unit alike."""
@@ -282,8 +279,6 @@ def _measure_inputs(states: Mapping[str, Mapping[str, Any]]) -> dict[str, float]
     still = constant[0]
     for one in constant[1:]:
         still = still & one if one.shape == still.shape else still
-    if all(abs(one.sum().item() - 1.0) < _ONE_HOT for one in squares):
-        return {metrics.INPUT_RMS_MAX: math.sqrt(largest)}  # a column for each state: some are never met
     return {metrics.INPUT_RMS_MAX: math.sqrt(largest), COLUMNS_CONSTANT: still.double().mean().item()}
 
 

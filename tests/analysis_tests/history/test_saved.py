@@ -236,18 +236,6 @@ def test_inputs_are_measured_in_adams_averages(run: Path) -> None:
     assert not load(str(run)).has(metrics.INPUT_RMS_MAX)
 
 
-@pytest.mark.parametrize(("visits", "known"), [((1.0, 0.0), False), ((0.9, 0.0), True)])
-def test_states_that_are_never_met_are_no_columns_left_out(run: Path, visits: tuple[float, float], known: bool) -> None:
-    """The mean squares of a single 1 among zeros sum to 1, whichever states are met; one state alone is met here."""
-    gradients = make_gradients()
-    for net, units in (("policy_net", 3), ("value_net", 5)):
-        own = torch.arange(1.0, units + 1) ** 2
-        gradients[f"mlp_extractor.{net}.0.bias"] = own
-        gradients[f"mlp_extractor.{net}.0.weight"] = torch.stack([visit * own for visit in visits], 1)
-    save_model(run / "model.zip", optimiser=make_optimiser(gradients))
-    assert load(str(run)).has(COLUMNS_CONSTANT) is known
-
-
 def test_plain_gradient_descent_is_told_by_its_group(run: Path) -> None:
     group = {"lr": 1e-3, "momentum": 0, "weight_decay": 0, "params": list(range(10))}
     save_model(run / "model.zip", optimiser={"state": {}, "param_groups": [group]})

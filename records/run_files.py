@@ -13,14 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from unstuck.records.errors import TrackingError
 from unstuck.records.files import trial_name
 from unstuck.records.measurement import Record
 from unstuck.records.names import CONTROL, flatten
 from unstuck.records.outcome import Verdict
 from unstuck.records.redact import redact_url
 from unstuck.records.shown import ShownMetrics
-from unstuck.records.tracker import NullTracker, SweepHeader
+from unstuck.records.tracker import NullTracker, SweepHeader, require_run, require_sweep
 from unstuck.rl.whole_files import replace_file
 
 
@@ -223,13 +222,7 @@ class RunFiles(NullTracker):
             os.close(run.descriptor)
 
     def _opened(self) -> SweepHeader:
-        if self._sweep is None:
-            raise TrackingError("a tracker needs a started sweep; call start_sweep, again if it failed")
-        return self._sweep
+        return require_sweep(self._sweep)
 
     def _run_of(self, number: int) -> _OpenRun:
-        if number not in self._runs:
-            raise TrackingError(
-                f"trial {number} must be started before it is written; call start_trial, again if it failed"
-            )
-        return self._runs[number]
+        return require_run(self._runs.get(number), number)

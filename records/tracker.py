@@ -6,10 +6,13 @@ A tracker's records are derived from the ledger, and writing any of them again l
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
+from unstuck.records.errors import TrackingError
 from unstuck.records.measurement import Record
 from unstuck.records.outcome import Outcome, Verdict
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -157,3 +160,19 @@ class NullTracker:
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
         """Do nothing, for a sweep without tracker: no files are attached."""
+
+
+def require_sweep(sweep: _T | None) -> _T:
+    """Return what a tracker holds of its open sweep; raise `TrackingError` before a sweep was started."""
+    if sweep is None:
+        raise TrackingError("a tracker needs a started sweep; call start_sweep, again if it failed")
+    return sweep
+
+
+def require_run(run: _T | None, number: int) -> _T:
+    """Return what a tracker holds of a trial's open run; raise `TrackingError` before the trial was started."""
+    if run is None:
+        raise TrackingError(
+            f"trial {number} must be started before it is written; call start_trial, again if it failed"
+        )
+    return run

@@ -48,6 +48,9 @@ SAME = 1e-6
 """Difference, as a share of their size, of values that are the same up to rounding."""
 
 
+SOLVED = 0.95
+"""Share of the best return of a known task from which the task counts as solved."""
+
 TRIED = 20
 """Values of a success rate, all 0, from which on the task counts as never solved."""
 
@@ -122,6 +125,17 @@ class Standing:
 
 
 @lru_cache(maxsize=16)
+def reaches_best(run: Signals, share: float) -> bool | None:
+    """True if the late return is at least a share of the best one in a known task; None for an unknown task."""
+    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
+    return late.mean >= share * task.best if task is not None and task.best is not None and late is not None else None
+
+
+def is_solved(run: Signals) -> bool:
+    """True if the return in a known task is about the best possible."""
+    return reaches_best(run, SOLVED) is True
+
+
 def judge_standing(run: Signals) -> Standing:
     """Judge level and direction of a run's score: F1, else the return of evaluations, else of training episodes."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)

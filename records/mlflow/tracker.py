@@ -45,7 +45,7 @@ from unstuck.records.names import (
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.redact import redact_url, redact_value
 from unstuck.records.shown import ShownMetrics
-from unstuck.records.tracker import SweepHeader
+from unstuck.records.tracker import SweepHeader, require_run, require_sweep
 
 if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
@@ -268,17 +268,10 @@ class MlflowTracker:
         return str(experiment.experiment_id)
 
     def _opened(self) -> _OpenSweep:
-        if self._sweep is None:
-            raise TrackingError("a tracker needs a started sweep; call start_sweep, again if it failed")
-        return self._sweep
+        return require_sweep(self._sweep)
 
     def _run_of(self, number: int) -> str:
-        run = self._opened().runs.get(number)
-        if run is None:
-            raise TrackingError(
-                f"trial {number} must be started before it is written; call start_trial, again if it failed"
-            )
-        return run
+        return require_run(self._opened().runs.get(number), number)
 
 
 def _write_views(sweep: _OpenSweep, runs: Sequence["Run"]) -> None:

@@ -34,8 +34,6 @@ from unstuck.records.unstick import make_milestone_tags
 from unstuck.rl import metrics
 from unstuck.sweeps.audit.snapshot import SavedTrial, Snapshot
 
-"""State of an open trial in Optuna, and status of an open run in MLflow."""
-
 MLFLOW = "MLflow"
 
 REPAIR = "--repair"

@@ -17,8 +17,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.remedies import HORIZON
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, judge_standing
-from unstuck.analysis.diagnosis.tasks import find_task
+from unstuck.analysis.diagnosis.standing import State, is_solved, judge_standing, reaches_best
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.diagnosis.wrapped import read_fact
 from unstuck.analysis.history.record import (
@@ -67,9 +66,6 @@ SAME, MOVED, POINTS = 0.05, 1.3, 4
 """Spread of the reward of a step, relative to its mean, up to which each step pays the same; the factor by which
 episodes become longer or shorter meanwhile; and the values on record before both are asked."""
 
-SOLVED = 0.95
-"""Share of the best return of a known task from which the task is solved, so that the horizon was long enough."""
-
 REACHED = 0.5
 """Share of the best return of a known task below which a run that has risen may still be short-sighted."""
 
@@ -84,7 +80,7 @@ def examine(run: Signals) -> Finding | None:
         return None
     if run.compute_progress(run.history.last_iteration) < GRACE:
         return None
-    standing, far_below = judge_standing(run), _is_far_below(run)
+    standing, far_below = judge_standing(run), reaches_best(run, REACHED) is False
     suffers = standing.is_poor or standing.state is State.FALLING or far_below
     late = _comes_late(run, gamma)
     doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
@@ -143,7 +139,7 @@ def _comes_late(run: Signals, gamma: float) -> Evidence | None:
 def _is_very_short(run: Signals, gamma: float, lengths: Window | None) -> bool:
     """True if gamma is meant to look ahead and looks 2.5 steps ahead at most, in episodes of ten horizons."""
     long = lengths is not None and lengths.median * (1 - gamma) >= TEN
-    return ALONE < gamma <= LEAST and long and not _is_solved(run)
+    return ALONE < gamma <= LEAST and long and not is_solved(run)
 
 
 def _pays_at_once(run: Signals) -> bool:
@@ -174,23 +170,11 @@ def _pays_for_lasting(run: Signals) -> bool:
     early, late = run.select_first(EPISODE_LENGTH), run.select_last(EPISODE_LENGTH)
     if early is None or late is None or min(early.mean, late.mean) <= 0:
         return False
-    if _is_solved(run):
+    if is_solved(run):
         return False
     paid = (returns / lengths).dropna()
     same = len(paid) >= POINTS and float(paid.std(ddof=0)) <= SAME * abs(float(paid.mean()))
     return same and max(early.mean / late.mean, late.mean / early.mean) >= MOVED
-
-
-def _is_solved(run: Signals) -> bool:
-    """True if the return in a known task is about the best possible."""
-    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
-    return task is not None and task.best is not None and late is not None and late.mean >= SOLVED * task.best
-
-
-def _is_far_below(run: Signals) -> bool:
-    """True if the return in a known task is far below the best possible."""
-    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
-    return task is not None and task.best is not None and late is not None and late.mean < REACHED * task.best
 
 
 RULE = Rule(

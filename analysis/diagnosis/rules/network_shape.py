@@ -13,8 +13,7 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.diagnosis.tasks import find_task
+from unstuck.analysis.diagnosis.standing import is_solved, judge_standing
 from unstuck.analysis.words import pluralize
 from unstuck.rl import metrics
 
@@ -27,9 +26,6 @@ FEWEST = 3
 
 VERY_DEEP = 16
 """Layers from which the same is true: nobody trains so many without connections past them."""
-
-SOLVED = 0.95
-"""Share of the largest return of a known task from which the task counts as solved."""
 
 USUAL = (64, 64)
 
@@ -46,7 +42,7 @@ def examine(run: Signals) -> Finding | None:
     text = units if narrow else f"{pluralize(len(sizes), 'layer')} one behind the other"
     standing = judge_standing(run)
     too_far = min(sizes) < FEWEST or len(sizes) >= VERY_DEEP
-    lets_nothing_through = too_far and not standing.at_best and not _is_solved(run)
+    lets_nothing_through = too_far and not standing.at_best and not is_solved(run)
     return Finding(
         headline=f"The networks' shape lets little through: {text}",
         kind=Kind.FAULT if not standing.has_learned or lets_nothing_through else Kind.SUSPECT,
@@ -65,11 +61,6 @@ def examine(run: Signals) -> Finding | None:
         since=1,
         ground=Ground.MEASURED if lets_nothing_through else Ground.STATE,
     )
-
-
-def _is_solved(run: Signals) -> bool:
-    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
-    return task is not None and task.best is not None and late is not None and late.mean >= SOLVED * task.best
 
 
 RULE = Rule(

@@ -24,8 +24,7 @@ from unstuck.analysis.diagnosis.signal_signs import (
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, State, judge_standing
-from unstuck.analysis.diagnosis.tasks import find_task
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, State, is_solved, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -52,9 +51,6 @@ PAID = 0.3
 """Share of the way from the best constant action to a perfect policy that the return must not have gone: where it has,
 something is learned, and F1 is measured wrongly."""
 
-SOLVED = 0.95
-"""Share of the largest return of a known task from which the task counts as solved."""
-
 FORESEEN = 0.05
 """Share of the returns' variance that must be foreseen from observations to say that observations carry something."""
 
@@ -63,7 +59,7 @@ def examine(run: Signals) -> Finding | None:
     """Return a fault if updates move the policy but advantages hold no signal, or nothing is learned; else None."""
     kl, lately = run.select_all(metrics.APPROX_KL), run.select_last(metrics.APPROX_KL)
     returns = run.select_all(metrics.TRAIN_RETURN)
-    if kl is None or lately is None or returns is None or len(returns.values) < POINTS or _is_solved(run):
+    if kl is None or lately is None or returns is None or len(returns.values) < POINTS or is_solved(run):
         return None
     clipped = run.select_last(metrics.CLIP_FRACTION)
     moved = math.fsum(kl.values)
@@ -92,12 +88,6 @@ def examine(run: Signals) -> Finding | None:
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.STATE if direct else Ground.PACE,
     )
-
-
-def _is_solved(run: Signals) -> bool:
-    """True if the return of a known task is near the best possible, where advantages are noise anyway."""
-    task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
-    return task is not None and task.best is not None and late is not None and late.mean >= SOLVED * task.best
 
 
 def _unlearned(run: Signals, moved: float) -> Evidence | None:

@@ -104,16 +104,16 @@ class EventForm:
             setattr(session.hparams[path], f"{kind}_value", value if kind != "string" else str(value))
         about = [
             _of_session(SESSION_START_INFO_TAG, HParamsPluginData(session_start_info=session)),
-            _text("config", f"```yaml\n{facts.config_yaml}```"),
-            *(_text(f"about/{name}", text) for name, text in facts.tags.items()),
+            _encode_text("config", f"```yaml\n{facts.config_yaml}```"),
+            *(_encode_text(f"about/{name}", text) for name, text in facts.tags.items()),
         ]
         first = Event(wall_time=seconds, file_version="brain.Event:2")
-        return [first.SerializeToString(), _event(seconds, 0, about)]
+        return [first.SerializeToString(), _encode_event(seconds, 0, about)]
 
     def measure(self, facts: RunStart, record: Record) -> list[bytes]:
         """Make the event of a trial's file that holds one step's metrics."""
-        scalars = [_scalar(name, value) for name, value in record.metrics.items()]
-        return [_event(record.timestamp_ms / 1000, record.step, scalars)]
+        scalars = [_encode_scalar(name, value) for name, value in record.metrics.items()]
+        return [_encode_event(record.timestamp_ms / 1000, record.step, scalars)]
 
     def end(self, facts: RunStart, end: RunEnd) -> list[bytes]:
         """Make the events at the end of a trial's file: outcome, reason, notes and final metrics."""
@@ -125,12 +125,12 @@ class EventForm:
         has_ended = choose_status(outcome, facts.sweep.format) == "FINISHED"
         session = SessionEndInfo(status=STATUS_SUCCESS if has_ended else STATUS_FAILURE, end_time_secs=seconds)
         values = [
-            *(_scalar(name, value) for name, value in end.summary.items()),
-            *(_text(f"notes/{name}", text) for name, text in end.tags.items() if name != REASON_TAG),
-            _text(OUTCOME_TAG, f"{outcome}: {end.verdict.reason}"),
+            *(_encode_scalar(name, value) for name, value in end.summary.items()),
+            *(_encode_text(f"notes/{name}", text) for name, text in end.tags.items() if name != REASON_TAG),
+            _encode_text(OUTCOME_TAG, f"{outcome}: {end.verdict.reason}"),
             _of_session(SESSION_END_INFO_TAG, HParamsPluginData(session_end_info=session)),
         ]
-        return [_event(seconds, end.step, values)]
+        return [_encode_event(seconds, end.step, values)]
 
 
 def _parse(record: bytes) -> "Event":
@@ -139,20 +139,20 @@ def _parse(record: bytes) -> "Event":
     return Event.FromString(record)
 
 
-def _event(seconds: float, step: int, values: "Sequence[Summary.Value]") -> bytes:
+def _encode_event(seconds: float, step: int, values: "Sequence[Summary.Value]") -> bytes:
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return bytes(Event(wall_time=seconds, step=step, summary=Summary(value=values)).SerializeToString())
 
 
-def _scalar(name: str, value: float) -> "Summary.Value":
+def _encode_scalar(name: str, value: float) -> "Summary.Value":
     from tensorboard.compat.proto.summary_pb2 import Summary
 
     return Summary.Value(tag=name, simple_value=value)
 
 
-def _text(name: str, text: str) -> "Summary.Value":
+def _encode_text(name: str, text: str) -> "Summary.Value":
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.compat.proto.tensor_pb2 import TensorProto
     from tensorboard.compat.proto.types_pb2 import DT_STRING

@@ -238,9 +238,9 @@ class Ledger:
             Number of the trial, and its raw parameters; `Space.decode` turns raw parameters into settings.
         """
         # The count is the number of the trial, unless the trial is an enqueued one.
-        self._seed(len(self._study.get_trials(deepcopy=False)))
+        self._seed_sampler(len(self._study.get_trials(deepcopy=False)))
         trial = self._study.ask()
-        return trial.number, self._parameters(trial, distributions)
+        return trial.number, self._read_parameters(trial, distributions)
 
     def reopen_trial(self, number: int, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         """Continue a trial that an earlier process started and did not end; return the trial's parameters.
@@ -249,8 +249,8 @@ class Ledger:
             Raw parameters, as `ask` returns them. Parameters that the earlier process did not draw are drawn now, to
             the same values.
         """
-        self._seed(number)
-        raw = self._parameters(go_on_with_trial(self._study, number), distributions)
+        self._seed_sampler(number)
+        raw = self._read_parameters(go_on_with_trial(self._study, number), distributions)
         self.annotate(number, {OUTCOME: "", REASON: ""})  # the words on the interruption no longer hold
         return raw
 
@@ -263,13 +263,13 @@ class Ledger:
         self._study = reopen(self._study, changes)
         return list(changes)
 
-    def _seed(self, number: int) -> None:
+    def _seed_sampler(self, number: int) -> None:
         """Give the study a sampler seeded for the trial's number, so that a resumed sweep draws the same values."""
         if self._make_sampler is None:
             raise SweepError("a ledger opened for reading must not be asked for trials; open it by go_on")
         self._study.sampler = self._make_sampler(number)
 
-    def _parameters(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
+    def _read_parameters(self, trial: Trial, distributions: Mapping[str, BaseDistribution]) -> dict[str, Any]:
         self._running[trial.number] = trial
         return {path: suggest(trial, self._names.get(path, path), over) for path, over in distributions.items()}
 

@@ -99,7 +99,7 @@ def is_running(folder: Path) -> bool:
     """True if some process holds the lock on the sweep's folder, which means that the sweep is running."""
     try:
         with lock_file(folder).open("r") as file:  # also in a folder that may only be read
-            return not _locked(file.fileno(), fcntl.LOCK_SH)  # shared, so that all may ask at once; freed by closing
+            return not _try_lock(file.fileno(), fcntl.LOCK_SH)  # shared, so that all may ask at once; freed by closing
     except FileNotFoundError:
         return False
 
@@ -152,12 +152,12 @@ def is_stop_requested(folder: Path, owner: str | None) -> bool:
 def _wait_for_lock(descriptor: int) -> bool:
     """Lock an open file, waiting a moment if necessary; return False if another process still holds the lock."""
     deadline = time.monotonic() + _PATIENCE_S
-    while not (is_locked := _locked(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
+    while not (is_locked := _try_lock(descriptor, fcntl.LOCK_EX)) and time.monotonic() < deadline:
         time.sleep(_PAUSE_S)
     return is_locked
 
 
-def _locked(descriptor: int, kind: int) -> bool:
+def _try_lock(descriptor: int, kind: int) -> bool:
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -45,7 +45,7 @@ def count_granted_cores(root: Path = Path("/")) -> Cores:
     found = [Cores(os.cpu_count() or 1)]
     if hasattr(os, "sched_getaffinity"):  # Linux
         found.append(Cores(len(os.sched_getaffinity(0)), "CPU affinity"))
-    found += [Cores(max(1, int(quota)), "cgroup quota") for quota in _quotas(root)]
+    found += [Cores(max(1, int(quota)), "cgroup quota") for quota in _list_quotas(root)]
     slurm = os.environ.get(SLURM, "")
     if slurm.isdecimal() and int(slurm):
         found.append(Cores(int(slurm), SLURM))
@@ -83,27 +83,27 @@ def collect_garbage_seldom() -> None:
     atexit.register(gc.freeze)
 
 
-def _quotas(root: Path) -> Iterator[float]:
-    for folder in _cgroups(root, "cpu"):
-        words = _words(folder / "cpu.max") or (
-            *_words(folder / "cpu.cfs_quota_us"),
-            *_words(folder / "cpu.cfs_period_us"),
+def _list_quotas(root: Path) -> Iterator[float]:
+    for folder in _list_cgroups(root, "cpu"):
+        words = _read_words(folder / "cpu.max") or (
+            *_read_words(folder / "cpu.cfs_quota_us"),
+            *_read_words(folder / "cpu.cfs_period_us"),
         )
         if len(words) == 2 and all(word.isdecimal() for word in words):  # else `max`, or -1: no limit
             yield int(words[0]) / int(words[1])
 
 
 def _memory_left(root: Path) -> Iterator[int]:
-    for folder in _cgroups(root, "memory"):
-        limit = _words(folder / "memory.max") or _words(folder / "memory.limit_in_bytes")
-        used = _words(folder / "memory.current") or _words(folder / "memory.usage_in_bytes")
+    for folder in _list_cgroups(root, "memory"):
+        limit = _read_words(folder / "memory.max") or _read_words(folder / "memory.limit_in_bytes")
+        used = _read_words(folder / "memory.current") or _read_words(folder / "memory.usage_in_bytes")
         if limit and used and limit[0].isdecimal():
-            stat = _words(folder / "memory.stat")
+            stat = _read_words(folder / "memory.stat")
             cached = dict(zip(stat[::2], stat[1::2], strict=False)).get("inactive_file", "0")  # given back when needed
             yield max(0, int(limit[0]) - int(used[0]) + int(cached))
 
 
-def _cgroups(root: Path, controller: str) -> Iterator[Path]:
+def _list_cgroups(root: Path, controller: str) -> Iterator[Path]:
     """Yield the folders of the process's cgroups (version 1 or 2), innermost first, for a resource."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
@@ -123,7 +123,7 @@ def _cgroups(root: Path, controller: str) -> Iterator[Path]:
         yield from (mount / level for level in (inside, *inside.parents) if ".." not in level.parts)
 
 
-def _words(file: Path) -> list[str]:
+def _read_words(file: Path) -> list[str]:
     try:
         return file.read_text().split()
     except OSError:

@@ -31,7 +31,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
+def _retry_calls(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any, P], R]:
     """Wrap a storage method so that a failing call, one database transaction, is repeated."""
 
     @functools.wraps(call)
@@ -44,7 +44,7 @@ def _retried(call: Callable[Concatenate[Any, P], R]) -> Callable[Concatenate[Any
             except (StorageInternalError, SQLAlchemyError) as error:
                 self.given_up |= time.monotonic() > deadline
                 if self.given_up:
-                    raise LedgerError(_reason(error, self.url)) from error
+                    raise LedgerError(_describe_reason(error, self.url)) from error
             time.sleep(_PAUSE_S)
 
     return attempt
@@ -61,24 +61,24 @@ class PatientStorage(RDBStorage):
 
     given_up = False
 
-    create_new_trial = _retried(RDBStorage.create_new_trial)
-    set_trial_param = _retried(RDBStorage.set_trial_param)
-    set_trial_state_values = _retried(RDBStorage.set_trial_state_values)
-    set_trial_intermediate_value = _retried(RDBStorage.set_trial_intermediate_value)
-    set_trial_user_attr = _retried(RDBStorage.set_trial_user_attr)
-    set_trial_system_attr = _retried(RDBStorage.set_trial_system_attr)
-    set_study_user_attr = _retried(RDBStorage.set_study_user_attr)
-    set_study_system_attr = _retried(RDBStorage.set_study_system_attr)
-    get_trial = _retried(RDBStorage.get_trial)
-    get_study_user_attrs = _retried(RDBStorage.get_study_user_attrs)
-    get_study_system_attrs = _retried(RDBStorage.get_study_system_attrs)
-    get_study_directions = _retried(RDBStorage.get_study_directions)
+    create_new_trial = _retry_calls(RDBStorage.create_new_trial)
+    set_trial_param = _retry_calls(RDBStorage.set_trial_param)
+    set_trial_state_values = _retry_calls(RDBStorage.set_trial_state_values)
+    set_trial_intermediate_value = _retry_calls(RDBStorage.set_trial_intermediate_value)
+    set_trial_user_attr = _retry_calls(RDBStorage.set_trial_user_attr)
+    set_trial_system_attr = _retry_calls(RDBStorage.set_trial_system_attr)
+    set_study_user_attr = _retry_calls(RDBStorage.set_study_user_attr)
+    set_study_system_attr = _retry_calls(RDBStorage.set_study_system_attr)
+    get_trial = _retry_calls(RDBStorage.get_trial)
+    get_study_user_attrs = _retry_calls(RDBStorage.get_study_user_attrs)
+    get_study_system_attrs = _retry_calls(RDBStorage.get_study_system_attrs)
+    get_study_directions = _retry_calls(RDBStorage.get_study_directions)
     # Optuna's cache in front of the storage calls these three instead of the public ones.
-    _create_new_trial = _retried(RDBStorage._create_new_trial)
-    _set_trial_param = _retried(RDBStorage._set_trial_param)
-    _get_trials = _retried(RDBStorage._get_trials)
+    _create_new_trial = _retry_calls(RDBStorage._create_new_trial)
+    _set_trial_param = _retry_calls(RDBStorage._set_trial_param)
+    _get_trials = _retry_calls(RDBStorage._get_trials)
 
-    @_retried
+    @_retry_calls
     def reopen_trials(self, changes: Mapping[int, Mapping[str, Any]]) -> None:
         """Set ended trials, given by Optuna's ids, back to running, with changed attributes, in one transaction.
 
@@ -184,7 +184,7 @@ def suggest(trial: Trial, name: str, over: BaseDistribution) -> Any:
     return trial._suggest(name, over)
 
 
-def _reason(error: BaseException, url: str) -> str:
+def _describe_reason(error: BaseException, url: str) -> str:
     kind, line = explain_error(error, url)
     return (
         f"the ledger must be there and writable, and failed for {PATIENCE_S:g} s: {kind}: {line}; "

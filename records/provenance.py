@@ -70,10 +70,10 @@ def read_git_state(source: Path) -> dict[str, str]:
             repository must not be taken for that repository's code.
     """
     file = source.resolve()
-    commit = _git(file.parent, "rev-parse", "HEAD")
-    if commit is None or _git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
+    commit = _run_git(file.parent, "rev-parse", "HEAD")
+    if commit is None or _run_git(file.parent, "ls-files", "--error-unmatch", file.name) is None:
         return {}
-    changes = _git(file.parent, "status", "--porcelain")
+    changes = _run_git(file.parent, "status", "--porcelain")
     return {"git.commit": commit, "git.dirty": str(changes != "").lower()}
 
 
@@ -88,7 +88,7 @@ def collect_versions(packages: tuple[str, ...]) -> dict[str, str]:
     return found
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
+def _run_git(folder: Path, *arguments: str) -> str | None:
     """Run git with the given arguments; return the output, or None if git fails, is missing or is too slow."""
     # Without optional locks a status never gets in the way of a commit that the user makes meanwhile.
     command = ["git", "--no-optional-locks", "-C", str(folder), *arguments]

@@ -51,7 +51,7 @@ def redact_url(text: str) -> str:
     >>> redact_url("cannot reach postgresql://me:secret@db/mlflow?sslmode=require")
     'cannot reach postgresql://***@db/mlflow?sslmode=require'
     """
-    text = _URL.sub(lambda match: _shown(match[0]), text)
+    text = _URL.sub(lambda match: _mask_secrets(match[0]), text)
     return _OPTION.sub(lambda match: match[0].removesuffix(match[1]) + MASK, text)
 
 
@@ -63,7 +63,7 @@ def redact_value(value: str) -> str:
     """
     scheme = _SCHEME.search(value)
     if scheme:
-        return value[: scheme.start()] + _shown(value[scheme.start() :])
+        return value[: scheme.start()] + _mask_secrets(value[scheme.start() :])
     return redact_url(re.sub(r"^((?:--)?[\w.-]+=)?[^:/=]*:.*@", rf"\g<1>{MASK}@", value, flags=re.DOTALL))
 
 
@@ -76,7 +76,7 @@ def redact_error(text: str, *values: str) -> str:
     """
     for value in values:
         text = text.replace(value, redact_value(value))
-        secrets = "|".join(map(re.escape, sorted(_secrets(value), key=len, reverse=True)))
+        secrets = "|".join(map(re.escape, sorted(_list_forms(value), key=len, reverse=True)))
         text = re.sub(rf"(?<!\w)(?:{secrets})(?!\w)", MASK, text) if secrets else text
     return redact_url(text)
 
@@ -112,17 +112,17 @@ def refuse_masked(option: str, url: str | None) -> None:
         raise SweepError(f"{option} must be given, since the sweep's folder keeps no password: {url}")
 
 
-def _shown(url: str) -> str:
+def _mask_secrets(url: str) -> str:
     """Return a URL or its query with each secret replaced by `***`."""
     kept, reached = "", 0
-    for start, end in _spans(url):
+    for start, end in _find_secrets(url):
         if start > reached or not kept:
             kept += url[reached:start] + MASK
         reached = max(reached, end)
     return kept + url[reached:]
 
 
-def _spans(url: str) -> list[tuple[int, int]]:
+def _find_secrets(url: str) -> list[tuple[int, int]]:
     """Find start and end of each secret in a URL, also of passwords with an unescaped @."""
     scheme, found = _SCHEME.match(url), []
     start, fragment = scheme.end() if scheme else 0, len(url)
@@ -155,12 +155,12 @@ def _value_start(url: str, start: int, end: int) -> int:
     return start + len(name) + 1 if equals and (harmless or _NAMES.fullmatch(name)) else start
 
 
-def _secrets(value: str) -> set[str]:
+def _list_forms(value: str) -> set[str]:
     """List the secrets in a value in all forms that messages may quote: as written, decoded, quoted, in parts."""
     scheme = _SCHEME.search(value)
     if scheme:
         url = value[scheme.start() :]
-        found = {url[start:end] for start, end in _spans(url)}
+        found = {url[start:end] for start, end in _find_secrets(url)}
     else:
         head, mask, tail = redact_value(value).partition(MASK)
         found = {value[len(head) : len(value) - len(tail)]} if mask else set()

@@ -156,7 +156,7 @@ class RunFiles(NullTracker):
         config_yaml: str,
     ) -> str:
         """Open a trial's file to append to; return an empty text, since there are no run ids."""
-        sweep, form, now = self._opened(), self._form, _now_ms()
+        sweep, form, now = self._require_open(), self._form, _now_ms()
         self._close(number)
         file = form.find_file(self._own_folder(sweep), sweep, number, now)
         kept = [record for record in form.split(file.read_bytes()) if not form.is_end(record)] if file.exists() else []
@@ -207,7 +207,7 @@ class RunFiles(NullTracker):
     def _find_outcome(self, number: int) -> str:
         """Return the outcome recorded in a trial's file; empty if the file is missing or incomplete."""
         if number not in self._outcomes:
-            sweep, form = self._opened(), self._form
+            sweep, form = self._require_open(), self._form
             file = form.find_file(self._own_folder(sweep), sweep, number, _now_ms())
             records = form.split(file.read_bytes()) if file.exists() else []
             self._outcomes[number] = form.read_outcome(records)
@@ -221,7 +221,7 @@ class RunFiles(NullTracker):
         if run:
             os.close(run.descriptor)
 
-    def _opened(self) -> SweepHeader:
+    def _require_open(self) -> SweepHeader:
         return require_sweep(self._sweep)
 
     def _run_of(self, number: int) -> _OpenRun:

@@ -32,8 +32,8 @@ def compute_value_and_spread(evaluations: Sequence[Evaluation], metric: str, see
         metric: Name of the objective.
         seeds: Number of members.
     """
-    members = [_value(evaluations, metrics.seed_metric(metric, member)) for member in range(seeds)]
-    return _value(evaluations, metric), _spread(members)
+    members = [_compute_value(evaluations, metrics.seed_metric(metric, member)) for member in range(seeds)]
+    return _compute_value(evaluations, metric), _compute_spread(members)
 
 
 def summarize(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dict[str, float]:
@@ -45,18 +45,20 @@ def summarize(evaluations: Sequence[Evaluation], metric: str, seeds: int) -> dic
         return {}
     value, spread = compute_value_and_spread(evaluations, metric, seeds)
     members = {
-        metrics.seed_metric(metrics.FINAL_VALUE, member): _value(evaluations, metrics.seed_metric(metric, member))
+        metrics.seed_metric(metrics.FINAL_VALUE, member): _compute_value(
+            evaluations, metrics.seed_metric(metric, member)
+        )
         for member in range(seeds)
     }
     spreads = {} if spread is None else {metrics.FINAL_SPREAD: spread}
     return {metrics.FINAL_VALUE: value, **spreads, **members}
 
 
-def _value(evaluations: Sequence[Evaluation], name: str) -> float:
+def _compute_value(evaluations: Sequence[Evaluation], name: str) -> float:
     return compute_value([evaluation[name] for evaluation in evaluations])
 
 
 # numpy, since the module `statistics` raises for numbers that are not finite, which a diverged trial reports.
-def _spread(values: Sequence[float]) -> float | None:
+def _compute_spread(values: Sequence[float]) -> float | None:
     with np.errstate(invalid="ignore", over="ignore"):
         return float(np.std(values, ddof=1)) if len(values) > 1 else None

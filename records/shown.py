@@ -35,7 +35,7 @@ class ShownMetrics:
         for record in records:
             tags |= make_tags(record.metrics)
             named = {to_mlflow(name): value for name, value in record.metrics.items() if is_curve(name)}
-            translated.append(replace(record, metrics=self._score(number, record) | named))
+            translated.append(replace(record, metrics=self._compute_score(number, record) | named))
         return translated, tags
 
     def translate_summary(self, number: int, summary: Mapping[str, float]) -> tuple[dict[str, float], dict[str, str]]:
@@ -47,7 +47,7 @@ class ShownMetrics:
         lacking = {name: value for name, value in final.items() if repr(logged.get(name)) != repr(value)}
         return lacking, make_tags(summary)
 
-    def _score(self, number: int, record: Record) -> dict[str, float]:
+    def _compute_score(self, number: int, record: Record) -> dict[str, float]:
         """Compute a trial's value so far and spread over seeds, under display names; empty without evaluation.
 
         Iterations may come again.

@@ -63,11 +63,11 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
     report = config.own_folder / "report"
     ledger = Ledger.open_sweep(settle_records(config).reference)
     entries = ledger.entries()
-    entry = _entry(entries, trial, config.sweep.mode)
+    entry = _find_entry(entries, trial, config.sweep.mode)
     space, _ = build_space(config)
     data, fingerprint = load_same_data(config, ledger.attributes)
     require_memory(config, data, seeds, setting="--seeds")
-    for line in [*describe_data(data), *_earlier(read_judgements(report), entry)]:
+    for line in [*describe_data(data), *_warn_of_earlier(read_judgements(report), entry)]:
         print(line, flush=True)
     print(f"training trial {entry.number} on {pluralize(seeds, 'fresh seed')}", flush=True)
     champion = _train(space.apply(config, entry.values), data, seeds, space.budget(config))
@@ -87,7 +87,7 @@ def judge_champion(config: SweepConfig, seeds: int, trial: int | None = None) ->
     return add_judgement(report, judgement)
 
 
-def _earlier(judgements: Judgements, entry: Entry) -> list[str]:
+def _warn_of_earlier(judgements: Judgements, entry: Entry) -> list[str]:
     """Return a line that warns that the test data was used before, by earlier champion commands; else none."""
     before = [
         f"trial {one.trial} on {pluralize(len(one.champion), 'seed')} ({format_time(one.at)})"
@@ -107,7 +107,7 @@ def _has_control(entries: Sequence[Entry], space: Space, config: SweepConfig) ->
     )
 
 
-def _entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
+def _find_entry(entries: list[Entry], number: int | None, mode: str) -> Entry:
     completed = [entry for entry in entries if entry.outcome is Outcome.COMPLETED]
     if not completed:
         raise SweepError("a champion must have completed, and no trial of this sweep did")
@@ -135,12 +135,11 @@ def _train(config: SweepConfig, data: FlowData | None, seeds: int, budget: Budge
 def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[str]:
     """Describe in lines of text the last training on fresh seeds: is the best trial better than the control?"""
     last = judgements.readings[-1]
-    lines = [
-        f"trial {last.trial}: {metric} {_over(last.estimate)}, by unseen data (the search had said {last.searched:.4f})"
-    ]
+    value = _format_estimate(last.estimate)
+    lines = [f"trial {last.trial}: {metric} {value}, by unseen data (the search had said {last.searched:.4f})"]
     found = judgements.difference(last)
     if found:
-        lines.append(f"control: {metric} {_over(estimate_over_seeds(last.control))}")
+        lines.append(f"control: {metric} {_format_estimate(estimate_over_seeds(last.control))}")
         verdict = f"trial {last.trial} {judge_difference(found, 1 if mode == 'max' else -1)}"
         lines.append(
             "; ".join(
@@ -152,6 +151,6 @@ def describe_champion(judgements: Judgements, metric: str, mode: str) -> list[st
     return [*lines, *filter(None, [warn_of_repeated_reading(judgements)])]
 
 
-def _over(estimate: Estimate) -> str:
+def _format_estimate(estimate: Estimate) -> str:
     spread = "" if estimate.spread is None else f" ± {estimate.spread:.4f}"
     return f"{estimate.mean:.4f}{spread} over {pluralize(len(estimate.values), 'fresh seed')}"

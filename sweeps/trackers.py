@@ -67,7 +67,9 @@ def _make_tracker(made_by: Extension[TrackerFactory], reference: SweepReference)
     try:
         tracker = made_by.value(reference)
     except Exception as error:
-        raise ExtensionError(f"tracker {name} of package {made_by.package} cannot be made: {_say(error)}") from error
+        raise ExtensionError(
+            f"tracker {name} of package {made_by.package} cannot be made: {_describe_error(error)}"
+        ) from error
     if not callable(getattr(tracker, "start_sweep", None)):
         raise ExtensionError(f"tracker {name} of package {made_by.package} must make a Tracker, got {tracker!r:.100}")
     return _NamedTracker(tracker, name)
@@ -133,10 +135,10 @@ class _NamedTracker:
         try:
             yield
         except Exception as error:
-            raise TrackingError(f"tracker {self._name} fails: {_say(error)}") from error
+            raise TrackingError(f"tracker {self._name} fails: {_describe_error(error)}") from error
 
 
-def _say(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     """Format an error in one line: place and reason for a file's error, else the type and the first line."""
     if isinstance(error, OSError) and error.filename:
         return f"{Path(error.filename)}: {error.strerror}"

@@ -92,15 +92,15 @@ def to_html(document: Document) -> str:
     contents = place_contents(document.blocks)
     for place, block in enumerate(document.blocks):
         if place == contents:
-            parts.append(_contents(list_sections(document)))
+            parts.append(_write_contents(list_sections(document)))
         if isinstance(block, Heading):
             while open_levels and open_levels[-1] >= block.level:
                 open_levels.pop()
                 parts.append(_FOLD_END)
-            parts.append(_heading(block, anchors[place]))
+            parts.append(_write_heading(block, anchors[place]))
             open_levels += [block.level] if block.folded else []
         else:
-            parts.append(_block(block))
+            parts.append(_write_block(block))
     body = "\n".join([*filter(None, parts), *[_FOLD_END] * len(open_levels)])
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -110,55 +110,55 @@ def to_html(document: Document) -> str:
     )
 
 
-def _contents(sections: Sequence[Section]) -> str:
+def _write_contents(sections: Sequence[Section]) -> str:
     links = "".join(f'<li><a href="#{escape(each.anchor)}">{escape(each.title)}</a></li>' for each in sections)
     return f'<nav aria-label="Contents"><ul>{links}</ul></nav>' if sections else ""
 
 
-def _heading(heading: Heading, anchor: str) -> str:
+def _write_heading(heading: Heading, anchor: str) -> str:
     """Return the HTML of a heading, or the start of a folded section, with an anchor inside so that links open it."""
-    text, level = _inline(heading.text), heading.level
+    text, level = _write_inline(heading.text), heading.level
     if not heading.folded:
         return f'<h{level} id="{escape(anchor)}">{text}</h{level}>'
     return f'<details><summary><h{level}>{text}</h{level}></summary><div class="folded" id="{escape(anchor)}">'
 
 
-def _block(block: Block) -> str:
+def _write_block(block: Block) -> str:
     match block:
         case Heading():
             raise TypeError("a heading stands between parts, and is written with them")
         case Paragraph(text, lead):
-            return f'<p class="lead">{_inline(text)}</p>' if lead else f"<p>{_inline(text)}</p>"
+            return f'<p class="lead">{_write_inline(text)}</p>' if lead else f"<p>{_write_inline(text)}</p>"
         case Bullets(items, ordered):
             tag = "ol" if ordered else "ul"
-            return f"<{tag}>{''.join(_item(item) for item in items)}</{tag}>"
+            return f"<{tag}>{''.join(_write_item(item) for item in items)}</{tag}>"
         case Commands(lines):
             return f'<pre tabindex="0"><code>{escape(chr(10).join(lines))}</code></pre>'
         case Figure(caption=caption):
             scroll = f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">{block.svg}</div>'
-            return f"<figure>{scroll}<figcaption>{_inline(caption)}</figcaption></figure>"
+            return f"<figure>{scroll}<figcaption>{_write_inline(caption)}</figcaption></figure>"
         case Table():
-            return _table(block)
+            return _write_table(block)
 
 
-def _item(item: "str | tuple[str, tuple[str, ...]]") -> str:
+def _write_item(item: "str | tuple[str, tuple[str, ...]]") -> str:
     if isinstance(item, str):
-        return f"<li>{_inline(item)}</li>"
-    return f"<li>{_inline(item[0])}<ul>{''.join(_item(inner) for inner in item[1])}</ul></li>"
+        return f"<li>{_write_inline(item)}</li>"
+    return f"<li>{_write_inline(item[0])}<ul>{''.join(_write_item(inner) for inner in item[1])}</ul></li>"
 
 
-def _table(table: Table) -> str:
+def _write_table(table: Table) -> str:
     def kind(column: int) -> str:
         if column in table.numeric:
             return ' class="number"'
         return ' class="long"' if max((len(row[column]) for row in table.rows), default=0) > _LONG else ""
 
-    head = "".join(f'<th scope="col"{kind(i)}>{_inline(name)}</th>' for i, name in enumerate(table.header))
+    head = "".join(f'<th scope="col"{kind(i)}>{_write_inline(name)}</th>' for i, name in enumerate(table.header))
     rows = []
     for first, *rest in table.rows:
-        cells = "".join(f"<td{kind(i)}>{_inline(cell)}</td>" for i, cell in enumerate(rest, start=1))
-        rows.append(f'<tr><th scope="row"{kind(0)}>{_inline(first)}</th>{cells}</tr>')
-    caption = f"<caption><span>{_inline(table.caption)}</span></caption>" if table.caption else ""
+        cells = "".join(f"<td{kind(i)}>{_write_inline(cell)}</td>" for i, cell in enumerate(rest, start=1))
+        rows.append(f'<tr><th scope="row"{kind(0)}>{_write_inline(first)}</th>{cells}</tr>')
+    caption = f"<caption><span>{_write_inline(table.caption)}</span></caption>" if table.caption else ""
     label = escape(table.caption or ", ".join(table.header))
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>{caption}<thead><tr>{head}</tr>'
@@ -166,5 +166,5 @@ def _table(table: Table) -> str:
     )
 
 
-def _inline(text: str) -> str:
+def _write_inline(text: str) -> str:
     return _CODE.sub(r"<code>\1</code>", escape(text, quote=False))

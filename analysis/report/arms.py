@@ -59,29 +59,31 @@ def make_arms_command(history: History, arms: Sequence[Arm], folder: Path) -> li
         arms: Changes to try.
         folder: Folder of the sweeps, where the run's own configuration lies if the run is a trial.
     """
-    words, name = _task(history, folder)
+    words, name = _write_task_words(history, folder)
     beside = [arm for arm in arms if not arm.changes_objective]
     if not words or not beside:
         return []
     points = ", ".join(format_point(change) for change in ({}, *(arm.change for arm in beside)))
     return [
         *(*sweep_program(), *words, *_ALL_POINTS, f"sampler.points=[{points}]"),
-        f"sweep.name={_named(f'{name}-arms')}",
+        f"sweep.name={_find_name(f'{name}-arms')}",
     ]
 
 
 def make_own_sweep_command(history: History, arm: Arm, folder: Path) -> list[str]:
     """Return the command, as words, that tries one change as a separate sweep; empty for an unknown task."""
-    words, name = _task(history, folder, arm.change)
+    words, name = _write_task_words(history, folder, arm.change)
     if not words:
         return []
     return [
         *(*sweep_program(), *words, *_ALL_POINTS, f"sampler.points=[{format_point({})}]"),
-        f"sweep.name={_named(f'{name}-apart')}",
+        f"sweep.name={_find_name(f'{name}-apart')}",
     ]
 
 
-def _task(history: History, folder: Path, change: Mapping[str, Any] = MappingProxyType({})) -> tuple[list[str], str]:
+def _write_task_words(
+    history: History, folder: Path, change: Mapping[str, Any] = MappingProxyType({})
+) -> tuple[list[str], str]:
     """Return the command's words that set up the run's own configuration with a change, and the run's name.
 
     What a trial had of a search stands in the configuration, so that the point `{}`, the control, is the trial.
@@ -94,7 +96,7 @@ def _task(history: History, folder: Path, change: Mapping[str, Any] = MappingPro
         own = {path: history.settings[path] for path in _with_length(searched) if path in history.settings}
         name = f"{sweep}-{trial}"
     else:
-        words = _foreign(history)
+        words = _write_foreign_words(history)
         name = history.name.partition(".")[0]
     return words + [
         f"{path}={format_literal(value)}" for path, value in {**own, **change}.items()
@@ -119,7 +121,7 @@ def recorded_words(settings: Mapping[str, Any], sweep: str, folder: Path) -> lis
     return ["--config-path", str((folder / sweep).absolute()), *_QUIET, f"sweep.folder={folder.absolute()}", *masked]
 
 
-def _named(name: str) -> str:
+def _find_name(name: str) -> str:
     plain = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in name)
     return plain.lstrip("._-")[:_NAME_LENGTH]
 
@@ -138,10 +140,10 @@ def _one_change(path: str, value: Any, dialect: str) -> str:
     name = find_setting_name(path, dialect)
     if isinstance(value, bool | str) and name != path.rpartition(".")[2]:
         return name  # the word says the value: VecNormalize(norm_reward=True)
-    return f"{name} {_value(convert_setting(path, value, dialect) if isinstance(value, float) else value)}"
+    return f"{name} {_format_setting(convert_setting(path, value, dialect) if isinstance(value, float) else value)}"
 
 
-def _foreign(history: History) -> list[str]:
+def _write_foreign_words(history: History) -> list[str]:
     """Return the command's words that train like another program's run; empty for an unknown task.
 
     A run that says who trained it, or whose log is Stable-Baselines3's, is trained alike, others by our learner.
@@ -162,7 +164,7 @@ def _foreign(history: History) -> list[str]:
         words.append(f"sweep.seeds={seeds}")
     by_sb3 = "trainer=sb3" in words
     for name in _OURS:
-        value = _setting(history, name)
+        value = _read_setting(history, name)
         if name == "normalize_returns" and value is True:
             value = "running" if by_sb3 else "batch"
         if by_sb3 and name == "shared_trunk":  # which Stable-Baselines3 has not
@@ -198,13 +200,13 @@ def list_missing_settings(history: History) -> list[str]:
     """List settings that another program's run did not record, and that a control run needs."""
     if history.tags.get(SWEEP_TAG) and history.tags.get(TRIAL_TAG):
         return []
-    missing = [name for name in _NEEDED if _setting(history, name) == NOT_RECORDED]
+    missing = [name for name in _NEEDED if _read_setting(history, name) == NOT_RECORDED]
     rates = history.curve(metrics.LR)
     varies = len(rates) > 1 and float(rates.max() - rates.min()) > 1e-3 * float(rates.max())
-    return missing + (["lr_schedule"] if varies and _setting(history, "lr_schedule") == NOT_RECORDED else [])
+    return missing + (["lr_schedule"] if varies and _read_setting(history, "lr_schedule") == NOT_RECORDED else [])
 
 
-def _setting(history: History, name: str) -> Any:
+def _read_setting(history: History, name: str) -> Any:
     """Return the value of a PPO setting in a run, from recorded settings or logged metrics; else `NOT_RECORDED`."""
     value = history.setting(f"ppo.{name}", NOT_RECORDED)
     if value == NOT_RECORDED and name in _LOGGED:
@@ -214,5 +216,5 @@ def _setting(history: History, name: str) -> Any:
     return value
 
 
-def _value(value: Any) -> str:
+def _format_setting(value: Any) -> str:
     return number(value) if isinstance(value, float) else "off" if value is None else str(value)

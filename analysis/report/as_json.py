@@ -26,7 +26,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
             "learned": standing.has_learned,
             "frozen": standing.frozen,
         },
-        "findings": [_finding(ranked) for ranked in diagnosis.findings],
+        "findings": [_finding_to_json(ranked) for ranked in diagnosis.findings],
         "unexamined": [
             {"rule": one.rule.name, "missing": [name for group in one.missing for name in group], "why": one.why}
             for one in diagnosis.unexamined
@@ -47,7 +47,7 @@ def diagnosis_json(diagnosis: Diagnosis) -> dict[str, Any]:
     }
 
 
-def _finding(ranked: Ranked) -> dict[str, Any]:
+def _finding_to_json(ranked: Ranked) -> dict[str, Any]:
     finding = ranked.finding
     return {
         "rule": ranked.rule.name,
@@ -57,10 +57,10 @@ def _finding(ranked: Ranked) -> dict[str, Any]:
         "why": finding.why,
         "since": finding.since,
         "follows_from": list(ranked.follows_from),
-        "seeds": _seeds(finding.seeds),
-        "evidence": [_fact(fact) for fact in finding.evidence],
-        "causes": [_cause(cause) for cause in finding.causes],
-        "not_supported": [_cause(cause) for cause in finding.unsupported],
+        "seeds": _seeds_to_json(finding.seeds),
+        "evidence": [_fact_to_json(fact) for fact in finding.evidence],
+        "causes": [_cause_to_json(cause) for cause in finding.causes],
+        "not_supported": [_cause_to_json(cause) for cause in finding.unsupported],
         "remedies": [
             {"change": dict(remedy.change), "why": remedy.why, "watch": remedy.watch} for remedy in finding.remedies
         ],
@@ -69,7 +69,7 @@ def _finding(ranked: Ranked) -> dict[str, Any]:
     }
 
 
-def _seeds(agreement: Agreement | None) -> dict[str, Any] | None:
+def _seeds_to_json(agreement: Agreement | None) -> dict[str, Any] | None:
     """Return in which seeds of a trial a finding holds, as a dict for JSON; None if seeds were not judged."""
     if agreement is None:
         return None
@@ -82,9 +82,9 @@ def _seeds(agreement: Agreement | None) -> dict[str, Any] | None:
     }
 
 
-def _fact(fact: Evidence) -> dict[str, Any]:
+def _fact_to_json(fact: Evidence) -> dict[str, Any]:
     return {"text": fact.text, "metrics": list(fact.metrics), "iterations": fact.iterations}
 
 
-def _cause(cause: Cause) -> dict[str, Any]:
+def _cause_to_json(cause: Cause) -> dict[str, Any]:
     return {"cause": cause.what, "support": cause.support, "why": cause.why, "test": cause.test}

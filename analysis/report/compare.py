@@ -33,18 +33,18 @@ MOST_LETTERS = 40
 def comparison_document(compared: Comparison) -> Document:
     """Return the report, as a document, that compares each run with the first one, the control."""
     curves = [figure for name in _COMPARED_CURVES if (figure := _draw(compared, name))]
-    score = next((figure for figure in curves if figure.name.endswith(_stem(compared.score))), None)
+    score = next((figure for figure in curves if figure.name.endswith(_shorten_name(compared.score))), None)
     blocks: list[Block] = [
         Paragraph(compared.verdict, lead=True),
         *([score] if score else []),
         Heading("The scores"),
-        _scores(compared),
-        *_settings(compared),
+        _score_blocks(compared),
+        *_settings_blocks(compared),
         Heading("What the rules say"),
-        *_findings(compared),
+        *_findings_blocks(compared),
         Heading("How they stand at the end"),
         Paragraph("Value losses are not compared: gamma and normalisation move them while nothing is learned better."),
-        _ends(compared),
+        _ends_blocks(compared),
     ]
     others = [figure for figure in curves if figure is not score]
     blocks += [Heading("More curves", folded=True), *others] if others else []
@@ -71,10 +71,10 @@ def _draw(compared: Comparison, name: str) -> Figure | None:
     )
     more = f"; {len(drawn) - COLOURS} more without colour" if len(drawn) > COLOURS else ""
     caption = f"{name} of {pluralize(len(drawn), 'run')}{more}"
-    return make_figure(f"comparison-{_stem(name)}", plot_curves(lines, name), caption, ends)
+    return make_figure(f"comparison-{_shorten_name(name)}", plot_curves(lines, name), caption, ends)
 
 
-def _stem(name: str) -> str:
+def _shorten_name(name: str) -> str:
     return name.replace("/", "-")
 
 
@@ -88,7 +88,7 @@ def comparison_json(compared: Comparison) -> dict[str, Any]:
                 "run": one.name,
                 "value": one.estimate.mean,
                 "seeds": list(one.estimate.values) if one.diagnosis.signals.seeds(compared.score) else None,
-                "difference": _json(one.difference),
+                "difference": _difference_to_json(one.difference),
                 "verdict": one.verdict,
                 "settings": dict(one.settings),
                 "in_force": dict(one.in_force),
@@ -98,14 +98,14 @@ def comparison_json(compared: Comparison) -> dict[str, Any]:
     }
 
 
-def _json(found: Difference | None) -> list[float] | None:
+def _difference_to_json(found: Difference | None) -> list[float] | None:
     """Return a difference as a list for JSON: mean, lower and upper end of the interval; None without one."""
     if found is None or not isinstance(found.interval, Interval):
         return None
     return [found.mean, found.interval.low, found.interval.high]
 
 
-def _scores(compared: Comparison) -> Table:
+def _score_blocks(compared: Comparison) -> Table:
     rows = tuple(
         (
             one.name,
@@ -129,7 +129,7 @@ def _describe_means(compared: Comparison) -> str:
     return f"Mean of the last {join_words([*map(str, counts)], 'or')} {join_words(counted, 'or')}"
 
 
-def _settings(compared: Comparison) -> list[Block]:
+def _settings_blocks(compared: Comparison) -> list[Block]:
     in_force = list(compared.control.in_force)
     signals = [one.diagnosis.signals for one in compared.runs]
     if not compared.differing and not in_force:
@@ -142,7 +142,7 @@ def _settings(compared: Comparison) -> list[Block]:
     return [Heading("Where their settings differ"), Table("", header, tuple(rows))]
 
 
-def _ends(compared: Comparison) -> Table:
+def _ends_blocks(compared: Comparison) -> Table:
     signals = [one.diagnosis.signals for one in compared.runs]
     rows = []
     for name in _COMPARABLE:
@@ -156,7 +156,7 @@ def _ends(compared: Comparison) -> Table:
     return Table(caption, header, tuple(rows), frozenset(range(1, len(header))))
 
 
-def _findings(compared: Comparison) -> list[Block]:
+def _findings_blocks(compared: Comparison) -> list[Block]:
     table: dict[str, dict[int, str]] = {}
     for place, one in enumerate(compared.runs):
         for ranked in one.diagnosis.select_findings(Kind.FAULT, Kind.SUSPECT, Kind.LIMIT):

@@ -56,7 +56,7 @@ def fault_blocks(diagnosis: Diagnosis) -> list[Block]:
     blocks: list[Block] = [Heading("What is wrong")]
     for place, ranked in enumerate(found, start=1):
         titles = {one.rule.name: one.rule.title for one in found}
-        blocks += _finding(ranked, f"{place}. {ranked.rule.title}", titles, diagnosis.signals.history.dialect)
+        blocks += _finding_blocks(ranked, f"{place}. {ranked.rule.title}", titles, diagnosis.signals.history.dialect)
     return blocks
 
 
@@ -66,12 +66,14 @@ def overview_blocks(diagnosis: Diagnosis) -> list[Block]:
     if not found:
         return []
     first, dialect = found[0], diagnosis.signals.history.dialect
-    briefly = tuple(f"{one.rule.title} ({_kind(one)}): {one.finding.headline}." for one in found)
+    briefly = tuple(f"{one.rule.title} ({_name_kind(one)}): {one.finding.headline}." for one in found)
     wrong = first.finding.kind is not Kind.LIMIT
     blocks: list[Block] = [Heading("What is wrong" if wrong else "What limits it"), Bullets(briefly, ordered=True)]
     of = f" of the first: {first.rule.title.lower()}" if len(found) > 1 else ""
-    blocks += [Heading(f"The evidence{of}"), *_evidence(first, dialect)]
-    causes = [replace(table, caption="") if table.caption == BEHIND else table for table in _causes(first.finding)]
+    blocks += [Heading(f"The evidence{of}"), *_evidence_blocks(first, dialect)]
+    causes = [
+        replace(table, caption="") if table.caption == BEHIND else table for table in _causes_blocks(first.finding)
+    ]
     return [*blocks, Heading(BEHIND), *causes] if causes else blocks
 
 
@@ -81,7 +83,7 @@ def other_finding_blocks(diagnosis: Diagnosis) -> list[Block]:
     blocks: list[Block] = [Heading("The other findings in full", folded=True)] if len(found) > 1 else []
     titles = {one.rule.name: one.rule.title for one in found}
     for place, ranked in enumerate(found[1:], start=2):
-        blocks += _finding(ranked, f"{place}. {ranked.rule.title}", titles, diagnosis.signals.history.dialect)
+        blocks += _finding_blocks(ranked, f"{place}. {ranked.rule.title}", titles, diagnosis.signals.history.dialect)
     return blocks
 
 
@@ -90,7 +92,7 @@ def limit_blocks(diagnosis: Diagnosis) -> list[Block]:
     found = diagnosis.select_findings(Kind.LIMIT)
     blocks: list[Block] = [Heading("What limits it, and is no fault")] if found else []
     for ranked in found:
-        blocks += _finding(ranked, ranked.rule.title, {}, diagnosis.signals.history.dialect)
+        blocks += _finding_blocks(ranked, ranked.rule.title, {}, diagnosis.signals.history.dialect)
     return blocks
 
 
@@ -117,14 +119,14 @@ def missing_metric_blocks(diagnosis: Diagnosis) -> list[Block]:
         blocks.append(Table("", ("to log", "what it would tell"), rows))
     if blind:
         blocks.append(Paragraph("Could not be judged:"))
-        blocks.append(Bullets(tuple(f"{one.rule.title}: {one.why}; {_needs(one, dialect)}." for one in blind)))
+        blocks.append(Bullets(tuple(f"{one.rule.title}: {one.why}; {_describe_needs(one, dialect)}." for one in blind)))
     if silent:
         count = pluralize(len(silent), "more rule" if blind else "rule")
         blocks.append(Paragraph(f"{count} had nothing to look at: {join_words(silent)}."))
     return blocks
 
 
-def _needs(one: Unexamined, dialect: str) -> str:
+def _describe_needs(one: Unexamined, dialect: str) -> str:
     groups = [" or ".join(f"`{find_metric_name(name, dialect)}`" for name in group) for group in one.missing]
     return f"it would take {join_words(groups)}"
 
@@ -242,39 +244,39 @@ def list_tests(diagnosis: Diagnosis) -> tuple[str, ...]:
     return ()
 
 
-def _finding(ranked: Ranked, title: str, titles: dict[str, str], dialect: str) -> list[Block]:
+def _finding_blocks(ranked: Ranked, title: str, titles: dict[str, str], dialect: str) -> list[Block]:
     headline = ranked.finding.headline
     blocks: list[Block] = [
-        Heading(f"{title} ({_kind(ranked)})", 3),
+        Heading(f"{title} ({_name_kind(ranked)})", 3),
         Paragraph(f"{headline[:1].upper()}{headline[1:]}."),
     ]
     after = [titles[name].lower() for name in ranked.follows_from if name in titles]
     if after:
         blocks.append(Paragraph(f"It may follow from what stands above: {join_words(after)}."))
-    *evidence, source = _evidence(ranked, dialect)
-    return [*blocks, *evidence, *_causes(ranked.finding), source]
+    *evidence, source = _evidence_blocks(ranked, dialect)
+    return [*blocks, *evidence, *_causes_blocks(ranked.finding), source]
 
 
-def _kind(ranked: Ranked) -> str:
+def _name_kind(ranked: Ranked) -> str:
     finding = ranked.finding
     sureness = SURENESS[finding.sureness] + finding.name_seeds(", ", "")
     return sureness if finding.kind is Kind.LIMIT else f"{finding.kind}, {sureness}"
 
 
-def _evidence(ranked: Ranked, dialect: str) -> list[Block]:
+def _evidence_blocks(ranked: Ranked, dialect: str) -> list[Block]:
     """Return report blocks on why a finding is believed: reason, further facts, and source."""
     finding = ranked.finding
     since = f" (from iteration {finding.since} on)" if finding.since is not None else ""
     blocks: list[Block] = []
     if finding.why:
         blocks.append(Paragraph(f"Why {SURENESS[finding.sureness]}{since}: {finding.why}."))
-    facts = tuple(_fact(fact, dialect) for fact in finding.evidence if fact.text not in finding.headline)
+    facts = tuple(_describe_fact(fact, dialect) for fact in finding.evidence if fact.text not in finding.headline)
     if facts:
         blocks.append(Bullets(facts))
     return [*blocks, Paragraph(f"Source: {ranked.rule.source}.")]
 
 
-def _fact(fact: Evidence, dialect: str) -> str:
+def _describe_fact(fact: Evidence, dialect: str) -> str:
     """Format a piece of evidence as text, followed by the names of the metrics it was read from."""
     if not fact.metrics:
         return fact.text
@@ -283,11 +285,11 @@ def _fact(fact: Evidence, dialect: str) -> str:
     return f"{fact.text} ({names})"
 
 
-def _causes(finding: Finding) -> list[Table]:
+def _causes_blocks(finding: Finding) -> list[Table]:
     blocks: list[Table] = []
     order = {Support.SUPPORTED: 0, Support.OPEN: 1, Support.RULED_OUT: 2}
     if finding.causes:
-        rows = [_cause(cause) for cause in sorted(finding.causes, key=lambda cause: order[cause.support])]
+        rows = [_describe_cause(cause) for cause in sorted(finding.causes, key=lambda cause: order[cause.support])]
         header = ("cause", "this run", "test that tells")
         blocks.append(Table(BEHIND, header, tuple(rows)))
     if finding.unsupported:
@@ -297,5 +299,5 @@ def _causes(finding: Finding) -> list[Table]:
     return blocks
 
 
-def _cause(cause: Cause) -> tuple[str, str, str]:
+def _describe_cause(cause: Cause) -> tuple[str, str, str]:
     return cause.what, f"{cause.support}{f': {cause.why}' if cause.why else ''}", cause.test

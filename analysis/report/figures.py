@@ -17,12 +17,12 @@ from unstuck.rl import metrics
 def draw_run(run: Signals) -> dict[str, Figure]:
     """Draw the figures that a run's metrics allow, by kind: score, returns, value loss, actions and others."""
     drawn = {
-        "score": _score(run),
-        "returns": _returns(run),
+        "score": _draw_score(run),
+        "returns": _draw_returns(run),
         "value-loss": _value_loss(run),
-        "actions": _actions(run),
-        "updates": _updates(run),
-        "entropy": _entropy(run),
+        "actions": _draw_actions(run),
+        "updates": _draw_updates(run),
+        "entropy": _draw_entropy(run),
     }
     return {kind: figure for kind, figure in drawn.items() if figure}
 
@@ -75,14 +75,14 @@ def _name(run: Signals, kind: str) -> str:
     return f"{stem}-{kind}"
 
 
-def _told(run: Signals, name: str) -> str:
+def _describe_curve(run: Signals, name: str) -> str:
     """Describe a metric's curve in words: first and last value, and range."""
     curve = run.select_finite(name)
     ends = f"{number(float(curve.iloc[0]), 3)} at iteration {curve.index[0]} to {number(float(curve.iloc[-1]), 3)}"
     return f"{name} from {ends} at {curve.index[-1]}, between {format_range([float(curve.min()), float(curve.max())])}"
 
 
-def _score(run: Signals) -> Figure | None:
+def _draw_score(run: Signals) -> Figure | None:
     score = judge_standing(run).score
     if len(run.select_finite(score)) < 2 or score == metrics.TRAIN_RETURN:
         return None
@@ -98,11 +98,11 @@ def _score(run: Signals) -> Figure | None:
     shade = f"; the shade spans the {seeds} seeds" if seeds > 1 else ""
     compared = "; the dashed line is the best policy that has learned nothing" if levels and score == metrics.F1 else ""
     return make_figure(
-        _name(run, "score"), canvas, f"{score} of {run.history.name}{shade}{compared}", _told(run, score)
+        _name(run, "score"), canvas, f"{score} of {run.history.name}{shade}{compared}", _describe_curve(run, score)
     )
 
 
-def _returns(run: Signals) -> Figure | None:
+def _draw_returns(run: Signals) -> Figure | None:
     if len(run.select_finite(metrics.TRAIN_RETURN)) < 2:
         return None
     lines = [make_line(run, metrics.TRAIN_RETURN, "sampled, in training")]
@@ -110,17 +110,17 @@ def _returns(run: Signals) -> Figure | None:
         lines.append(make_line(run, metrics.EVAL_RETURN, name_return(run), 1))
     canvas = plot_curves(lines, "episode return")
     caption = f"Episode returns of {run.history.name}, not discounted"
-    return make_figure(_name(run, "returns"), canvas, caption, _told(run, metrics.TRAIN_RETURN))
+    return make_figure(_name(run, "returns"), canvas, caption, _describe_curve(run, metrics.TRAIN_RETURN))
 
 
 def _value_loss(run: Signals) -> Figure | None:
     if len(run.select_finite(metrics.VALUE_LOSS)) < 2:
         return None
     lines = [make_line(run, metrics.VALUE_LOSS, "value loss")]
-    alt = _told(run, metrics.VALUE_LOSS)
+    alt = _describe_curve(run, metrics.VALUE_LOSS)
     if len(run.select_finite(metrics.VALUE_FLOOR)) > 1:
         lines.append(make_line(run, metrics.VALUE_FLOOR, "floor: what no critic can foresee", 1))
-        alt += "; " + _told(run, metrics.VALUE_FLOOR)
+        alt += "; " + _describe_curve(run, metrics.VALUE_FLOOR)
     curve = run.select_finite(metrics.VALUE_LOSS)
     wide = float(curve.min()) > 0 and float(curve.max()) > 50 * float(curve.min())
     canvas = plot_curves(lines, "value loss", log=wide, limits=() if wide else (0.0,))
@@ -131,7 +131,7 @@ def _value_loss(run: Signals) -> Figure | None:
     return make_figure(_name(run, "value-loss"), canvas, caption, alt)
 
 
-def _actions(run: Signals) -> Figure | None:
+def _draw_actions(run: Signals) -> Figure | None:
     shares = run.shares(metrics.ACTION_PREFIX)
     if len(shares) < 2 or len(shares.columns) > 8:
         return None
@@ -144,7 +144,7 @@ def _actions(run: Signals) -> Figure | None:
     return make_figure(_name(run, "actions"), canvas, caption, f"at iteration {steps[-1]}: {last}")
 
 
-def _updates(run: Signals) -> Figure | None:
+def _draw_updates(run: Signals) -> Figure | None:
     named = {
         metrics.APPROX_KL: "KL",
         metrics.CLIP_FRACTION: "clip fraction",
@@ -158,10 +158,12 @@ def _updates(run: Signals) -> Figure | None:
         [Line(line.name, line.points, (), line.index) for line in lines], "size of an update", log=True
     )
     caption = f"Size of {run.history.name}'s updates, on a logarithmic axis"
-    return make_figure(_name(run, "updates"), canvas, caption, "; ".join(_told(run, name) for name, _ in drawn))
+    return make_figure(
+        _name(run, "updates"), canvas, caption, "; ".join(_describe_curve(run, name) for name, _ in drawn)
+    )
 
 
-def _entropy(run: Signals) -> Figure | None:
+def _draw_entropy(run: Signals) -> Figure | None:
     if len(run.select_finite(metrics.ENTROPY)) < 2:
         return None
     most = run.entropy_range
@@ -170,7 +172,7 @@ def _entropy(run: Signals) -> Figure | None:
         [make_line(run, metrics.ENTROPY, "entropy")], "entropy in nats", levels, limits=(0.0,) if most else ()
     )
     return make_figure(
-        _name(run, "entropy"), canvas, f"Entropy of {run.history.name}'s policy", _told(run, metrics.ENTROPY)
+        _name(run, "entropy"), canvas, f"Entropy of {run.history.name}'s policy", _describe_curve(run, metrics.ENTROPY)
     )
 
 

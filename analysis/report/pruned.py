@@ -31,25 +31,25 @@ def pruning_blocks(sweep: Sweep) -> list[Block]:
                 str(rung.iteration),
                 str(rung.reached),
                 str(rung.stopped),
-                _told(rung.correlation, rung.completed, rung.overlaps),
-                _told(rung.unselected, rung.spared, rung.overlaps),
+                _describe_correlation(rung.correlation, rung.completed, rung.overlaps),
+                _describe_correlation(rung.unselected, rung.spared, rung.overlaps),
             )
             for rung in found.rungs
         )
         correlations = ("rank here and at the end", "of spared trials alone")
         header = ("rung", sweep.axis.unit, "judged", "stopped here", *correlations)
         blocks.append(Table("Rungs", header, rows, frozenset(range(6))))
-        blocks += [Paragraph(text) for text in (_brackets(found), _risk(sweep, found)) if text]
+        blocks += [Paragraph(text) for text in (_explain_brackets(found), _describe_risk(sweep, found)) if text]
     return blocks
 
 
-def _told(correlation: float, count: int, overlaps: bool) -> str:
+def _describe_correlation(correlation: float, count: int, overlaps: bool) -> str:
     if math.isfinite(correlation):
         return f"{correlation:.2f} ({count})"
     return f"{'not told' if overlaps else 'too few' if count < LEAST else 'not known'} ({count})"
 
 
-def _brackets(found: Pruning) -> str:
+def _explain_brackets(found: Pruning) -> str:
     """Explain the numbers in brackets after rank correlations, and how large these are by chance."""
     words = (
         "In brackets, how many trials a rank correlation rests on; none is told of fewer than "
@@ -58,18 +58,19 @@ def _brackets(found: Pruning) -> str:
     )
     told = [rung.spared for rung in found.rungs if math.isfinite(rung.unselected)]
     if told:
-        words += f" By chance alone, {min(told)} trials come to {_chance(min(told)):.2f} or more in one of 40 sweeps."
+        chance = f"{_compute_chance(min(told)):.2f}"
+        words += f" By chance alone, {min(told)} trials come to {chance} or more in one of 40 sweeps."
     if any(rung.overlaps for rung in found.rungs):
         words += " Not told: at a rung whose evaluation the final value averages, so that they agree by construction."
     return words
 
 
-def _chance(trials: int) -> float:
+def _compute_chance(trials: int) -> float:
     """Compute the rank correlation that chance alone exceeds in one of 40 cases (normal approximation)."""
     return min(1.0, 1.96 / math.sqrt(trials - 1))
 
 
-def _risk(sweep: Sweep, found: Pruning) -> str:
+def _describe_risk(sweep: Sweep, found: Pruning) -> str:
     """Describe how likely early stopping lost good trials, judged by the trials that were never stopped."""
     among = " (the control among them)" if sweep.control in found.spared else ""
     who = f"{pluralize(len(found.spared), 'spared trial')}{among}"

@@ -53,13 +53,13 @@ def run_document(diagnosis: Diagnosis, folder: Path) -> Document:
         *([figures[picture]] if picture else []),
         *fine_blocks(diagnosis),
         *overview_blocks(diagnosis),
-        *_fixes(diagnosis, arms, folder),
+        *_fixes_blocks(diagnosis, arms, folder),
         *expected_blocks(diagnosis.signals),
         *milestone_blocks(arms, history.program),
         *other_finding_blocks(diagnosis),
         *([Heading("All curves", folded=True), *others] if others else []),
         *fold_blocks(missing_metric_blocks(diagnosis)),
-        *_settings(diagnosis),
+        *_settings_blocks(diagnosis),
         Heading("How the run was read", folded=True),
         Paragraph(source),
         *([Paragraph(history.read_as)] if history.read_as else []),
@@ -87,7 +87,7 @@ def _list_evidence(diagnosis: Diagnosis) -> list[str]:
     ]
 
 
-def _fixes(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
+def _fixes_blocks(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Block]:
     """Return report blocks on what to do: tests of causes where no setting helps, and changes to try."""
     tests = list_tests(diagnosis)
     if not arms and not tests:
@@ -97,7 +97,7 @@ def _fixes(diagnosis: Diagnosis, arms: Sequence[Arm], folder: Path) -> list[Bloc
     return [Heading("What to do next"), *told, *arm_blocks(diagnosis, arms, folder, with_watch=False)]
 
 
-def _settings(diagnosis: Diagnosis) -> list[Block]:
+def _settings_blocks(diagnosis: Diagnosis) -> list[Block]:
     history = diagnosis.signals.history
     rows = tuple(
         (f"`{path}`", format_setting(value), history.comments.get(path, ""))

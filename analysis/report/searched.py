@@ -35,7 +35,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
         rows.append(
             (
                 f"`{path}`",
-                _range(sweep, path),
+                _describe_range(sweep, path),
                 format_value(sweep.settings.get(path)),
                 format_value(best.values.get(path)) if best else "",
             )
@@ -61,7 +61,7 @@ def searched_blocks(sweep: Sweep) -> list[Block]:
     return [*blocks, Bullets(tuple(items))]
 
 
-def _range(sweep: Sweep, path: str) -> str:
+def _describe_range(sweep: Sweep, path: str) -> str:
     """Format a setting's range in the search space, or its values in a list of points, as text."""
     prefix = f"{_SPACE}{path}."
     kinds = {name.removeprefix(prefix): value for name, value in sweep.settings.items() if name.startswith(prefix)}
@@ -160,7 +160,7 @@ def importance_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
                 f"(at least {view.enough} are needed to tell importances apart); take order and intervals as a hint."
             )
         )
-    return [*blocks, *([_bars(sweep, view.found)] if view.found else [])]
+    return [*blocks, *([_bars_blocks(sweep, view.found)] if view.found else [])]
 
 
 def importance_detail_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
@@ -188,8 +188,8 @@ def importance_detail_blocks(sweep: Sweep, view: ImportanceView) -> list[Block]:
             "each setting explains by itself. A setting that the search soon left in a good range looks unimportant."
         ),
         *elsewhere,
-        *_lines(sweep),
-        *_pairs(sweep, view.found),
+        *_lines_blocks(sweep),
+        *_pairs_blocks(sweep, view.found),
     ]
 
 
@@ -198,7 +198,7 @@ def format_percents(ends: tuple[float, float]) -> str:
     return f"{100 * ends[0]:.0f} to {100 * ends[1]:.0f} %"
 
 
-def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
+def _bars_blocks(sweep: Sweep, found: Sequence[Importance]) -> Figure:
     rows = [
         (shorten_path(one.path), [Bar(one.ped_anova, *one.ped_range, 0), Bar(one.fanova, *one.fanova_range, 1)])
         for one in found
@@ -209,7 +209,7 @@ def _bars(sweep: Sweep, found: Sequence[Importance]) -> Figure:
     return make_figure(f"{sweep.name}-importance", canvas, caption, f"PED-ANOVA and fANOVA: {told}")
 
 
-def _lines(sweep: Sweep) -> list[Block]:
+def _lines_blocks(sweep: Sweep) -> list[Block]:
     """Plot each trial with a value as a line across all searched settings; return report blocks."""
     trials = sweep.rank_trials()
     paths = [path for path in sweep.searched if len({str(trial.values.get(path)) for trial in trials}) > 1]
@@ -219,16 +219,16 @@ def _lines(sweep: Sweep) -> list[Block]:
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
     axes.append(Axis(sweep.metric, [trial.value or 0.0 for trial in trials]))
     best = [trials.index(trial) for trial in sweep.rank_trials(Outcome.COMPLETED)[:3]]
-    canvas = plot_parallel(axes, scores, best, [_tip(sweep, trial) for trial in trials])
+    canvas = plot_parallel(axes, scores, best, [_describe_trial(sweep, trial) for trial in trials])
     names = ", ".join(str(trials[place].number) for place in best)
     caption = (
         f"All trials across their settings, the better the more solid; in colour the three best completed: {names}"
     )
-    alt = "; ".join(_tip(sweep, trials[place]) for place in best)
+    alt = "; ".join(_describe_trial(sweep, trials[place]) for place in best)
     return [make_figure(f"{sweep.name}-parallel", canvas, caption, alt)]
 
 
-def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
+def _pairs_blocks(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
     """Plot the two most important settings against each other, and list interactions of pairs; return report blocks."""
     trials = sweep.rank_trials()
     paths = [one.path for one in found]
@@ -237,12 +237,14 @@ def _pairs(sweep: Sweep, found: Sequence[Importance]) -> list[Block]:
     across, up = (make_axis(sweep, path, trials) for path in paths[:2])
     scores = [sweep.sign * (trial.value or 0.0) for trial in trials]
     best = [trials.index(trial) for trial in sweep.rank_trials(Outcome.COMPLETED)[:3]]
-    canvas = plot_scatter(across, up, scores, best, [_tip(sweep, trial) for trial in trials])
+    canvas = plot_scatter(across, up, scores, best, [_describe_trial(sweep, trial) for trial in trials])
     caption = (
         f"{across.name} against {up.name}: a dot a trial, the better the larger; in colour the three best completed"
     )
     blocks: list[Block] = [
-        make_figure(f"{sweep.name}-pair", canvas, caption, "; ".join(_tip(sweep, trials[place]) for place in best))
+        make_figure(
+            f"{sweep.name}-pair", canvas, caption, "; ".join(_describe_trial(sweep, trials[place]) for place in best)
+        )
     ]
     pairs = compute_interactions({path: make_axis(sweep, path, trials).values for path in paths[:5]}, scores)
     if not pairs:
@@ -267,7 +269,7 @@ def make_axis(sweep: Sweep, path: str, trials: Sequence[Trial]) -> Axis:
     return Axis(shorten_path(path), [float(names.index(format_value(value))) for value in values], False, names)
 
 
-def _tip(sweep: Sweep, trial: Trial) -> str:
+def _describe_trial(sweep: Sweep, trial: Trial) -> str:
     settings = ", ".join(f"{shorten_path(path)} {format_value(value)}" for path, value in trial.values.items())
     return f"trial {trial.number}, {sweep.metric} {number(trial.value or 0.0)}: {settings}"
 

@@ -68,17 +68,17 @@ def sweep_document(found: Findings) -> Document:
     blocks: list[Block] = [
         Paragraph(sweep_verdict(sweep, found.importances), lead=True),
         *sweep_figures.curve_blocks(found.sweep, found.diagnoses),
-        *_works(found),
-        *_diagnosed(found),
+        *_works_section(found),
+        *_diagnosed_blocks(found),
         Heading("The best configurations"),
-        *_best(sweep),
+        *_best_blocks(sweep),
         *searched.importance_blocks(sweep, importances),
         *next_blocks(sweep, found.diagnoses, found.folder),
-        *_expected(found),
+        *_expected_blocks(found),
         Heading("What was searched", folded=True),
         *searched.searched_blocks(sweep),
         Heading("How every trial ended", folded=True),
-        *_ended(sweep),
+        *_ended_blocks(sweep),
         *fold_blocks(searched.importance_detail_blocks(sweep, importances)),
         *fold_blocks(pruning_blocks(sweep)),
         *_best_diagnosed(found),
@@ -93,7 +93,7 @@ def explain_other_importances(found: Findings) -> str:
     return searched.explain_dashboard_differences(found.sweep, found.dashboard, found.importance_at, trials)
 
 
-def _works(found: Findings) -> list[Block]:
+def _works_section(found: Findings) -> list[Block]:
     """Return a section on the best trial, the control, and trials that diverged, got stuck or crashed."""
     sweep, items = found.sweep, []
     best, control = sweep.best, sweep.control
@@ -115,7 +115,7 @@ def describe_infeasible(sweep: Sweep) -> str:
     return f"; {count} more could not run and do not count" if count else ""
 
 
-def _ended(sweep: Sweep) -> list[Block]:
+def _ended_blocks(sweep: Sweep) -> list[Block]:
     rows = []
     for outcome, count in count_outcomes(sweep.trials).items():
         trials = [trial for trial in sweep.trials if (trial.outcome or "running") == outcome]
@@ -147,7 +147,7 @@ def _ended(sweep: Sweep) -> list[Block]:
     ]
 
 
-def _best(sweep: Sweep) -> list[Block]:
+def _best_blocks(sweep: Sweep) -> list[Block]:
     top = sweep.rank_trials(Outcome.COMPLETED)[:TOP]
     if not top:
         return [Paragraph("No trial completed, so none can be called the best.")]
@@ -167,7 +167,7 @@ def _best(sweep: Sweep) -> list[Block]:
     seeds = len(top[0].seeds)
     header = (
         "trial",
-        _value(seeds),
+        _name_value_column(seeds),
         "seeds from to",
         *(searched.shorten_path(path) for path in sweep.searched),
     )
@@ -180,10 +180,10 @@ def _best(sweep: Sweep) -> list[Block]:
             "(docs/statistics.md)."
         )
     )
-    return blocks + _judged(sweep)
+    return blocks + _judged_blocks(sweep)
 
 
-def _judged(sweep: Sweep) -> list[Block]:
+def _judged_blocks(sweep: Sweep) -> list[Block]:
     """Return a table of all trainings on fresh seeds that used the test data, with results and a warning."""
     readings = sweep.judgements.readings
     if not readings:
@@ -212,7 +212,7 @@ def _judged(sweep: Sweep) -> list[Block]:
     return blocks
 
 
-def _diagnosed(found: Findings) -> list[Block]:
+def _diagnosed_blocks(found: Findings) -> list[Block]:
     """Return report blocks that count the most basic findings of all trials."""
     if not found.diagnoses:
         return [
@@ -260,7 +260,7 @@ def _best_diagnosed(found: Findings) -> list[Block]:
 _KINDS = {"fault": 0, "suspect": 1, "limit": 2}
 
 
-def _expected(found: Findings) -> list[Block]:
+def _expected_blocks(found: Findings) -> list[Block]:
     """Return a table that compares measured metrics with theory, or with an untrained policy."""
     rows = searched.list_expectations(found.sweep, found.diagnoses)
     if not rows:
@@ -271,11 +271,11 @@ def _expected(found: Findings) -> list[Block]:
 
 def trial_blocks(sweep: Sweep) -> list[Block]:
     """Return the table of all trials with outcome, value, settings and MLflow run, under a heading."""
-    rows = [_row(sweep, trial) for trial in sweep.trials[:MOST_ROWS]]
+    rows = [_make_row(sweep, trial) for trial in sweep.trials[:MOST_ROWS]]
     header = (
         "trial",
         "ended",
-        _value(max((len(trial.seeds) for trial in sweep.trials), default=0)),
+        _name_value_column(max((len(trial.seeds) for trial in sweep.trials), default=0)),
         sweep.axis.units,
         *(searched.shorten_path(path) for path in sweep.searched),
         "MLflow run",
@@ -292,12 +292,12 @@ def trial_blocks(sweep: Sweep) -> list[Block]:
     return blocks
 
 
-def _value(seeds: int) -> str:
+def _name_value_column(seeds: int) -> str:
     """Return the title of a column of values, with `± seeds` if values have several seeds."""
     return "value ± seeds" if seeds > 1 else "value"
 
 
-def _row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
+def _make_row(sweep: Sweep, trial: Trial) -> tuple[str, ...]:
     estimate = trial.estimate
     reason = f": {trial.reason}" if trial.reason and trial.outcome != Outcome.COMPLETED else ""
     return (

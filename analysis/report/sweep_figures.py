@@ -30,7 +30,7 @@ def curve_blocks(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Block
         else:
             lines.append(Line(name, list_finite_points(trial), (), index))
     rungs = [Mark(f"rung {rung}", iteration) for rung, iteration in find_first_rungs(sweep).items()]
-    references: list[Level | Mark] = [*_trivial(sweep, diagnoses), *rungs]
+    references: list[Level | Mark] = [*_find_trivial_score(sweep, diagnoses), *rungs]
     canvas = plot_curves(lines, sweep.metric, references, unit=sweep.axis.unit)
     last = "; ".join(f"trial {trial.number} ends at {number(trial.value or 0.0)}" for trial in chosen)
     caption = (
@@ -61,7 +61,7 @@ def find_first_rungs(sweep: Sweep) -> dict[int, int]:
     return dict(sorted(first.items()))
 
 
-def _trivial(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Level]:
+def _find_trivial_score(sweep: Sweep, diagnoses: Mapping[int, Diagnosis]) -> list[Level]:
     """Return the F1 of the best policy that has learned nothing, as a line to plot; empty if there is no F1."""
     if sweep.metric != metrics.F1:
         return []

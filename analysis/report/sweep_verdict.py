@@ -26,11 +26,11 @@ def sweep_verdict(sweep: Sweep, importances: Sequence[Importance]) -> str:
         return f"No trial completed, so there is no best one: {ended or 'none was started'}."
     matters = f"; {describe_main_setting(importances)}"
     if reading := sweep.judgement:
-        return f"{describe_judgement(sweep, reading)}{_often(sweep)}{matters}."
+        return f"{describe_judgement(sweep, reading)}{_describe_times(sweep)}{matters}."
     words = f"Trial {best.number} is the best of {pluralize(len(sweep.feasible), 'trial')}: {sweep.metric} "
     words += format_uncertain(best.value or 0.0, best.estimate.spread if best.estimate else None)
     words += f" over {pluralize(len(best.seeds), 'seed')}, as the search saw it"
-    return f"{words}{_against_control(sweep, best)}{_others(sweep, best)}{matters}."
+    return f"{words}{_against_control(sweep, best)}{_describe_others(sweep, best)}{matters}."
 
 
 def describe_judgement(sweep: Sweep, reading: Judgement) -> str:
@@ -46,7 +46,7 @@ def describe_judgement(sweep: Sweep, reading: Judgement) -> str:
     return f"{text}; {more}" if (more := advise_more_seeds(found)) else text
 
 
-def _often(sweep: Sweep) -> str:
+def _describe_times(sweep: Sweep) -> str:
     count = len(sweep.judgements.readings)
     return f"; the test part has been read {count} times" if count > 1 else ""
 
@@ -70,7 +70,7 @@ def count_choices(sweep: Sweep) -> int:
     return max(1, len(sweep.rank_trials()) - 1)
 
 
-def _others(sweep: Sweep, best: Trial) -> str:
+def _describe_others(sweep: Sweep, best: Trial) -> str:
     """Describe tests of other trials on fresh seeds, for a sweep whose best trial has none."""
     texts = [describe_judgement(sweep, reading) for reading in sweep.judgements.distinct]
     return f"; trial {best.number} has not been judged, others have: {'; '.join(texts)}" if texts else ""

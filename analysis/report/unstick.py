@@ -165,15 +165,15 @@ def _milestone_blocks(sweep: Sweep) -> list[Block]:
     for trial in sweep.trials:
         decided = {one.number: one for one in trial.milestones}
         cells = [_format_milestone(decided.get(place)) for place in columns]
-        rows.append((_short(sweep, trial), *cells, _pass_word(list(decided.values()), len(columns))))
+        rows.append((_name_trial(sweep, trial), *cells, _pass_word(list(decided.values()), len(columns))))
     passed = [trial for trial in sweep.trials if _has_passed(trial, len(columns))]
-    names = ", ".join(_short(sweep, trial) for trial in passed)
+    names = ", ".join(_name_trial(sweep, trial) for trial in passed)
     told = f"All milestones were passed by {names}." if passed else "No arm passed all milestones."
     caption = "Iterations count from the branch; a milestone is decided at the last evaluation of its window"
     return [Heading("Milestones"), Paragraph(told), Table(caption, ("arm", *header, "all"), tuple(rows))]
 
 
-def _short(sweep: Sweep, trial: Trial) -> str:
+def _name_trial(sweep: Sweep, trial: Trial) -> str:
     return "the control" if trial is sweep.control else name_arm(sweep, trial.number)
 
 
@@ -224,7 +224,7 @@ def _start_blocks(sweep: Sweep) -> list[Block]:
         if gap:
             won[gap < 0] += 1
         winner = "neither" if not gap else f"{'going on' if gap > 0 else 'anew'}, by {abs(gap):.3g}"
-        means = [number(_average(trial), 3) for trial in (on, anew)]
+        means = [number(_average_evaluations(trial), 3) for trial in (on, anew)]
         rows.append((change, number(on.value or 0.0), number(anew.value or 0.0), *means, winner))
     if not rows:
         return []
@@ -239,7 +239,7 @@ def _start_blocks(sweep: Sweep) -> list[Block]:
     return [Heading("Go on, or start anew"), Paragraph(text), table]
 
 
-def _average(trial: Trial) -> float:
+def _average_evaluations(trial: Trial) -> float:
     """Compute the mean of all evaluations of a stuck run's branch, which is higher if it improved sooner."""
     values = [value for value in trial.curve.values() if math.isfinite(value)]
     return sum(values) / len(values) if values else math.nan
@@ -323,7 +323,11 @@ def unstick_next_blocks(found: Findings, unstick: Unstick) -> list[Block]:
         return [*blocks, *_go_on(found, reading.trial, f"{describe_go_on(sweep.starts_anew)}:")]
     if verdict.answer is Answer.UNKNOWN and verdict.this_run.more is not None:
         more = reading.repeats + verdict.this_run.more
-        return [*blocks, *_repeat(found, unstick, get_arm(sweep, reading.trial), more), *_mend(found.before)]
+        return [
+            *blocks,
+            *_make_repeat_command(found, unstick, get_arm(sweep, reading.trial), more),
+            *_mend(found.before),
+        ]
     return [
         *blocks,
         Paragraph("No arm fixed the run. Longer arms may (unstick.iterations), or other ones (arms=[...])."),
@@ -339,7 +343,7 @@ def _go_on(found: Findings, trial: int, why: str) -> list[Block]:
     return [Paragraph(text), Commands((quote_command(words),))]
 
 
-def _repeat(found: Findings, unstick: Unstick, arm: Arm, repeats: int) -> list[Block]:
+def _make_repeat_command(found: Findings, unstick: Unstick, arm: Arm, repeats: int) -> list[Block]:
     """Return the command that trains a stuck run's best branch again, more often; none for a later round's."""
     if arm.parent is not None:
         return [Paragraph("More repeats would tell: a new unstick of the run that this arm went on from has them.")]

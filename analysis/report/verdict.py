@@ -26,7 +26,7 @@ _TELLING = (
 
 def state_verdict(diagnosis: Diagnosis) -> str:
     """Return a sentence on a run: stuck or learning, the most basic fault, the score, or columns not read."""
-    parts = (other_learner_text(diagnosis.signals), describe_unread_names(diagnosis), _state(diagnosis))
+    parts = (other_learner_text(diagnosis.signals), describe_unread_names(diagnosis), _describe_state(diagnosis))
     return " ".join(filter(None, parts))
 
 
@@ -45,7 +45,7 @@ def describe_unread_names(diagnosis: Diagnosis) -> str:
     return f"Not read: {', '.join(names[:_SHOWN])}{more}, which may matter (say what they are: --names)."
 
 
-def _state(diagnosis: Diagnosis) -> str:
+def _describe_state(diagnosis: Diagnosis) -> str:
     standing = judge_standing(diagnosis.signals)
     faults = diagnosis.select_findings(Kind.FAULT)
     if faults:

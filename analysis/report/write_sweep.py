@@ -66,7 +66,7 @@ def gather_findings(
         diagnoses: Diagnoses of its trials; None for those that MLflow holds.
     """
     sweep = read_sweep(name, stores.folder, optuna_url)
-    diagnoses = _diagnoses(name, stores) if diagnoses is None else diagnoses
+    diagnoses = _diagnose_trials(name, stores) if diagnoses is None else diagnoses
     if sweep.unstick:  # its arms are no search: nothing can be said of a setting's importance
         before = _diagnose_before(sweep, sweep.unstick, stores.folder / name)
         return Findings(sweep, diagnoses, folder=stores.folder, before=before)
@@ -100,7 +100,7 @@ def choose_values(sweep: Sweep) -> tuple[dict[int, float], str]:
     return completed, f"the final {sweep.metric} of completed trials"
 
 
-def _diagnoses(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
+def _diagnose_trials(name: str, stores: Stores) -> Mapping[int, Diagnosis]:
     """Diagnose all trials whose curves MLflow has; return the diagnoses by trial number."""
     try:
         histories = TrackedRuns(stores.mlflow).load_histories(name, read_identity(stores.folder / name))

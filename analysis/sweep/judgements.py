@@ -111,8 +111,8 @@ def read_judgements(report: Path) -> Judgements:
     """
     found: list[Judgement] = []
     if (old := report / OLD_FILE).exists():
-        found.append(parse_file(old, _old, _WHAT))
-    return Judgements((*found, *read_list(report / FILE, _judgement, _WHAT)))
+        found.append(parse_file(old, _parse_old_judgement, _WHAT))
+    return Judgements((*found, *read_list(report / FILE, _parse_judgement, _WHAT)))
 
 
 def add_judgement(report: Path, judgement: Judgement) -> Judgements:
@@ -130,7 +130,7 @@ def warn_of_repeated_reading(judgements: Judgements) -> str:
     return warn_of_reading_again([reading.trial for reading in judgements.readings], len(judgements.distinct))
 
 
-def _judgement(held: Mapping[str, Any]) -> Judgement:
+def _parse_judgement(held: Mapping[str, Any]) -> Judgement:
     return Judgement(
         trial=int(held["trial"]),
         searched=float(held["searched"]),
@@ -142,7 +142,7 @@ def _judgement(held: Mapping[str, Any]) -> Judgement:
     )
 
 
-def _old(held: Mapping[str, Any]) -> Judgement:
+def _parse_old_judgement(held: Mapping[str, Any]) -> Judgement:
     control = held["control"]
     return Judgement(
         trial=int(held["trial"]),

@@ -76,7 +76,7 @@ class Pruning:
 def measure_pruning(sweep: Sweep) -> Pruning | None:
     """Measure what early stopping saved and risked; None if trials were neither compared nor stopped."""
     trials = [trial for trial in sweep.trials if trial.outcome in (*STOPPED, Outcome.COMPLETED)]
-    rungs = tuple(_rungs(sweep))
+    rungs = tuple(_list_rungs(sweep))
     if not rungs and not any(trial.outcome in STOPPED for trial in trials):
         return None
     completed = sweep.rank_trials(Outcome.COMPLETED)
@@ -94,7 +94,7 @@ def measure_pruning(sweep: Sweep) -> Pruning | None:
     )
 
 
-def _rungs(sweep: Sweep) -> Iterator[Rung]:
+def _list_rungs(sweep: Sweep) -> Iterator[Rung]:
     """Yield the numbers of each rung (step at which trials are compared) that judged a trial."""
     entries = [(trial, entry) for trial in sweep.trials for entry in trial.rungs]
     for number in sorted({entry.rung for _, entry in entries}):
@@ -107,9 +107,9 @@ def _rungs(sweep: Sweep) -> Iterator[Rung]:
             iteration=min(entry.iteration for _, entry in here),
             reached=len(here),
             stopped=sum(trial.outcome == Outcome.PRUNED and find_stopping_rung(trial) == number for trial, _ in here),
-            correlation=math.nan if overlaps else _correlation(ran),
+            correlation=math.nan if overlaps else _correlate(ran),
             completed=len(ran),
-            unselected=math.nan if overlaps else _correlation(spared),
+            unselected=math.nan if overlaps else _correlate(spared),
             spared=len(spared),
             overlaps=overlaps,
         )
@@ -120,7 +120,7 @@ def find_stopping_rung(pruned: Trial) -> int:
     return next((entry.rung for entry in pruned.rungs if entry.would_stop), pruned.rungs[-1].rung)
 
 
-def _correlation(judged: list[tuple[Trial, RungEntry]]) -> float:
+def _correlate(judged: list[tuple[Trial, RungEntry]]) -> float:
     early = [entry.value for _, entry in judged]
     final = [trial.value or 0.0 for trial, _ in judged]
     return (

@@ -109,12 +109,12 @@ def read_unstick(attributes: Mapping[str, Any], report: Path) -> Unstick | None:
     """
     if ARMS not in attributes:
         return None
-    arms = tuple(_arm(held) for held in attributes[ARMS])
+    arms = tuple(_parse_arm(held) for held in attributes[ARMS])
     stages = tuple(StageRecord.from_json(held) for held in attributes.get(STAGES, ()))
     return Unstick(attributes.get(PARENT_RUN) or {}, arms, stages, read_verdicts(report))
 
 
-def _arm(held: Mapping[str, Any]) -> Arm:
+def _parse_arm(held: Mapping[str, Any]) -> Arm:
     values = {path: tuple(value) if isinstance(value, list) else value for path, value in held["values"].items()}
     texts = {name: str(held.get(name) or "") for name in ("why", "rule", "watch", "carried")}
     return Arm(values, stage=int(held.get("stage") or 1), **texts)

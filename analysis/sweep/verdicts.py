@@ -202,7 +202,7 @@ def read_verdicts(report: Path) -> Readings:
     Raises:
         AnalysisError: The file holds something else.
     """
-    return Readings(tuple(read_list(report / FILE, _reading, _WHAT)))
+    return Readings(tuple(read_list(report / FILE, _parse_reading, _WHAT)))
 
 
 def add_verdict(report: Path, reading: Reading) -> Readings:
@@ -215,7 +215,7 @@ def add_verdict(report: Path, reading: Reading) -> Readings:
     return read_verdicts(report)
 
 
-def _reading(held: Mapping[str, Any]) -> Reading:
+def _parse_reading(held: Mapping[str, Any]) -> Reading:
     sides = {name: tuple(tuple(map(float, repeat)) for repeat in held[name]) for name in ("arm", "control")}
     shapes = {tuple(map(len, side)) for side in sides.values()}
     if len(shapes) != 1 or not (shape := shapes.pop()) or len(set(shape)) != 1 or not shape[0]:

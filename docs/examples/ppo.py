@@ -94,7 +94,8 @@ def main() -> None:
     obs = torch.zeros((*shape, inputs))
     actions, logprobs, rewards, dones, values = (torch.zeros(shape) for _ in range(5))
     next_obs, next_done = torch.tensor(envs.reset(seed=args.seed)[0]), torch.zeros(args.num_envs)
-    returns_so_far, ended = torch.zeros(args.num_envs), [0.0]
+    returns_so_far, lengths_so_far = torch.zeros(args.num_envs), torch.zeros(args.num_envs)
+    ended, lengths = [0.0], [0.0]
     size = args.num_steps * args.num_envs
     iterations = args.total_timesteps // size
     with Path("progress.csv").open("w", newline="") as file:
@@ -112,8 +113,11 @@ def main() -> None:
                 next_obs, next_done = torch.tensor(seen), torch.tensor(terminated | truncated).float()
                 rewards[t] = torch.tensor(reward)
                 returns_so_far += rewards[t]
+                lengths_so_far += 1
                 ended += returns_so_far[next_done.bool()].tolist()
+                lengths += lengths_so_far[next_done.bool()].tolist()
                 returns_so_far *= 1 - next_done
+                lengths_so_far *= 1 - next_done
             with torch.no_grad():
                 next_value = critic(next_obs).squeeze(-1)
             advantages = estimate_advantages(args, rewards, values, dones, next_value, next_done)
@@ -122,6 +126,7 @@ def main() -> None:
             row |= update(args, actor, critic, optimizer, batch)
             row["losses/explained_variance"] = float(1 - advantages.var() / (advantages + values).var())
             row["charts/episodic_return"] = sum(ended[-20:]) / len(ended[-20:])
+            row["charts/episodic_length"] = sum(lengths[-20:]) / len(lengths[-20:])
             if log is None:
                 log = csv.DictWriter(file, row)
                 log.writeheader()

@@ -70,7 +70,7 @@ def read_runs(sweep: SweepReference, run_ids: Collection[str]) -> list[TrackedRu
         if store is None:
             return []
         client, experiment = store
-        return [_tracked(client, run) for run in _own(client, experiment, sweep, run_ids)]
+        return [_read_run(client, run) for run in _search_own_runs(client, experiment, sweep, run_ids)]
 
 
 def list_run_ids(sweep: SweepReference, run_ids: Collection[str]) -> list[str]:
@@ -80,7 +80,7 @@ def list_run_ids(sweep: SweepReference, run_ids: Collection[str]) -> list[str]:
         TrackingError: The store cannot be read.
     """
     with _store(sweep, f"read sweep {sweep.name}") as store:
-        return [run.info.run_id for run in _own(*store, sweep, run_ids)] if store else []
+        return [run.info.run_id for run in _search_own_runs(*store, sweep, run_ids)] if store else []
 
 
 def read_run_tags(sweep: SweepReference, run_id: str) -> dict[str, str]:
@@ -133,7 +133,7 @@ def adopt_runs(sweep: SweepReference, run_ids: Collection[str]) -> None:
         if store is None:
             return
         client, experiment = store
-        for run in _own(client, experiment, sweep, run_ids):
+        for run in _search_own_runs(client, experiment, sweep, run_ids):
             if ID_TAG not in run.data.tags:
                 client.set_tag(run.info.run_id, FORMAT_TAG, str(sweep.format))
                 client.set_tag(run.info.run_id, ID_TAG, str(sweep.id))
@@ -162,7 +162,7 @@ def attach_report(
         if store is None:
             return
         client, experiment = store
-        own = [run for run in _own(client, experiment, sweep, run_ids) if PARENT_TAG not in run.data.tags]
+        own = [run for run in _search_own_runs(client, experiment, sweep, run_ids) if PARENT_TAG not in run.data.tags]
         for run in own[:1]:
             linked = add_links(note, experiment, str(sweep.id)) if sweep.id else note
             write_report(client, run.info.run_id, files, linked, figures or {})
@@ -205,7 +205,9 @@ def _store(sweep: SweepReference, action: str) -> "Iterator[tuple[MlflowClient, 
         yield (client, experiment.experiment_id) if experiment else None
 
 
-def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]) -> "list[Run]":
+def _search_own_runs(
+    client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids: Collection[str]
+) -> "list[Run]":
     """Return a sweep's MLflow runs: all with the sweep's id; for an old sweep also those without an id."""
     if sweep.id is not None and sweep.format > 1:
         return search_runs(client, [experiment], ID_TAG, sweep.id)
@@ -217,7 +219,7 @@ def _own(client: "MlflowClient", experiment: str, sweep: SweepReference, run_ids
     return [run for run in runs if ID_TAG in run.data.tags or run.info.run_id in {*run_ids, *parents}]
 
 
-def _tracked(client: "MlflowClient", run: "Run") -> TrackedRun:
+def _read_run(client: "MlflowClient", run: "Run") -> TrackedRun:
     tags = run.data.tags
     curves: dict[str, Sequence[Point]] = {
         from_mlflow(name): sorted(

@@ -165,7 +165,7 @@ class MlflowTracker:
 
         A reopened run must have the same searched parameters as before, and keeps the other parameters.
         """
-        sweep, chosen, others = self._opened(), flatten(searched), flatten(fixed)
+        sweep, chosen, others = self._require_open(), flatten(searched), flatten(fixed)
         tags = {**sweep.common, **tags}
         own = {PARENT_TAG: sweep.parent, TRIAL_TAG: str(number), SEARCHED_TAG: ", ".join(chosen)}
         sweep.names[number] = run_name = sweep.make_run_name(number, is_control=tags.get(CONTROL) == "true")
@@ -188,7 +188,7 @@ class MlflowTracker:
 
         The outcome is written last.
         """
-        said = self._opened().outcomes
+        said = self._require_open().outcomes
         return [number for number, outcome in outcomes.items() if said.get(number) != outcome]
 
     def log(self, number: int, records: Sequence[Record]) -> None:
@@ -196,7 +196,7 @@ class MlflowTracker:
 
         MLflow shows NaN as NaN, and infinity as 1.8e308.
         """
-        sweep, run = self._opened(), self._run_of(number)
+        sweep, run = self._require_open(), self._run_of(number)
         written, tags = sweep.shown.translate(number, records)
         with translate_errors(f"log trial {number}"):
             log_metrics(sweep.client, run, written, sweep.already_logged.get(number, ()))
@@ -208,13 +208,13 @@ class MlflowTracker:
 
     def tag_trial(self, number: int, tags: Mapping[str, str]) -> None:
         """Set tags on a trial's MLflow run."""
-        sweep, run = self._opened(), self._run_of(number)
+        sweep, run = self._require_open(), self._run_of(number)
         with translate_errors(f"tag trial {number}"):
             set_tags(sweep.client, run, tags)
 
     def end_trial(self, number: int, verdict: Verdict, summary: Mapping[str, float]) -> None:
         """Write a trial's final metrics and outcome to MLflow, and close the trial's run."""
-        sweep, run = self._opened(), self._run_of(number)
+        sweep, run = self._require_open(), self._run_of(number)
         # The last step and its time, instead of now: ending a trial again then adds no second point.
         step, timestamp_ms = sweep.last.setdefault(number, (0, time.time_ns() // 1_000_000))
         with translate_errors(f"end trial {number}"):
@@ -230,7 +230,7 @@ class MlflowTracker:
 
     def end_sweep(self, outcome: Outcome, tags: Mapping[str, str]) -> None:
         """Write the sweep's outcome to MLflow, and close the sweep's run."""
-        sweep = self._opened()
+        sweep = self._require_open()
         with translate_errors(f"end sweep {sweep.name}"):
             set_tags(sweep.client, sweep.parent, {**tags, OUTCOME_TAG: outcome})
             sweep.client.set_terminated(sweep.parent, choose_status(outcome, sweep.header.format))
@@ -238,13 +238,13 @@ class MlflowTracker:
 
     def find_experiment(self) -> str:
         """Return the id of the MLflow experiment that holds the open sweep's runs."""
-        return self._opened().experiment
+        return self._require_open().experiment
 
     def attach(
         self, number: int | None, files: Sequence[Path], note: str, figures: Mapping[str, float] | None = None
     ) -> None:
         """Upload report files, a note (Markdown text) and summary numbers to an MLflow run."""
-        sweep = self._opened()
+        sweep = self._require_open()
         run = sweep.parent if number is None else self._run_of(number)
         if number is None:
             note = add_links(note, sweep.experiment, sweep.header.id)
@@ -267,11 +267,11 @@ class MlflowTracker:
             client.set_experiment_tag(experiment.experiment_id, name, _MAIN_METRIC[name])
         return str(experiment.experiment_id)
 
-    def _opened(self) -> _OpenSweep:
+    def _require_open(self) -> _OpenSweep:
         return require_sweep(self._sweep)
 
     def _run_of(self, number: int) -> str:
-        return require_run(self._opened().runs.get(number), number)
+        return require_run(self._require_open().runs.get(number), number)
 
 
 def _write_views(sweep: _OpenSweep, runs: Sequence["Run"]) -> None:

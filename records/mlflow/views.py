@@ -103,11 +103,13 @@ def make_table(sweep: ShownSweep) -> str:
     """Make the settings of MLflow's page on all trials: a table, best first, and charts, objective first."""
     objective, _ = sweep.objective
     group = objective.partition("/")[0]
-    folded = _section(RULES.rstrip("/")) | {"display": False}
-    sections = [_section(group) | {"columns": 2}, _section(PROGRESS.rstrip("/")), folded]
+    folded = _make_section(RULES.rstrip("/")) | {"display": False}
+    sections = [_make_section(group) | {"columns": 2}, _make_section(PROGRESS.rstrip("/")), folded]
     line = {"type": "LINE", "uuid": "objective", "metricSectionId": group, "metricKey": objective, **_PLAIN_LINE}
-    state = _base(sweep, f"tags.`{PARENT_TAG}` = '{sweep.parent}'")
-    return _pack({**state, "compareRunSections": sections, "compareRunCharts": [line, _parallel(sweep, group)]})
+    state = _make_base(sweep, f"tags.`{PARENT_TAG}` = '{sweep.parent}'")
+    return _pack(
+        {**state, "compareRunSections": sections, "compareRunCharts": [line, _make_parallel_coordinates(sweep, group)]}
+    )
 
 
 def make_comparison(sweep: ShownSweep) -> str:
@@ -119,14 +121,14 @@ def make_comparison(sweep: ShownSweep) -> str:
     ids = ", ".join(f"'{run}'" for run in sweep.compared)
     chosen = f"attributes.run_id IN ({ids})" if ids else f"tags.`{PARENT_TAG}` = '{sweep.parent}'"
     gone = [{"type": "BAR", "uuid": name, "metricKey": name, "deleted": True} for name in sorted(sweep.metrics)]
-    large = _section(_CHOSEN) | {"columns": 1, "cardHeight": 400}
-    state = {**_base(sweep, chosen), "compareRunSections": [large]}
-    charts = [_parallel(sweep, _CHOSEN), *gone]
+    large = _make_section(_CHOSEN) | {"columns": 1, "cardHeight": 400}
+    state = {**_make_base(sweep, chosen), "compareRunSections": [large]}
+    charts = [_make_parallel_coordinates(sweep, _CHOSEN), *gone]
     packed = _pack({**state, "compareRunCharts": charts})
     return packed if len(packed) <= VIEW_LENGTH else _pack({**state, "compareRunCharts": charts[:1]})
 
 
-def _base(sweep: ShownSweep, chosen: str) -> dict[str, Any]:
+def _make_base(sweep: ShownSweep, chosen: str) -> dict[str, Any]:
     return {
         "searchFilter": chosen,
         "orderByKey": f"metrics.`{sweep.objective[0]}`",
@@ -140,12 +142,12 @@ def _base(sweep: ShownSweep, chosen: str) -> dict[str, Any]:
     }
 
 
-def _section(name: str) -> dict[str, Any]:
+def _make_section(name: str) -> dict[str, Any]:
     """Make a section of charts on an MLflow page, for metrics whose names begin with `NAME/`."""
     return {"uuid": name, "name": name, "display": True, "isReordered": True}
 
 
-def _parallel(sweep: ShownSweep, section: str) -> dict[str, Any]:
+def _make_parallel_coordinates(sweep: ShownSweep, section: str) -> dict[str, Any]:
     """Make a parallel-coordinates chart: an axis for each searched setting and the objective, a line a trial."""
     return {
         "type": "PARALLEL",

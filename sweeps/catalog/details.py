@@ -149,14 +149,16 @@ def describe_trial(found: Found) -> list[str]:
     }
     kind = " (control)" if entry.is_control else ""
     before = flatten(asdict(found.config))
-    settings = {path: f"{_format(value)}{_was(before.get(path), value)}" for path, value in entry.values.items()}
+    settings = {
+        path: f"{_format(value)}{_describe_former(before.get(path), value)}" for path, value in entry.values.items()
+    }
     lines = [f"Trial {entry.number}{kind} of {found.folder.name}", *_align(rows)]
     if settings:
         lines += ["Settings that this trial has of its own", *_align(settings)]
     return [*lines, "Files", *_align(list_files(found))]
 
 
-def _was(before: Any, value: Any) -> str:
+def _describe_former(before: Any, value: Any) -> str:
     return "" if before == value else f" (the sweep's: {_format(before)})"
 
 

@@ -80,8 +80,8 @@ def read_arguments(arguments: Sequence[str], beside: Path) -> CommandLine:
     if chosen.help and overrides and not any("=" in word for word in overrides):
         return CommandLine(tuple(arguments), frozenset(), explained=tuple(overrides))
     overrides = [part for word in overrides for part in split_trackers(word)]
-    words = [_plussed(_quoted(word)) for word in overrides]
-    parsed = [_parsed(word, typed) for word, typed in zip(words, overrides, strict=True)]
+    words = [_add_plus(_quote_value(word)) for word in overrides]
+    parsed = [_parse_override(word, typed) for word, typed in zip(words, overrides, strict=True)]
     for override in parsed:
         _check_override(override)
     _check_twice(parsed)
@@ -135,7 +135,7 @@ def split_trackers(word: str) -> list[str]:
     return [f"{TRACKING}={first}", f"{TRACKING}.also=[{','.join(name for name in names if name not in TRACKERS)}]"]
 
 
-def _parsed(word: str, typed: str) -> Override:
+def _parse_override(word: str, typed: str) -> Override:
     try:
         return OverridesParser.create().parse_overrides([word])[0]
     except OverrideParseException as error:
@@ -173,7 +173,7 @@ def _split(parser: ArgumentParser, arguments: Sequence[str]) -> tuple[list[str],
     return options, overrides
 
 
-def _plussed(word: str) -> str:
+def _add_plus(word: str) -> str:
     """Add `+` to a `key=value` word whose key is new to Hydra, which needs the sign; remove the sign for others."""
     key = word.partition("=")[0].lstrip("+")
     bare = word.lstrip("+")
@@ -184,7 +184,7 @@ def _plussed(word: str) -> str:
     return bare if key in settings() or key in _OPTIONS else word
 
 
-def _quoted(word: str) -> str:
+def _quote_value(word: str) -> str:
     """Put quotes around the text in a `key=value` word that Hydra would misread, e.g. `data.path=~/jörg/a=b.csv`."""
     key, equals, value = word.partition("=")
     hint = settings().get(key.lstrip("+"))
@@ -228,7 +228,7 @@ def _check_override(override: Override) -> None:
     if not key.startswith((HYDRA, "hydra/")) and key not in _CHOSEN:
         check_key(key)
     if override.is_sweep_override():
-        raise SweepError(_several(override))
+        raise SweepError(_explain_several(override))
     _check_list(key, override.value())
     if key.removeprefix(f"{SPACE}.") in settings() and key not in settings() and not isinstance(override.value(), dict):
         raise SweepError(explain_missing_kind(key, override.value()))
@@ -267,7 +267,7 @@ def _group_written_as_a_setting(override: Override) -> str:
     return f"{key} is a group of settings, written {' or '.join(ways)}, got {override.input_line}; --help lists them"
 
 
-def _several(override: Override) -> str:
+def _explain_several(override: Override) -> str:
     """Explain what to write instead of several values (`a,b`) for a setting, which only Hydra's --multirun takes."""
     key, got = override.key_or_group, str(override.input_line).partition("=")[2]
     kind, values = _as_kind(override.value())

@@ -19,24 +19,24 @@ def check_keys(cfg: DictConfig) -> None:
     Raises:
         SweepError: A key is unknown; the message names the first one, and the setting nearest to the key.
     """
-    for key in _dotted(OmegaConf.to_container(cfg, resolve=False), ""):
+    for key in _list_dotted(OmegaConf.to_container(cfg, resolve=False), ""):
         check_key(key)
 
 
-def _dotted(node: Any, prefix: str) -> Iterator[str]:
+def _list_dotted(node: Any, prefix: str) -> Iterator[str]:
     if prefix in settings() or not isinstance(node, dict) or (prefix and not node):
         yield prefix  # a setting; what lies below is free in form: `space`, `sampler.points`
         return
     for name, child in node.items():
-        yield from _dotted(child, f"{prefix}.{name}" if prefix else str(name))
+        yield from _list_dotted(child, f"{prefix}.{name}" if prefix else str(name))
 
 
 def freeze_tree(tree: dict[str, Any]) -> SweepConfig:
     """Convert nested dicts of settings to a frozen `SweepConfig` with absolute paths."""
     _check_text(tree, "")
     study, data = tree.get("sweep", {}), tree.get("data", {})
-    study["folder"] = _absolute(study.get("folder", StudyConfig.folder))
-    data["path"] = _absolute(data.get("path", DataConfig.path))
+    study["folder"] = _make_absolute(study.get("folder", StudyConfig.folder))
+    data["path"] = _make_absolute(data.get("path", DataConfig.path))
     tree |= {"sweep": study, "data": data}
     if command := tree.get("trainer", {}).get("command"):
         tree["trainer"]["command"] = _locate_files(command)
@@ -59,7 +59,7 @@ def _freeze_group(kind: Any, body: Any) -> Any:
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in body.items()})
 
 
-def _absolute(path: str | None) -> str | None:
+def _make_absolute(path: str | None) -> str | None:
     if path is None or "://" in path:  # no path of this machine: refused by its class
         return path
     return os.path.abspath(Path(path).expanduser())

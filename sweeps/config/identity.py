@@ -60,7 +60,7 @@ def _is_shared(config: SweepConfig) -> bool:
     Raises:
         SweepError: Original and copy write to the same ledger.
     """
-    original = _original(config)
+    original = _find_original(config)
     if original and config.tracking.optuna_url is not None:
         raise SweepError(
             f"a sweep in a ledger of others must have one folder, got {config.own_folder} and {original}; go on in "
@@ -69,7 +69,7 @@ def _is_shared(config: SweepConfig) -> bool:
     return original is not None and config.tracking.name == "mlflow" and config.tracking.mlflow_url is not None
 
 
-def _original(config: SweepConfig) -> Path | None:
+def _find_original(config: SweepConfig) -> Path | None:
     """Return the folder that a sweep's folder was copied from, if both exist; None if the folder was only moved."""
     file = config_file(config.own_folder)
     if not file.is_file():

@@ -56,7 +56,7 @@ def run_sweep(config: SweepConfig, command: Sequence[str], idle: Sequence[Idle] 
                 records.ledger.reopen_crashed()
             about_points = prepared.plan.enqueue(records.ledger)
             sweep = _open_sweep(prepared, records, command, console)
-            _announce(prepared, records, [*records.differences, *about_points], sweep)
+            _print_start(prepared, records, [*records.differences, *about_points], sweep)
             sweep.show_start(sweep.driver.num_trials, prepared.plan.space, records.ledger)
             try:
                 with sweep.progress:
@@ -139,7 +139,7 @@ def _write_report(prepared: PreparedSweep, sweep: OpenSweep, ended: Ended, recor
     return write_reports(sweep.config, space, records.ledger, records.tracker, lambda: stop.is_asked)
 
 
-def _announce(prepared: PreparedSweep, records: Records, differences: Sequence[str], sweep: OpenSweep) -> None:
+def _print_start(prepared: PreparedSweep, records: Records, differences: Sequence[str], sweep: OpenSweep) -> None:
     """Print what is going to run; for a resumed sweep also the trials so far and the changed settings."""
     config, plan, entries, console = records.config, prepared.plan, records.ledger.entries(), sweep.console
     for line in describe_data(prepared.data):

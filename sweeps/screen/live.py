@@ -111,7 +111,7 @@ def draw_frame(
         is_ascii: True for a terminal that shows neither bars nor curves.
     """
     width, height = size
-    head = [_spread(Text(frame.name, style="bold"), frame.time, width), _draw_bar(frame, width, is_ascii)]
+    head = [_join_ends(Text(frame.name, style="bold"), frame.time, width), _draw_bar(frame, width, is_ascii)]
     head += [Text(line, no_wrap=True, overflow="ellipsis") for line in (frame.best, frame.phase) if line]
     space = max(1, height - _MARGIN - len(head) - 2)  # of which the columns' names take one
     shown = rows if len(rows) <= space else rows[: max(space - 1, 1)]
@@ -123,7 +123,7 @@ def draw_frame(
     return Group(*lines)
 
 
-def _spread(left: Text, right: str, width: int) -> Text:
+def _join_ends(left: Text, right: str, width: int) -> Text:
     """Join a text at the left and a text at the right end of a line; shorten the left one if both do not fit."""
     left.truncate(max(1, width - len(right) - _GAP), overflow="ellipsis")
     left.append(" " * max(1, width - left.cell_len - len(right)))
@@ -144,7 +144,7 @@ def _draw_bar(frame: Frame, width: int, is_ascii: bool) -> Text:
         line.append(" " * _GAP)
         line.append(full * filled, style="green")
         line.append(empty * (length - filled), style="dim")
-    return _spread(line, frame.speed, width)
+    return _join_ends(line, frame.speed, width)
 
 
 def _draw_table(frame: Frame, rows: Sequence[Row], widths: Widths, width: int, now: float, is_ascii: bool) -> Table:

@@ -109,7 +109,7 @@ class Space:
         budget = self.budget(config)
         if budget is None:
             return ""
-        largest = math.prod(self._largest(config, path) for path in BATCH)
+        largest = math.prod(self._find_largest(config, path) for path in BATCH)
         if largest <= budget.eval_every:
             return ""
         often = -(-largest // config.ppo.batch_size)
@@ -120,7 +120,7 @@ class Space:
             f"trials with them are evaluated less often than others; {remedy}"
         )
 
-    def _largest(self, config: SweepConfig, path: str) -> int:
+    def _find_largest(self, config: SweepConfig, path: str) -> int:
         kind = self.kinds.get(path)
         if kind is None:
             return int(read_setting(config, path))

@@ -54,7 +54,7 @@ class HealthRules:
         losses = [record.metrics[metrics.VALUE_LOSS] for record in period if metrics.VALUE_LOSS in record.metrics]
         if trial.is_control or not self._config.enabled or start is None or not losses:
             return None
-        level = _mean(losses)
+        level = _compute_mean(losses)
         if (verdict := self._judge_explosion(start, level, period[-1].iteration)) is not None:
             return verdict
         reached = period[-1].step // self._axis.scale
@@ -109,7 +109,7 @@ def _list_member_values(values: Metrics, name: str) -> Iterator[tuple[str, float
         yield "", values[name]
 
 
-def _mean(values: list[float]) -> float:
+def _compute_mean(values: list[float]) -> float:
     # Not statistics.fmean, which raises where the sum is inf; an infinite loss has exploded.
     return sum(values) / len(values)
 

@@ -188,5 +188,5 @@ def test_once_given_up_nobody_waits_again(database: Path, monkeypatch: pytest.Mo
 
 
 def test_no_password_is_told() -> None:
-    error = module._reason(ValueError("no such host 'cret@db'"), "postgresql://me:se:cret@db/runs")
+    error = module._describe_reason(ValueError("no such host 'cret@db'"), "postgresql://me:se:cret@db/runs")
     assert "cret" not in error

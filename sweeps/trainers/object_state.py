@@ -2,7 +2,8 @@
 
 What pickle would do, with three differences: a file holds numbers and JSON alone, so that reading one executes nothing;
 objects are changed in place, never made; and an object whose state cannot be captured, such as a physics engine's, is
-found out when it is captured. A class may name in `NOT_SAVED` attributes that are left out, such as links to a model.
+found out when it is captured. A class may name attributes in `NOT_SAVED` that are left out, such as links to a model.
+An object with `capture_state` and `restore_state` is captured by what these return and take.
 """
 
 import io
@@ -113,6 +114,9 @@ class _Writer:
             return {_KIND: "dict", _ITEMS: pairs}
         if not hasattr(value, "__dict__"):
             raise UnsavableError(f"{where} must be plain, got {type(value).__name__}")
+        if hasattr(type(value), "capture_state"):
+            state = self.capture(value.capture_state(), where)
+            return {_KIND: "own", "class": type(value).__qualname__, _ITEMS: state}
         left_out = self._skip.union(getattr(type(value), "NOT_SAVED", ()))
         own = {name: one for name, one in vars(value).items() if name not in left_out}
         pairs = [[name, self.capture(one, f"{where}.{name}".lstrip("."))] for name, one in own.items()]
@@ -165,9 +169,13 @@ class _Reader:
         made.bit_generator.state = state
         return made
 
+    def _own(self, tree: Tree, into: Any) -> Any:
+        _require_class(tree, into)
+        into.restore_state(self.restore(tree[_ITEMS], None))
+        return into
+
     def _object(self, tree: Tree, into: Any) -> Any:
-        if type(into).__qualname__ != tree["class"]:
-            raise ValueError(f"the object must be a {tree['class']}, as captured, got a {type(into).__name__}")
+        _require_class(tree, into)
         for name, one in tree[_ITEMS]:
             vars(into)[name] = self.restore(one, vars(into).get(name))
         return into
@@ -181,5 +189,12 @@ class _Reader:
         "dict": _mapping,
         "generator": _generator,
         "object": _object,
+        "own": _own,
         "constant": _constant,
     }
+
+
+def _require_class(tree: Tree, into: Any) -> None:
+    """Raise `ValueError` for an object of another class than the captured one."""
+    if type(into).__qualname__ != tree["class"]:
+        raise ValueError(f"the object must be a {tree['class']}, as captured, got a {type(into).__name__}")

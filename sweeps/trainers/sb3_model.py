@@ -17,7 +17,7 @@ from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import SweepConfig
 from unstuck.sweeps.trainers.torch_internals import without_compiler
 
-from unstuck.probe.sb3 import read_schedule
+from unstuck.probe.sb3_settings import read_schedule
 
 Schedule = Callable[[float], float]
 

@@ -45,7 +45,7 @@ from benchmarks.strangers.training import (
 )
 from benchmarks.strangers.worlds import WORLDS
 from tests.analysis_tests.runs import healthy
-from unstuck.probe.sb3 import read_settings
+from unstuck.probe.sb3_settings import read_settings
 
 Step = tuple[np.ndarray, float, bool, bool]
 

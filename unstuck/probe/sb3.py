@@ -4,18 +4,18 @@ Needs the extra `sb3`.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Discrete
-from torch import Tensor, nn
+from torch import Tensor
 
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.probe.loop import Probe
-from unstuck.probe.measuring import Evaluate, compute_norm
+from unstuck.probe.measuring import Evaluate
 from unstuck.probe.options import list_other_arguments, warn_not_asked
 from unstuck.probe.wrappers import WrapperWatch
 from unstuck.rl import metrics
@@ -28,6 +28,8 @@ try:
     from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
     from unstuck.probe.lanes import EpisodeEnds, list_environments, read_evaluation
+    from unstuck.probe.sb3_settings import read_settings
+    from unstuck.probe.sb3_tap import UpdateTap
 except ImportError as error:
     raise ImportError(
         "unstuck.SB3Probe needs Stable-Baselines3, which is not installed; pip install 'unstuck[sb3]'"
@@ -87,7 +89,7 @@ class SB3Probe(BaseCallback):
         self._episodes: _Episodes | None = None
         self._ends: EpisodeEnds | None = None
         self._watch: WrapperWatch | None = None
-        self._tap: _Tap | None = None
+        self._tap: UpdateTap | None = None
         self._raw: _RawObservations | None = None
         self._evaluations = _Evaluations()
         self._updates = False  # true between a rollout and the end of its update
@@ -118,7 +120,7 @@ class SB3Probe(BaseCallback):
             self._watch = WrapperWatch(list_environments(model.get_env()))
         normaliser = model.get_vec_normalize_env()
         self._raw = _RawObservations(normaliser) if normaliser is not None and normaliser.norm_obs else None
-        self._tap = _Tap(model, self.probe)
+        self._tap = UpdateTap(model, self.probe)
         if self._evaluations not in self.logger.output_formats:  # a training that was broken off may have left them
             self.logger.output_formats.append(self._evaluations)
 
@@ -127,7 +129,7 @@ class SB3Probe(BaseCallback):
         model = self._on_policy_model()
         if self._tap is not None and self.probe is not None and not self._tap.is_of(model):
             self._tap.remove()
-            self._tap = _Tap(model, self.probe)
+            self._tap = UpdateTap(model, self.probe)
         if self._episodes is not None:
             self._episodes.start()
         if self._raw is not None:
@@ -300,117 +302,6 @@ class _RawObservations:
             return None
         raw = np.stack(self._seen[:-1]).astype(np.float32) if len(self._seen) > 1 else np.zeros(0, np.float32)
         return raw if raw.shape == scaled.shape else None
-
-
-class _Tap:
-    """Interceptor of an update: passes each minibatch's log-probabilities and unclipped gradient to the logger.
-
-    Stable-Baselines3 calls no callback during an update, so the tap passes through `evaluate_actions` and `parameters`
-    of the policy, which `clip_grad_norm_` is given, and `get` of the rollout buffer, until it is removed.
-    """
-
-    def __init__(self, model: OnPolicyAlgorithm, probe: Probe) -> None:
-        self._probe, self._policy, self._buffer = probe, model.policy, model.rollout_buffer
-        self._evaluate, self._get = self._policy.evaluate_actions, self._buffer.get
-        self._list_parameters = self._policy.parameters
-        self._policy.evaluate_actions = self._pass_evaluation  # type: ignore[method-assign]
-        self._policy.parameters = self._pass_parameters  # type: ignore[method-assign]
-        self._buffer.get = self._pass_samples  # type: ignore[method-assign, assignment]
-        self._on_step = self._policy.optimizer.register_step_pre_hook(self._take_minibatch)
-        self._old: Tensor | None = None
-        self._mask: Tensor | None = None
-        self._new: Tensor | None = None
-        self._norm: float | None = None
-        self._wants_norm = False
-
-    def is_of(self, model: OnPolicyAlgorithm) -> bool:
-        """Return True if the model still has the rollout buffer that is intercepted."""
-        return model.rollout_buffer is self._buffer
-
-    def forget(self) -> None:
-        """Drop a minibatch that was evaluated without an optimiser step, as when `target_kl` ends an update."""
-        self._wants_norm, self._new, self._norm = False, None, None
-
-    def remove(self) -> None:
-        """Restore the policy's, the buffer's and the optimiser's original methods."""
-        self.forget()
-        self._on_step.remove()
-        for name in ("evaluate_actions", "parameters"):
-            vars(self._policy).pop(name)
-        vars(self._buffer).pop("get")
-
-    def _pass_samples(self, batch_size: int | None = None) -> Iterator[Any]:
-        for samples in self._get(batch_size):
-            self._old, self._mask = samples.old_log_prob, getattr(samples, "mask", None)
-            yield samples
-
-    def _pass_evaluation(self, *args: Any, **kwargs: Any) -> Any:
-        spoken = self._evaluate(*args, **kwargs)
-        if self._probe.wants_minibatch:
-            self._new = spoken[1].detach()
-            self._wants_norm = self._probe.wants_gradient
-        return spoken
-
-    def _pass_parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
-        """Return the policy's parameters, after measuring the gradient that the caller is about to clip."""
-        self._take_gradient()
-        return self._list_parameters(recurse)
-
-    def _take_gradient(self) -> None:
-        """Measure the gradient as it is, if the minibatch that was evaluated last is to be measured."""
-        if not self._wants_norm:
-            return
-        gradients = [one.grad for group in self._policy.optimizer.param_groups for one in group["params"]]
-        self._norm = compute_norm(gradients)
-
-    def _take_minibatch(self, *_: Any) -> None:
-        if self._norm is None:
-            self._take_gradient()  # not clipped, since nobody has asked
-        ratio = self._new - self._old if self._new is not None and self._old is not None else None
-        if ratio is not None and self._mask is not None:  # sequences of a recurrent policy, filled up to one length
-            ratio = ratio[self._mask.flatten() > 0]
-        self._probe.minibatch(logratio=ratio, grad_norm=self._norm)
-        self.forget()
-
-
-def read_settings(model: OnPolicyAlgorithm) -> dict[str, Any]:
-    """Return the settings of a PPO model and its environment, by Stable-Baselines3's names or else our paths."""
-    names = ("n_steps", "n_envs", "batch_size", "n_epochs", "gamma", "gae_lambda", "ent_coef", "vf_coef")
-    found = {name: getattr(model, name) for name in (*names, "max_grad_norm", "target_kl", "normalize_advantage")}
-    found |= _name_schedule("ppo.lr", model.lr_schedule) | _name_schedule("ppo.clip_range", vars(model)["clip_range"])
-    clip_vf = vars(model)["clip_range_vf"]
-    found["ppo.clip_range_vf"] = float(clip_vf(1.0)) if callable(clip_vf) else clip_vf
-    group = model.policy.optimizer.param_groups[0]
-    found |= {"ppo.adam_eps": group["eps"]} if "eps" in group else {}  # SGD has none
-    normaliser = model.get_vec_normalize_env()
-    found["ppo.normalize_observations"] = normaliser is not None and normaliser.norm_obs
-    found["ppo.normalize_returns"] = "running" if normaliser is not None and normaliser.norm_reward else "none"
-    env = model.get_env()
-    spec = env.get_attr("spec")[0] if env is not None else None
-    return found | ({"env.id": spec.id} if spec is not None else {})
-
-
-def _name_schedule(path: str, schedule: Callable[[float], float]) -> dict[str, Any]:
-    """Return a setting's first value, and the kind of its schedule if we have a word for it."""
-    first, kind = read_schedule(schedule)
-    return {path: first, **({f"{path}_schedule": kind} if kind else {})}
-
-
-def read_schedule(schedule: Callable[[float], float]) -> tuple[float, str | None]:
-    """Return the first value of a schedule, and its kind: `constant`, `linear` (falls to 0), or None for another.
-
-    Args:
-        schedule: Function of the share of the training that is left, as Stable-Baselines3 calls it.
-
-    Example:
-        >>> read_schedule(lambda left: 0.5), read_schedule(lambda left: left / 2), read_schedule(lambda left: left**2)
-        ((0.5, 'constant'), (0.5, 'linear'), (1.0, None))
-    """
-    first, *others = (float(schedule(left)) for left in (1.0, 0.5, 0.0))
-    for kind, expected in (("constant", (first, first)), ("linear", (first / 2, 0.0))):
-        if np.allclose(others, expected, rtol=1e-6, atol=1e-6 * abs(first)):
-            return first, kind
-    return first, None
 
 
 def _make_evaluate(model: OnPolicyAlgorithm) -> Evaluate | None:

@@ -66,6 +66,33 @@ class _Step:
     own_terminated: bool
 
 
+_ROWS = ("action", "seen", "reward", "own_action", "own_seen", "own_reward")
+_FLAGS = ("terminated", "ended", "own_terminated")
+
+
+def _stack_steps(steps: Sequence[_Step]) -> dict[str, npt.NDArray[Any]]:
+    """Return steps as a few arrays by name: rows of numbers end to end with their lengths (-1 for None), and flags."""
+    stacked: dict[str, npt.NDArray[Any]] = {}
+    for name in _ROWS:
+        rows = [getattr(step, name) for step in steps]
+        stacked[f"lengths of {name}"] = np.array([-1 if row is None else len(row) for row in rows], dtype=np.int64)
+        stacked[name] = np.concatenate([np.zeros(0), *(row for row in rows if row is not None)])
+    return stacked | {name: np.array([getattr(step, name) for step in steps], dtype=np.bool_) for name in _FLAGS}
+
+
+def _unstack_steps(stacked: Mapping[str, npt.NDArray[Any]]) -> list[_Step]:
+    """Return the steps that `_stack_steps` stacked."""
+    columns: dict[str, list[Any]] = {name: stacked[name].tolist() for name in _FLAGS}
+    for name in _ROWS:
+        lengths = stacked[f"lengths of {name}"]
+        ends = np.cumsum(np.maximum(lengths, 0))
+        columns[name] = [
+            stacked[name][end - length : end] if length >= 0 else None
+            for length, end in zip(lengths, ends, strict=True)
+        ]
+    return [_Step(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
+
+
 class LaneTap:
     """Recorder of one environment's steps, outside and inside of its wrappers, until `stop`.
 
@@ -393,6 +420,18 @@ class WrapperWatch:
         if count >= STEPS:
             self.stop()
         return found
+
+    def capture_state(self) -> dict[str, Any]:
+        """Return all that was recorded so far as numbers and arrays, for a checkpoint; see `restore_state`."""
+        return {"measured": self._measured, "steps": [_stack_steps(tap.steps) for tap in self._taps]}
+
+    def restore_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state that `capture_state` returned; stop if the environments were no longer watched by then."""
+        self._measured = int(state["measured"])
+        if len(state["steps"]) != len(self._taps):
+            self.stop()
+        for tap, stacked in zip(self._taps, state["steps"], strict=False):
+            tap.steps = _unstack_steps(stacked)
 
     def stop(self) -> None:
         """Restore all environments, and forget what was recorded."""

@@ -16,6 +16,7 @@ from gymnasium.wrappers import (
     TransformReward,
 )
 from unstuck.analysis.history import record
+from unstuck.sweeps.trainers.object_state import pack, unpack
 
 from unstuck.probe.wrappers import STEPS, LaneTap, WrapperWatch, measure_wrappers
 
@@ -195,3 +196,28 @@ def test_a_watch_measures_when_steps_have_doubled_and_ends_by_itself() -> None:
     assert measured == [64, 128, 256, 512, 1024, 2048]
     assert "step" not in vars(env)
     assert "step" not in vars(env.unwrapped)
+
+
+def test_a_watch_goes_on_from_a_saved_state_as_if_nothing_had_happened() -> None:
+    """A trial that another worker takes over logs what the undisturbed one logs, in a file of plain arrays."""
+    env, other = TimeLimit(Walk(), 5), TimeLimit(Walk(), 5)
+    watch, later = WrapperWatch([env]), WrapperWatch([other])
+    env.reset(seed=0)
+    draws = np.random.default_rng(0)
+    for step in range(100):
+        if env.step(draws.uniform(-1, 1, 1))[2:4] != (False, False):
+            env.reset()
+        if step == 63:
+            assert watch.measure()
+    unpack(pack(watch), later)
+    other.reset(seed=1)
+    for action in draws.uniform(-1, 1, (28, 1)):
+        for each in (env, other):
+            each.unwrapped.__dict__.update(steps=0, place=1.5)
+            each.step(action)
+        measured = watch.measure()
+        assert later.measure() == measured
+    assert measured[record.WRAPPED_ENDS] == 1 / 9
+    watch.stop()
+    unpack(pack(watch), later)
+    assert "step" not in vars(other.unwrapped)

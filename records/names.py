@@ -52,6 +52,9 @@ BRANCHED_FROM_RUN = "branched_from_run"
 SWEEP_TAG, TRIAL_TAG, SEARCHED_TAG, OUTCOME_TAG, REASON_TAG = "sweep", "trial", "searched", "outcome", "reason"
 PARENT_TAG, NOTE_TAG = "mlflow.parentRunId", "mlflow.note.content"
 ID_TAG, FORMAT_TAG = "sweep_id", "sweep_format"
+DIALECT_TAG, PROBED_TAG = "dialect", "probed"
+"""Tags of a trial of another trainer than ours: the program whose log its metrics come from, and the program that a
+probe of ours measured. Without these tags our learner made the run."""
 RUN_ID = "run_id"
 """Name, beside a run's tags, of the run's id in MLflow."""
 

@@ -20,7 +20,7 @@ from unstuck.records.files import read_records
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.tracker import MlflowTracker
-from unstuck.records.names import CONTROL, MLFLOW_RUN, flatten
+from unstuck.records.names import CONTROL, DIALECT_TAG, MLFLOW_RUN, PROBED_TAG, flatten
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.reference import artifacts_folder
 from unstuck.records.tracker import NullTracker, SweepHeader, Tracker
@@ -31,6 +31,7 @@ from unstuck.sweeps.config.saved import to_yaml
 from unstuck.sweeps.config.settings import SweepConfig, TrackingConfig, TrainerConfig
 from unstuck.sweeps.search.parse import build_space
 from unstuck.sweeps.search.space import Space
+from unstuck.sweeps.trainers.kinds import find_trainer
 
 RETRY_S = (10.0, 30.0, 60.0, 120.0, 300.0)
 """Pauses between attempts. Each attempt may take long: MLflow waits 20 s for a locked database."""
@@ -338,6 +339,9 @@ def open_run(
         is_control: True for the trial that all others are compared with.
     """
     tags = {"seeds": str(config.sweep.seeds), "seed": str(config.sweep.seed), CONTROL: str(is_control).lower()}
+    if config.trainer.name != TrainerConfig().name:
+        kind = find_trainer(config.trainer.name)
+        tags |= {DIALECT_TAG: kind.name_dialect(config)} | ({PROBED_TAG: kind.program} if kind.program else {})
     return tracker.start_trial(number, values, recorded_settings(config, budget), tags, to_yaml(config, values))
 
 

@@ -308,11 +308,16 @@ def name_return(run: Signals) -> str:
 
     A command's returns may be those of training episodes, and other programs may draw actions in evaluations, too.
     """
-    trainer = run.setting("trainer.name")
-    if trainer == _COMMAND:
+    if not evaluates_apart(run):
         return "return"
+    trainer = run.setting("trainer.name")
     is_greedy = run.history.program in _GREEDY if trainer is None else trainer in _GREEDY_TRAINERS
     return "greedy return" if is_greedy else "return in evaluation"
+
+
+def evaluates_apart(run: Signals) -> bool:
+    """True unless a run's evaluation returns may be those of training's own episodes, as of a script without any."""
+    return bool(run.setting("trainer.name") != _COMMAND)
 
 
 def name_counted(run: Signals, score: str) -> str:

@@ -24,7 +24,7 @@ from unstuck.records.mlflow.client import find_run, search_runs
 from unstuck.records.mlflow.connection import connect, list_store_errors
 from unstuck.records.mlflow.infinity import from_stored
 from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_tags
-from unstuck.records.names import ID_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
+from unstuck.records.names import DIALECT_TAG, ID_TAG, PROBED_TAG, RUN_ID, SWEEP_TAG, TRIAL_TAG
 from unstuck.records.redact import explain_error, redact_value
 from unstuck.rl import metrics
 from unstuck.rl.wording import find_near
@@ -87,7 +87,8 @@ class TrackedRuns:
         """
         runs = self.trials(sweep, own)
         if number not in runs:
-            there = f"trials {min(runs)} to {max(runs)}" if runs else f"no such sweep{_suggest(sweep, number, known)}"
+            none = "none has begun" if sweep in known else f"no such sweep{_suggest(sweep, number, known)}"
+            there = f"trials {min(runs)} to {max(runs)}" if runs else none
             raise AnalysisError(f"no trial {number} of sweep {sweep!r} in {redact_value(self.url)}: {there}")
         return self._history(runs[number])
 
@@ -137,6 +138,8 @@ class TrackedRuns:
             source=f"MLflow run {run.info.run_id}",
             table=table,
             settings=params,
+            dialect=tags.get(DIALECT_TAG, UNSTUCK.name),
+            probed=tags.get(PROBED_TAG, ""),
             tags=tags | {RUN_ID: run.info.run_id},
         )
 

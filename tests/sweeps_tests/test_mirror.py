@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +18,7 @@ from unstuck.records.files import checkpoint_file
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.names import to_mlflow
 from unstuck.records.outcome import Outcome, Verdict
-from unstuck.records.tracker import SweepHeader
+from unstuck.records.tracker import NullTracker, SweepHeader
 from unstuck.rl import checkpoint, metrics
 from unstuck.rl.config import EnvConfig, PPOConfig
 from unstuck.rl.learner import Learner
@@ -32,8 +32,9 @@ from unstuck.sweeps.config.settings import (
     StudyConfig,
     SweepConfig,
     TrackingConfig,
+    TrainerConfig,
 )
-from unstuck.sweeps.mirror import RETRY_S, Outbox, RecordedTrials, make_tracker
+from unstuck.sweeps.mirror import RETRY_S, Outbox, RecordedTrials, make_tracker, open_run
 from unstuck.sweeps.run.driver import Driver
 from unstuck.sweeps.screen.progress import Progress
 from unstuck.sweeps.search.kinds import Log
@@ -338,3 +339,28 @@ def test_a_locked_database_is_waited_for(sweep: Sweep) -> None:
         sweep.period(trial)
     assert sweep.shown() == {0: ("completed", [1, 2, 3, 4, 5, 6], [2, 4, 6])}
     assert "warning" not in sweep.printed.getvalue()
+
+
+class _Noting(NullTracker):
+    """A tracker that keeps the tags of the trial that was started last."""
+
+    def start_trial(self, number: int, *about: Any, **named: Any) -> str:
+        self.tags = about[2]
+        return ""
+
+
+@pytest.mark.parametrize(
+    ("trainer", "expected"),
+    [
+        (TrainerConfig(), {}),
+        (TrainerConfig(name="sb3"), {"dialect": "unstuck", "probed": "sb3"}),
+        (TrainerConfig(name="command"), {"dialect": "cleanrl"}),
+        (TrainerConfig(name="command", flags="none"), {"dialect": "plain"}),
+    ],
+)
+def test_a_trial_of_another_trainer_says_whose_numbers_its_metrics_are(
+    trainer: TrainerConfig, expected: dict[str, str]
+) -> None:
+    tracker = _Noting()
+    open_run(tracker, 0, {}, replace(SweepConfig(), trainer=trainer), None, False)
+    assert {name: tracker.tags[name] for name in ("dialect", "probed") if name in tracker.tags} == expected

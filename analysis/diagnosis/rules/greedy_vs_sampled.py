@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.standing import evaluates_apart, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -153,7 +153,7 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
 def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     """Return evidence on greedy and sampled returns, and if greedy has long been lower; None if not recorded."""
     greedy, sampled = run.select_finite(metrics.EVAL_RETURN), run.select_finite(metrics.TRAIN_RETURN)
-    if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1]:
+    if greedy.empty or len(sampled) < 3 or sampled.index[0] > greedy.index[-1] or not evaluates_apart(run):
         return None
     means = sampled.rolling(LASTS, min_periods=1).mean().to_numpy()
     before = np.searchsorted(sampled.index.to_numpy(), greedy.index.to_numpy(), side="right") - 1

@@ -127,7 +127,7 @@ def examine(run: Signals) -> Finding | None:
 def _comes_late(run: Signals, gamma: float) -> Evidence | None:
     """Return evidence that rewards come seldom, and so late that the discount leaves nothing of them; else None."""
     after = read_fact(run, REWARD_AFTER)
-    if after is None or gamma**after > FORGOTTEN or _is_solved(run):
+    if after is None or gamma**after > FORGOTTEN or is_solved(run):
         return None
     text = (
         f"rewards come seldom, {number(after, 2)} steps after the start on average, where {number(gamma**after, 1)} of "

@@ -35,6 +35,7 @@ from unstuck.sweeps.trainers.protocol import TrialSpec
 
 from tests.conftest import Command
 from tests.sweeps_tests.real import runs_of
+from unstuck import load_run
 
 ROOT = Path(__file__).parents[3]
 
@@ -386,6 +387,9 @@ def test_a_stuck_script_is_swept_diagnosed_and_unstuck(command: Command, monkeyp
     assert swept.code == 0, swept.err
     told = command.analysis("diagnose", "mine/0", "--json")
     assert '"updates_too_small"' in told.out
+    # As while it ran: a script's log, not our learner's.
+    loaded = load_run("mine/0", command.folder / "runs")
+    assert (loaded.program, loaded.probed) == ("plain", "")
     freed = command(
         *("+experiment=unstick", "run=mine/0", "sweep.name=freed", "arms=[prescribed, single_changes]"),
         *("unstick.iterations=12", "unstick.repeats=3", "milestones=none", "resources.cpus=1"),
@@ -409,7 +413,14 @@ def test_the_example_takes_the_flags_and_is_read(tmp_path: Path) -> None:
     budget = Budget.from_config(config.ppo)
     trainer = make_trainer(TrialSpec(config, make_member_seeds(0, 1), make_evaluation_seed(0), None, budget, tmp_path))
     rows = [trainer.iterate() for _ in range(3)]
-    wanted = {metrics.TRAIN_RETURN, metrics.VALUE_LOSS, metrics.APPROX_KL, metrics.ENTROPY, metrics.LR}
+    wanted = {
+        metrics.TRAIN_RETURN,
+        metrics.EPISODE_LENGTH,
+        metrics.VALUE_LOSS,
+        metrics.APPROX_KL,
+        metrics.ENTROPY,
+        metrics.LR,
+    }
     assert wanted <= rows[0].keys()
     assert rows[-1][metrics.LR][0] == pytest.approx(1e-3)
     assert metrics.EVAL_RETURN in rows[-1]

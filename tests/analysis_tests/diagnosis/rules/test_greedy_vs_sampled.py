@@ -177,6 +177,14 @@ def test_what_is_in_order_says_what_it_compared() -> None:
     )
 
 
+def test_returns_of_a_command_are_no_greedy_ones() -> None:
+    """They are means of training's own episodes between two evaluations, and lag behind the last ones."""
+    far = behind(-300.0, f1=None, tp=None)
+    assert kind(RULE, far) is Kind.FAULT
+    swept = replace(far, settings={**far.settings, "trainer.name": "command"})
+    assert not any("of the greedy policy" in fact for fact in facts(found(RULE, swept)))
+
+
 def test_an_evaluation_before_all_training_returns_is_compared_with_none() -> None:
     """Episodes that end only after the last evaluation: the sampled return beside it would be no number."""
     run = elsewhere(0.0)

@@ -106,16 +106,21 @@ class EndStopper(_Unsaved, Stopper):
 class FollowUpCallback(_Unsaved, Callback):
     """Ray Tune callback that calls a function after each of Tune's steps, once the step's worker trains again.
 
+    A worker whose trial has just ended gets the next trial in Tune's next step, so the function is not called before.
+
     Args:
         follow_up: Function that records what could wait.
     """
 
     def __init__(self, follow_up: Callable[[], None]) -> None:
         self._follow_up = follow_up
+        self._running = 0
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Record what could wait until the worker was told to go on."""
-        self._follow_up()
+        """Record what could wait, unless a trial ended in the step."""
+        before, self._running = self._running, sum(trial.status == Trial.RUNNING for trial in trials)
+        if self._running >= before:
+            self._follow_up()
 
 
 class CrashCallback(_Unsaved, Callback):

@@ -114,16 +114,15 @@ class Driver:
         """Record the next trial as running, and return the trial as an `Assignment`; None if there is none now.
 
         More may come while `is_waiting`. A configuration that cannot run is recorded as infeasible, and the sampler is
-        asked again.
+        asked again. What `judge` has left for later waits as long as there is a trial for a worker.
         """
-        self.follow_up()
-        if self.failure:
-            return None
-        try:
-            return self._propose()
-        except LedgerError as error:
-            self.failure = error
-            return None
+        assignment = None
+        if self.failure is None:
+            with self.note_failure():
+                assignment = self._propose()
+        if assignment is None:
+            self.follow_up()  # no worker waits
+        return assignment
 
     def _propose(self) -> Assignment | None:
         while self._unfinished:
@@ -157,7 +156,7 @@ class Driver:
     def judge(self, number: int, records: Sequence[Record], notes: Mapping[str, str] | None = None) -> Verdict | None:
         """Judge a trial's new iterations from a worker; return outcome and reason if it ends, else None.
 
-        Of a trial that goes on, only what the judgement rests on is recorded at once, so that the worker need not wait;
+        What the judgement rests on, and a trial's end in the ledger, is recorded at once; so that no worker waits,
         `follow_up` does the rest.
 
         Args:
@@ -217,6 +216,7 @@ class Driver:
             self._ledger.annotate(number, {TRACEBACK: error})
             self._finish(trial, Verdict(Outcome.CRASHED, reason))
             self.failure = self.failure or self._startup.crash(number, reason, self._running)
+        self.follow_up()
 
     def interrupt(self, reason: str) -> None:
         """Record all running trials as interrupted in Optuna and MLflow; if Optuna fails, in MLflow alone."""
@@ -227,6 +227,7 @@ class Driver:
                 self._finish(trial, verdict)
             if self._running.pop(trial.number, None):
                 self._tracker.end_trial(trial.number, verdict, {})
+        self.follow_up()
 
     @contextmanager
     def note_failure(self) -> Iterator[None]:
@@ -357,7 +358,9 @@ class Driver:
             self._decide_milestones(trial, has_ended=True)
         completes = verdict.outcome is Outcome.COMPLETED
         value, _ = trial.score() if completes else (None, None)
-        self._recorder.finish(trial, verdict, value, trial.summary(self._axis), records)
+        numbers = trial.summary(self._axis)
+        self._recorder.finish(trial, verdict, value, numbers)
+        self._later.append(partial(self._recorder.close_run, trial.number, verdict, numbers, records))
         del self._running[trial.number]
         self.completed += completes
 

@@ -50,33 +50,35 @@ class TrialRecorder:
         self._tracker.log(trial.number, period)
         self._progress.show_evaluation(trial)
 
-    def finish(
-        self,
-        trial: LiveTrial,
-        verdict: Verdict,
-        value: float | None,
-        numbers: Mapping[str, float],
-        records: Sequence[Record] = (),
-    ) -> None:
-        """Record how a trial ended, everywhere.
+    def finish(self, trial: LiveTrial, verdict: Verdict, value: float | None, numbers: Mapping[str, float]) -> None:
+        """Record how a trial ended in the ledger and on the screen; `close_run` does so in MLflow, perhaps later.
 
         Args:
             trial: The trial.
             verdict: Outcome and reason.
             value: Value of a completed trial; None for others.
-            numbers: Metrics of the whole trial; MLflow gets them once, when the trial has ended for good.
-            records: Last iterations, which MLflow does not have yet.
+            numbers: Metrics of the whole trial.
         """
         self._ledger.finish(trial.number, verdict, value, numbers)
-        if records:
-            self._tracker.log(trial.number, records)
-        self._tracker.end_trial(trial.number, verdict, {} if verdict.outcome is Outcome.INTERRUPTED else numbers)
         self._progress.show_end(trial, verdict)
+
+    def close_run(
+        self, number: int, verdict: Verdict, numbers: Mapping[str, float], records: Sequence[Record] = ()
+    ) -> None:
+        """Write to MLflow how a trial ended, and the last iterations, which MLflow does not have yet.
+
+        Metrics of the whole trial are written once, when the trial has ended for good.
+        """
+        if records:
+            self._tracker.log(number, records)
+        self._tracker.end_trial(number, verdict, {} if verdict.outcome is Outcome.INTERRUPTED else numbers)
 
     def refuse(self, trial: LiveTrial, reason: str) -> None:
         """Record a trial whose configuration cannot run as infeasible."""
         self._open_run(trial)
-        self.finish(trial, Verdict(Outcome.INFEASIBLE, reason), None, {})
+        verdict = Verdict(Outcome.INFEASIBLE, reason)
+        self.finish(trial, verdict, None, {})
+        self.close_run(trial.number, verdict, {})
 
     def _open_run(self, trial: LiveTrial) -> None:
         run = open_run(self._tracker, trial.number, trial.values, trial.config, self._budget, trial.is_control)

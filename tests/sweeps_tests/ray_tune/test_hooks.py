@@ -1,7 +1,11 @@
 """What Ray Tune hears from the driver when there is nothing to run: wait, or the end. No trial runs here."""
 
+from types import SimpleNamespace
+from typing import cast
+
+from ray.tune.experiment import Trial
 from ray.tune.search import ConcurrencyLimiter, Searcher, SearchGenerator
-from unstuck.sweeps.ray_tune.hooks import LedgerSearch
+from unstuck.sweeps.ray_tune.hooks import FollowUpCallback, LedgerSearch
 
 
 class Proposer:
@@ -32,3 +36,14 @@ def test_tune_would_never_ask_again_if_it_were_told_the_end_too_early() -> None:
     generator = SearchGenerator(LedgerSearch(lambda: None, lambda: False))
     generator.create_trial_if_possible({})
     assert generator._finished
+
+
+def test_what_could_wait_is_recorded_once_a_free_worker_has_its_next_trial() -> None:
+    recorded: list[int] = []
+    callback = FollowUpCallback(lambda: recorded.append(step))
+    for step, running in enumerate(
+        [2, 2, 1, 2, 1, 1, 0]
+    ):  # a trial ends in the steps 2, 4 and 6; none follows the second
+        trials = [SimpleNamespace(status=Trial.RUNNING)] * running + [SimpleNamespace(status=Trial.TERMINATED)]
+        callback.on_step_end(step, cast(list[Trial], trials))
+    assert recorded == [0, 1, 3, 5]

@@ -294,9 +294,13 @@ def test_mlflow_waits_until_the_worker_trains_again_but_not_the_ledger(opened: O
     sweep.driver.follow_up()
     assert sweep.history(number, "eval/f1") == [(2, 0.5)]
     assert sweep.driver.judge(number, period(4, [0.6, 0.6])) is None
-    assert sweep.driver.judge(number, period(6, [0.7, 0.7])) is not None  # the end is recorded whole, at once
+    assert sweep.driver.judge(number, period(6, [0.7, 0.7])) is not None
+    assert sweep.trials[number].state == TrialState.COMPLETE
+    another = sweep.start()  # a free worker does not wait either
+    assert sweep.history(number, "eval/f1") == [(2, 0.5), (4, 0.6)]
+    sweep.driver.crash(another, "RuntimeError: gone")
     assert sweep.history(number, "eval/f1") == [(2, 0.5), (4, 0.6), (6, 0.7)]
-    assert sweep.runs[number].data.tags["outcome"] == "completed"
+    assert [sweep.runs[one].data.tags["outcome"] for one in (number, another)] == ["completed", "crashed"]
 
 
 def test_asha_prunes_with_the_same_reason_in_both_stores(opened: Opener) -> None:

@@ -59,6 +59,7 @@ class World:
     storage: BaseStorage
     tracker: Callable[[], Tracker] = NullTracker
     saved: dict[int, int] = field(default_factory=dict)
+    assigned: dict[int, Assignment] = field(default_factory=dict)
     loses_checkpoints: bool = False
     num_trials: int = NUM_TRIALS
 
@@ -86,6 +87,7 @@ class World:
     def train(self, driver: Driver, assignment: Assignment) -> None:
         """As a worker: what the checkpoint has first, then each period saved before it is delivered."""
         number, ended = assignment.number, False
+        self.assigned[number] = assignment
         before = self.saved.get(number, 0)
         if before:
             ended = bool(driver.judge(number, list(trained(assignment, 1, before)), {"resumed_from": str(before)}))
@@ -93,6 +95,11 @@ class World:
             first = self.saved.get(number, 0) + 1
             self.saved[number] = first + 1
             ended = bool(driver.judge(number, list(trained(assignment, first, first + 1))))
+
+    def read_checkpoint(self, folder: Path, number: int) -> list[Record]:
+        """As `read_records`: what the trial's checkpoint has."""
+        done = self.saved.get(number, 0)
+        return list(trained(self.assigned[number], 1, done)) if done else []
 
     def trials(self) -> list[dict[str, Any]]:
         return [story(trial) for trial in optuna.load_study(storage=self.storage, study_name="mine").trials]
@@ -306,6 +313,7 @@ def test_mlflow_and_a_real_database_tell_the_same_story_after_every_death(
         return tracker
 
     world = World(RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}"), tracker)
+    monkeypatch.setattr(mirror_module, "read_records", world.read_checkpoint)
     deaths = 0
     while deaths < 100:
         killer.at, killer.writes = 31 + 4 * deaths, 0

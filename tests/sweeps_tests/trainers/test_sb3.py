@@ -390,7 +390,7 @@ def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
     assert "updates too large" in stuck.out
     fixed = command(
         *("+experiment=unstick", "run=stuck/0", "sweep.name=fixed", "unstick.iterations=6", "unstick.max_arms=1"),
-        *("unstick.repeats=5", "unstick.stages=1", "arms=[prescribed]", *common),
+        *("unstick.repeats=3", "unstick.stages=1", "arms=[prescribed]", *common),
     )
     assert fixed.code == 0, fixed.err
     assert "updates are too large" in fixed.out

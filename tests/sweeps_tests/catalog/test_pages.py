@@ -1,16 +1,10 @@
-"""`unstuck ui` on a real sweep: its pages, and what is left of it after Ctrl-C."""
+"""Which pages `unstuck ui` serves and links, and what it says of servers; on a real sweep: test_sweep_pages.py."""
 
-import json
 import os
-import re
-import signal
-import subprocess
 import sys
 import time
-import urllib.request
 from pathlib import Path
 
-import psutil
 import pytest
 from unstuck.records.errors import SweepError
 from unstuck.records.ledger import Ledger
@@ -18,58 +12,7 @@ from unstuck.records.mlflow.links import LOCAL_SERVER
 from unstuck.sweeps.catalog.pages import HOST, Page, find_port, plan_folder_pages, plan_sweep_pages, serve_pages
 
 from tests.conftest import Command
-from tests.sweeps_tests.conftest import FinishedSweep, Watch, descendants
-
-ROOT = Path(__file__).parents[3]
-
-
-def fetch(address: str, sent: dict[str, object] | None = None) -> str:
-    body = None if sent is None else json.dumps(sent).encode()
-    request = urllib.request.Request(address, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return str(answer.read().decode())
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-def test_both_uis_open_on_a_sweep_and_end_with_ctrl_c(finished_sweep: FinishedSweep, watch: Watch) -> None:
-    words = [sys.executable, str(ROOT / "unstuck"), "ui", finished_sweep.name, "--no-browser"]
-    process = subprocess.Popen(
-        words,
-        cwd=finished_sweep.folder,
-        env=watch.environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    assert process.stdout is not None
-    printed = []
-    try:
-        for line in process.stdout:
-            printed.append(line)
-            if line.startswith("Ctrl-C"):
-                break
-        text = "".join(printed)
-        table, chart, study = re.findall(r": (http://127\.0\.0\.1:\S+)$", text, re.M)
-        server, _, route = table.partition("/#")
-        assert route.startswith("/experiments/1/runs?workflowType=machine_learning&viewStateShareKey=")
-        assert "compareRunsMode=CHART" in chart
-        assert "<title>MLflow</title>" in fetch(server)
-        runs = json.loads(fetch(f"{server}/api/2.0/mlflow/runs/search", {"experiment_ids": ["1"]}))["runs"]
-        assert len(runs) == finished_sweep.num_trials + 1
-        dashboard, _, number = study.partition("/dashboard/studies/")
-        assert "<title>" in fetch(study)
-        assert json.loads(fetch(f"{dashboard}/api/studies/{number}"))["name"] == finished_sweep.name
-        assert set().union(*watch.listening(process.pid).values()) == {HOST}
-        family = [psutil.Process(one) for one in descendants(process.pid)]
-        assert len(family) >= 3
-        process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=60)[0]
-    finally:
-        process.kill()
-    assert (process.returncode, rest) == (0, "\nEnded\n")
-    assert [one for one in family if one.is_running()] == []
-    assert watch.talked_to() == set()
+from tests.sweeps_tests.conftest import descendants
 
 
 def test_a_server_that_ends_is_told_with_its_reason_and_the_others_end_too() -> None:

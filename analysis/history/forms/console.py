@@ -118,10 +118,8 @@ def _find_plan(text: str) -> int | None:
     return int(found[-1]["planned"]) if found else None
 
 
-def _split_rows(text: str) -> Iterator[Row]:
+def _split_rows(text: str) -> Iterable[Row]:
     lines = _ANSI.sub("", text).splitlines()
-    if any(_MARKDOWN_RULE.match(line) for line in lines):
-        return _read_markdown(lines)
     if any(_ML_AGENTS.search(line) for line in lines):
         return (
             {
@@ -142,9 +140,25 @@ def _split_rows(text: str) -> Iterator[Row]:
         any(pattern.match(line) for line in lines) for pattern in (_TRAINED, _OF_TUNE)
     ):
         return _read_tune_results(lines)
-    if any(_BOX.search(line) and _is_box(line) for line in lines):
-        return _read_boxes(lines)
-    return _read_prints(lines)
+    return _read_table_or_prints(lines)
+
+
+def _read_table_or_prints(lines: list[str]) -> list[Row]:
+    """Read rows as the form that gives most rows with a known metric; programs also print tables of other things.
+
+    If forms give equally many, rows are read as the first form that the lines look like.
+    """
+    forms = [
+        *([_read_markdown] if any(map(_MARKDOWN_RULE.match, lines)) else ()),
+        *([_read_boxes] if any(map(_is_box, lines)) else ()),
+        _read_prints,
+    ]
+    return max((list(read(lines)) for read in forms), key=_count_measured)
+
+
+def _count_measured(rows: Sequence[Row]) -> int:
+    known = {name for name in set().union(*rows) if find_plain_name(name)}
+    return sum(not known.isdisjoint(row) for row in rows)
 
 
 def _match_lines(pattern: re.Pattern[str], lines: list[str]) -> Iterator[re.Match[str]]:

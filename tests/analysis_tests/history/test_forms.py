@@ -75,6 +75,19 @@ RSL_RL_BLOCKS = """\
           Mean value_function loss: 0.0200
                        Mean reward: 13.10
 """
+TABLES_OF_ISAAC_LAB = """\
+|---------------------------------------------------------------------|
+| Driver Version: 580.126.16    | Graphics API: Vulkan
+|=====================================================================|
++-------------------------------------+
+|       Active Reward Terms           |
++-------+----------------+------------+
+| Index | Name           |     Weight |
++-------+----------------+------------+
+|   0   | joint_pos      |         12 |
+|   1   | action_rate_l2 |      -0.01 |
++-------+----------------+------------+
+"""
 TUNE_RESULTS = """\
 Result for PPO_CartPole-v1_00000:
   episode_len_mean: 20.0
@@ -138,6 +151,15 @@ def test_blocks_of_isaac_lab_are_read_from_a_resumed_run(tmp_path: Path) -> None
     assert run.curve(POLICY_STD).tolist() == [0.95, 0.94]
     assert run.curve(EPISODE_LENGTH).tolist() == [910.22]
     assert "iterations are counted from 1; in the files they begin at 40, as of a resumed run" in run.remarks
+
+
+def test_tables_of_other_things_above_the_blocks_are_no_runs_form(tmp_path: Path) -> None:
+    run = read(tmp_path, TABLES_OF_ISAAC_LAB + RSL_RL_BLOCKS)
+    assert run.dialect == "rsl_rl"
+    assert run.curve(RETURN).to_dict() == {1: 12.3, 2: 13.1}
+    markdown = "| episode | reward |\n|---|---|\n| 1 | 5.0 |\n| 2 | 6.0 |\n| 3 | 7.0 |\n"
+    run = read(tmp_path, TABLES_OF_ISAAC_LAB + markdown)
+    assert run.curve(RETURN).to_dict() == {1: 5.0, 2: 6.0, 3: 7.0}
 
 
 def test_what_ray_tune_prints_is_read(tmp_path: Path) -> None:

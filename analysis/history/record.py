@@ -51,11 +51,13 @@ WRAPPED_SIGHT_LOST, WRAPPED_COLUMNS_BLANK = "train/wrapped_observation_lost", "t
 WRAPPED_REWARD_LOST, WRAPPED_REWARD_SIGN = "train/wrapped_reward_lost", "train/wrapped_reward_correlation"
 WRAPPED_REWARD_NOISE, WRAPPED_REWARD_COST = "train/wrapped_reward_noise", "train/wrapped_reward_cost"
 WRAPPED_ENDS, REWARD_AFTER = "train/wrapped_ends", "train/reward_after"
+WRAPPED_ACTION_UNUSED, WRAPPED_REWARD_STEP = "train/wrapped_action_unused", "train/wrapped_reward_step"
 
 WRAPPED = (
-    *(WRAPPED_ACTION_DELAY, WRAPPED_ACTION_REACH, WRAPPED_ACTION_CUT),
+    *(WRAPPED_ACTION_DELAY, WRAPPED_ACTION_REACH, WRAPPED_ACTION_CUT, WRAPPED_ACTION_UNUSED),
     *(WRAPPED_SIGHT_DELAY, WRAPPED_SIGHT_LOST, WRAPPED_COLUMNS_BLANK),
-    *(WRAPPED_REWARD_LOST, WRAPPED_REWARD_SIGN, WRAPPED_REWARD_NOISE, WRAPPED_REWARD_COST, WRAPPED_ENDS, REWARD_AFTER),
+    *(WRAPPED_REWARD_LOST, WRAPPED_REWARD_SIGN, WRAPPED_REWARD_NOISE, WRAPPED_REWARD_COST, WRAPPED_REWARD_STEP),
+    *(WRAPPED_ENDS, REWARD_AFTER),
 )
 """What wrappers change between an environment and its training, and when rewards come, as a probe sees both sides."""
 

@@ -36,6 +36,12 @@ ROUNDING = 1e-5
 COST = 0.9
 """Share of what wrappers add to the rewards that the actions' squares must explain to be a cost of actions."""
 
+PARTS = 16
+"""Most numbers in an action of which each is asked for its use."""
+
+BY_LENGTH = 0.5
+"""Correlation of an episode's length with the environment's own return from which a step more has a worth."""
+
 RARE = 0.1
 """Share of the steps up to which those that pay otherwise than most are payments of their own."""
 
@@ -248,6 +254,8 @@ def _measure_actions(of: _Record, tap: LaneTap) -> dict[str, float]:
     given, done = pair
     delay = _find_delay(of, given, done)
     found = {record.WRAPPED_ACTION_DELAY: float(delay)} if delay is not None else {}
+    if not delay:
+        found |= _measure_unused(given, done)
     spaces = tap.spaces
     if delay or not all(isinstance(space, Box) and np.isfinite(space.high - space.low).all() for space in spaces):
         return found
@@ -266,6 +274,26 @@ def _measure_cut(given: Array, done: Array, width: float) -> float:
     if np.ptp(done) <= ROUNDING * max(float(np.abs(done).max()), ROUNDING):
         return 0.0
     return max(float(np.ptp(given[done == end])) / float(width) for end in (done.min(), done.max()))
+
+
+def _measure_unused(given: Array, done: Array) -> dict[str, float]:
+    """Measure the share of an action's numbers that change nothing of what is done; return a metric."""
+    parts = given[:, _vary(given)]
+    count = parts.shape[1]
+    if not 1 < count <= PARTS:
+        return {}
+    unused = 0
+    for one in range(count):
+        others, alone = np.delete(parts, one, axis=1), parts[:, one : one + 1]
+        unused += _is_told(others, done) and not _is_told(others, alone)
+    return {record.WRAPPED_ACTION_UNUSED: unused / given.shape[1]}
+
+
+def _is_told(columns: Array, told: Array) -> bool:
+    """True if columns tell all of others by a linear rule, but for rounding."""
+    inputs = np.concatenate([columns, np.ones((len(columns), 1))], axis=1)
+    rest = told - inputs @ np.linalg.lstsq(inputs, told, rcond=None)[0]
+    return bool((np.abs(rest).max(0) <= ROUNDING * np.maximum(np.abs(told).max(0), ROUNDING)).all())
 
 
 def _find_delay(of: _Record, given: Array, got: Array) -> int | None:
@@ -341,7 +369,7 @@ def _measure_rewards(of: _Record) -> dict[str, float]:
         found[record.WRAPPED_REWARD_SIGN] = _correlate(own, paid)
     elif not varies and not pays:
         found[record.WRAPPED_REWARD_SIGN] = float(np.sign(own[0] * paid[0]))
-    return found | (_measure_added(of, own, paid) if pays else {})
+    return found | (_measure_added(of, own, paid) if pays or not varies else {})
 
 
 def _correlate(one: Array, other: Array) -> float:
@@ -370,7 +398,7 @@ def _measure_added(of: _Record, own: Array, paid: Array) -> dict[str, float]:
     length = float(np.mean([count for _, count in sums]))
     slope = _correlate(own, paid) * float(paid.std() / own.std()) if np.ptp(own) > 0 else 1.0
     added = paid - slope * own
-    found: dict[str, float] = {}
+    found = _measure_step_pay(np.array(sums), added)
     actions, seen = of.read("action"), of.read("own_seen")
     if actions and actions[0].shape[1] > 0:
         cost = np.square(actions[0]).sum(1)
@@ -383,6 +411,21 @@ def _measure_added(of: _Record, own: Array, paid: Array) -> dict[str, float]:
         foreseen = float(foresee_share(inputs, added[:, None], first)[0])
         found[record.WRAPPED_REWARD_NOISE] = float(added.std()) * (max(0.0, 1 - foreseen) * length) ** 0.5 / spread
     return found
+
+
+def _measure_step_pay(sums: Array, added: Array) -> dict[str, float]:
+    """Measure what wrappers pay each step against what a step more brings by itself; return a metric.
+
+    Args:
+        sums: The environment's own return and the length of each episode, `[E, 2]`.
+        added: What wrappers add to the reward of each step, `[n]`.
+    """
+    returns, lengths = sums.T
+    by_length = _correlate(lengths, returns)
+    if abs(by_length) < BY_LENGTH or np.ptp(added) > ROUNDING * float(np.abs(added).max()):
+        return {}
+    worth = by_length * float(returns.std() / lengths.std())
+    return {record.WRAPPED_REWARD_STEP: max(0.0, -float(added.mean()) / worth)}
 
 
 def _list_episodes(of: _Record) -> list[npt.NDArray[np.int_]]:

@@ -15,6 +15,7 @@ from unstuck.analysis.history.record import (
     WRAPPED_ACTION_CUT,
     WRAPPED_ACTION_DELAY,
     WRAPPED_ACTION_REACH,
+    WRAPPED_ACTION_UNUSED,
 )
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
@@ -35,6 +36,9 @@ REACH = 0.1
 
 CUT = 0.4
 """Share of the policy's range that a wrapper makes one and the same action, at one end: a half is cut off."""
+
+UNUSED = 0.5
+"""Share of an action's numbers that change nothing the environment is given; fewer may be left out by design."""
 
 LOOKS = 3
 
@@ -93,6 +97,10 @@ def _wrapped(run: Signals) -> Evidence | None:
     if cut is not None and cut >= CUT:
         text = f"a wrapper makes {percent(cut)} of the actions' range one and the same action"
         return make_evidence(run, text, WRAPPED_ACTION_CUT)
+    unused = read_fact(run, WRAPPED_ACTION_UNUSED)
+    if unused is not None and unused >= UNUSED:
+        text = f"{percent(unused)} of an action's numbers change nothing of what the environment is given"
+        return make_evidence(run, text, WRAPPED_ACTION_UNUSED)
     if reach is None or reach > REACH:
         return None
     text = f"behind the wrappers all that the policy can choose is {percent(reach)} of what the environment takes"
@@ -151,7 +159,8 @@ RULE = Rule(
         "first look as well; or the effect "
         "of an action on the next observation, times the steps of an episode, is below a tenth of a column's spread, "
         "and actions explain less than 2 % of the rewards at some look; in any run, where a wrapper does 99 % of the "
-        "actions some steps late, makes 40 % of the range one action, or reaches a tenth of the environment's range; "
+        "actions some steps late, makes 40 % of the range one action, drops half of an action's numbers, or reaches a "
+        "tenth of the environment's range; "
         "where the environment was seen to be given what the policy chose, the rest is a doubt"
     ),
     source="Schulman 2017 (look at what the agent does); Stable-Baselines3's documentation (actions are clipped to "

@@ -20,7 +20,13 @@ from unstuck.analysis.diagnosis.finding import (
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import compute_stretches, judge_standing
 from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
-from unstuck.analysis.history.record import EVAL_SUCCESS_RATE, SUCCESS_RATE, WRAPPED_REWARD_COST, WRAPPED_REWARD_SIGN
+from unstuck.analysis.history.record import (
+    EVAL_SUCCESS_RATE,
+    SUCCESS_RATE,
+    WRAPPED_REWARD_COST,
+    WRAPPED_REWARD_SIGN,
+    WRAPPED_REWARD_STEP,
+)
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
@@ -30,6 +36,10 @@ OPPOSITE = -0.95
 COSTLY, RUINOUS = 3.0, 10.0
 """Spreads of the environment's own returns that an untrained policy's actions cost in an episode: what the environment
 pays is then a tenth of the variance at most; and a hundredth, where the cost is a fault whatever training gains."""
+
+AGAINST = 2.0
+"""What wrappers pay a step over what a step more brings an untrained policy by itself, with the other sign: from 1 on
+it pays best to end at once, or to go on for ever."""
 
 _SAYS = {
     Way.MIRRORED: "Training is paid with the other sign than evaluations count",
@@ -53,6 +63,10 @@ _COST = Cause(
     "a cost, penalty or shaping in training alone, beside which the task's own reward is small",
     "log the cost apart from the task's reward: which of the two has training gained?",
 )
+_STEP = Cause(
+    "a reward or a cost of each step, for which it pays best to end an episode at once, or never",
+    "add up by hand what an episode that ends at once, and one that never ends, are paid beside a good one",
+)
 _NOISE = Cause(
     "the noise of exploration costs, and a policy that was as good at the start (taken over from another run)",
     "compare the first evaluation with that of an untrained policy",
@@ -70,7 +84,7 @@ _CAUSES = {
 
 def examine(run: Signals) -> Finding | Blind | None:
     """Return a finding if training's return rises by what neither evaluations nor successes count; None otherwise."""
-    told = (metrics.EVAL_RETURN, SUCCESS_RATE, WRAPPED_REWARD_SIGN, WRAPPED_REWARD_COST)
+    told = (metrics.EVAL_RETURN, SUCCESS_RATE, WRAPPED_REWARD_SIGN, WRAPPED_REWARD_COST, WRAPPED_REWARD_STEP)
     if not any(run.has(name) for name in told):
         return Blind(((metrics.EVAL_RETURN,),))
     apart = find_paid_otherwise(run)
@@ -90,30 +104,42 @@ def examine(run: Signals) -> Finding | Blind | None:
 
 
 def _wrapped(run: Signals) -> Finding | None:
-    """Return a finding if a wrapper turns the sign of the rewards, or a cost outweighs them; None otherwise."""
-    sign, cost = read_fact(run, WRAPPED_REWARD_SIGN), read_fact(run, WRAPPED_REWARD_COST)
-    ruinous = cost is not None and cost >= RUINOUS
-    if sign is not None and sign <= OPPOSITE:
-        text = "a wrapper pays the opposite of what the environment pays"
-        fact, cause = make_evidence(run, text, WRAPPED_REWARD_SIGN), _SIGN
-    elif cost is not None and cost >= COSTLY:
-        text = (
-            f"a wrapper takes off a cost of actions: in an untrained policy's episode {number(cost, 2)} times the "
-            "spread of what the environment returns"
-        )
-        fact, cause = make_evidence(run, text, WRAPPED_REWARD_COST), _COST
-    else:
+    """Return a finding if wrappers pay the opposite of what the environment pays, or far more; None otherwise."""
+    found = _describe_pay(run)
+    if found is None:
         return None
+    text, name, cause, size = found
     return Finding(
         headline=f"Training is paid for something else than the environment pays: {text}",
         kind=Kind.FAULT,
         sureness=Sureness.LIKELY,
         why=f"right only where the environment's own reward is a cost, or is not wanted; {judge_standing(run).brief}",
-        evidence=(fact,),
+        evidence=(make_evidence(run, text, name),),
         causes=(Cause(cause.what, cause.test, Support.SUPPORTED, text), _GENERAL),
-        since=int(run.select_finite(fact.metrics[0]).index[0]),
-        ground=Ground.MEASURED if ruinous else Ground.PACE,
+        since=int(run.select_finite(name).index[0]),
+        ground=Ground.MEASURED if size >= RUINOUS else Ground.PACE,
     )
+
+
+def _describe_pay(run: Signals) -> tuple[str, str, Cause, float] | None:
+    """Return what wrappers pay otherwise, its metric, its cause, and its size (0 for a sign); None if nothing."""
+    sign, cost = read_fact(run, WRAPPED_REWARD_SIGN), read_fact(run, WRAPPED_REWARD_COST)
+    step = read_fact(run, WRAPPED_REWARD_STEP)
+    if sign is not None and sign <= OPPOSITE:
+        return "a wrapper pays the opposite of what the environment pays", WRAPPED_REWARD_SIGN, _SIGN, 0.0
+    if cost is not None and cost >= COSTLY:
+        text = (
+            f"a wrapper takes off a cost of actions: in an untrained policy's episode {number(cost, 2)} times the "
+            "spread of what the environment returns"
+        )
+        return text, WRAPPED_REWARD_COST, _COST, cost
+    if step is not None and step >= AGAINST:
+        text = (
+            f"a wrapper pays each step {number(step, 2)} times what a step more brings by the environment's reward, "
+            "with the other sign"
+        )
+        return text, WRAPPED_REWARD_STEP, _STEP, step
+    return None
 
 
 def _by_success(run: Signals) -> Finding | None:
@@ -194,7 +220,8 @@ RULE = Rule(
         "a return above 0 that rose by three spreads of its last quarter with no success in 20 values, or that keeps "
         "0.8 of its best while a success rate of 0.1 or more was halved; or "
         "what wrappers pay correlates with the environment's rewards at -0.95 or less, or a cost of actions is 3 "
-        "spreads of the environment's returns, where nothing is learned; 10 are a fault in any run"
+        "spreads of the environment's returns, or each step is paid twice what a step more brings, with the other "
+        "sign, where nothing is learned; 10 are a fault in any run"
     ),
     source="Jones 2021 (compare with simple policies; look at single rewards); Ng et al. 1999 (shaping); measured here",
     examine=examine,

@@ -39,6 +39,8 @@ HIDDEN: dict[str, float] = {"next_by_step": 0.1, "next_by_past": 0.8}
         (action_not_applied.RULE, {"wrapped_action_reach": 0.11}, None),
         (action_not_applied.RULE, {"wrapped_action_cut": 0.4}, "40 % of the actions' range"),
         (action_not_applied.RULE, {"wrapped_action_cut": 0.39}, None),  # 0.05 at each end are an environment's own
+        (action_not_applied.RULE, {"wrapped_action_unused": 0.5}, "50 % of an action's numbers change nothing"),
+        (action_not_applied.RULE, {"wrapped_action_unused": 0.49}, None),
         (observation_late.RULE, {"wrapped_observation_delay": 1.0}, "1 step before"),
         (observation_late.RULE, {}, None),
         (observation_incomplete.RULE, {"wrapped_columns_blank": 0.25}, "25 % of the columns constant"),
@@ -70,6 +72,9 @@ def test_plain_facts_are_faults_whatever_a_run_learns(
         (paid_otherwise.RULE, {"wrapped_reward_cost": 3.0}, Ground.PACE),
         (paid_otherwise.RULE, {"wrapped_reward_cost": 10.0}, Ground.MEASURED),
         (paid_otherwise.RULE, {"wrapped_reward_cost": 2.9}, None),
+        (paid_otherwise.RULE, {"wrapped_reward_step": 2.0}, Ground.PACE),
+        (paid_otherwise.RULE, {"wrapped_reward_step": 10.0}, Ground.MEASURED),
+        (paid_otherwise.RULE, {"wrapped_reward_step": 1.9}, None),
         (rewards_noisy.RULE, {"wrapped_reward_noise": 5.0}, Ground.PACE),
         (rewards_noisy.RULE, {"wrapped_reward_noise": 4.9}, None),
     ],

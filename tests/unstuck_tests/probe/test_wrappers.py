@@ -51,6 +51,16 @@ class Goal(Walk):
         return seen, float(ended), ended, *others
 
 
+class Arms(Walk):
+    """Three numbers act, and a step pays 1; the episode ends sooner or later, by chance."""
+
+    action_space = spaces.Box(-1.0, 1.0, (3,), np.float64)
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        seen, *_ = super().step(action)
+        return seen, 1.0, bool(self.np_random.random() < 0.2), False, {}
+
+
 class Late(gymnasium.Wrapper[Any, Any, Any, Any]):
     """Actions, or observations, arrive three steps late."""
 
@@ -103,7 +113,7 @@ def played(wrap: Make, steps: int = 400, env: type[gymnasium.Env[Any, Any]] = Wa
     for number, lane in enumerate(lanes):
         lane.reset(seed=number)
         for _ in range(steps // 2):
-            _, _, terminated, truncated, _ = lane.step(draws.uniform(-1, 1, 1))
+            _, _, terminated, truncated, _ = lane.step(draws.uniform(-1, 1, lane.action_space.shape))
             if terminated or truncated:
                 lane.reset()
     found = measure_wrappers(taps)
@@ -169,6 +179,28 @@ def test_noise_and_costs_are_measured_in_spreads_of_the_environments_returns() -
     assert record.WRAPPED_REWARD_COST not in noisy
     assert costly[record.WRAPPED_REWARD_COST] == pytest.approx(7 * 100 / 3 / 20, rel=0.3)  # the mean square is a third
     assert shaped[record.WRAPPED_REWARD_NOISE] < 0.01
+
+
+@pytest.mark.parametrize(
+    ("change", "unused"),
+    [
+        (lambda action: np.full(3, action[0]), 2 / 3),
+        (lambda action: action[[2, 0, 1]], 0.0),
+        (lambda action: action * np.array([1, 1, 0]), 1 / 3),
+        (lambda action: action.mean() + action / 10, 0.0),
+    ],
+)
+def test_numbers_of_an_action_that_change_nothing_are_counted(change: Callable[[Any], Any], unused: float) -> None:
+    assert played(done(change), env=Arms)[record.WRAPPED_ACTION_UNUSED] == pytest.approx(unused)
+    assert record.WRAPPED_ACTION_UNUSED not in played(lambda env: env)  # one number alone is no part
+
+
+@pytest.mark.parametrize(("added", "step"), [(-3.0, 3.0), (-0.5, 0.5), (0.25, 0.0)])
+def test_a_cost_of_each_step_is_weighed_against_what_a_step_more_brings(added: float, step: float) -> None:
+    """Arms pays 1 a step, so each step more brings 1; Walk's seven steps tell nothing of a step more."""
+    paid = played(lambda env: TransformReward(env, lambda reward: reward + added), env=Arms)
+    assert paid[record.WRAPPED_REWARD_STEP] == pytest.approx(step)
+    assert record.WRAPPED_REWARD_STEP not in played(lambda env: TransformReward(env, lambda reward: reward + added))
 
 
 def test_rewards_that_come_seldom_are_timed_from_the_start_of_the_episode() -> None:

@@ -321,11 +321,6 @@ COMMANDS = [
     Mistake(
         "diagnose a.csv",
         "a.csv must be a CSV in UTF-8, and holds other bytes",
-        {"a.csv": CURVE.encode("utf-16")},
-    ),
-    Mistake(
-        "diagnose a.csv",
-        "a.csv must be a CSV in UTF-8, and holds other bytes",
         {"a.csv": bytes(range(256))},
     ),
     Mistake(
@@ -335,12 +330,12 @@ COMMANDS = [
     ),
     Mistake(
         "diagnose a.zip",
-        "a.zip must hold metrics under known names, got PK; say what they are in a mapping file: --names FILE",
+        "a.zip must be an archive that can be unpacked: File is not a zip file; copy it anew, or name the log itself",
         {"a.zip": b"PK\x03\x04"},
     ),
     Mistake(
         "diagnose a.npz",
-        "a.npz must be an evaluations.npz of Stable-Baselines3's: File is not a zip file",
+        "a.npz must be arrays by name, as numpy.savez writes them: File is not a zip file; write the run as a CSV",
         {"a.npz": b"PK\x03\x04"},
     ),
     Mistake(

@@ -31,7 +31,9 @@ def read_arrays(file: Path) -> Raw:
                 if array.ndim == 1 and array.dtype.kind in "fiub" and len(array):
                     columns[name] = select_points(array.astype(np.float64))
     except (OSError, ValueError, KeyError, AttributeError, zipfile.BadZipFile) as error:
-        raise AnalysisError(f"{file} must be arrays by name, as numpy.savez writes them: {error}") from None
+        raise AnalysisError(
+            f"{file} must be arrays by name, as numpy.savez writes them: {error}; write the run as a CSV"
+        ) from None
     if not columns:
         raise AnalysisError(f"{file} must hold columns of numbers (shape (n,)), and holds none; write the run as a CSV")
     return Raw(file, columns, form="arrays")

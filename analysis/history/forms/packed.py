@@ -54,7 +54,9 @@ def unpack(file: Path) -> Iterator[Path]:
         try:
             _unpack_into(file, folder)
         except _BROKEN as error:
-            raise AnalysisError(f"{file} must be an archive that can be unpacked: {error}") from None
+            raise AnalysisError(
+                f"{file} must be an archive that can be unpacked: {error}; copy it anew, or name the log itself"
+            ) from None
         inside = list(folder.iterdir())
         yield inside[0] if len(inside) == 1 else folder
 

@@ -95,8 +95,10 @@ def _by_ending(run: Signals) -> Finding | None:
     """Return a suspect if returns below 0 rise as episodes shrink to a few steps, in no known task; None otherwise."""
     lengths, returns = run.select_finite(EPISODE_LENGTH), run.select_finite(metrics.TRAIN_RETURN)
     success = run.select_last(SUCCESS_RATE)
-    if len(lengths) < TREND or len(returns) < TREND or run.setting("env.id") in GOALS:
+    shared = lengths.index.intersection(returns.index)
+    if len(shared) < TREND or run.setting("env.id") in GOALS:
         return None
+    lengths, returns = lengths.loc[shared], returns.loc[shared]
     if float(returns.max()) >= 0 or (success is not None and success.mean > 0):
         return None
     size = max(3, len(lengths) // 10)
@@ -104,8 +106,8 @@ def _by_ending(run: Signals) -> Finding | None:
     longest, shortest = float(stretches.max()), float(stretches.iloc[-1])
     if shortest > SHORTER * longest or shortest > FEW or longest < 2 * FEW:
         return None
-    costs = (returns / lengths).dropna()
-    if len(costs) < TREND or float(costs.std()) < EVEN * abs(float(costs.mean())):
+    costs = returns / lengths
+    if float(costs.std()) < EVEN * abs(float(costs.mean())):
         return None
     then = returns.loc[: int(stretches.index[int(stretches.argmax())])].iloc[-size:]
     now = returns.iloc[-size:]

@@ -110,6 +110,8 @@ COSTS = -SHRINKING * (8 + np.sin(7.0 * TURN))
         (dying(np.where(TURN < 30, 58.0, 14.0), COSTS), False),  # never long
         (dying(SHRINKING, -100.0 - TURN), False),  # the return falls
         (dying(140.0, COSTS), False),  # episodes are as long as ever
+        (dying(SHRINKING, np.where(TURN < 30, np.nan, COSTS)), False),  # what long episodes cost is not on record
+        (dying(SHRINKING, np.where(TURN < 20, np.nan, COSTS)), True),
     ],
 )
 def test_an_early_end_is_a_suspect_where_each_step_costs(run: History, fires: bool) -> None:

@@ -43,7 +43,7 @@ BY_LENGTH = 0.5
 """Correlation of an episode's length with the environment's own return from which a step more has a worth."""
 
 RARE = 0.1
-"""Share of the steps up to which those that pay otherwise than most are payments of their own."""
+"""Share of the steps up to which those that pay more than most are payments of their own."""
 
 
 @dataclass(frozen=True)
@@ -354,7 +354,7 @@ def _measure_lost(own: Array, shown: Array) -> float:
 
 
 def _measure_rewards(of: _Record) -> dict[str, float]:
-    """Measure what wrappers make of the rewards, and how long after an episode's start rewards come; return metrics."""
+    """Measure what wrappers make of the rewards, and how long rewards are waited for; return metrics."""
     pair = of.read("own_reward", "reward")
     if not pair or not np.isfinite(pair).all():
         return {}
@@ -378,12 +378,14 @@ def _correlate(one: Array, other: Array) -> float:
 
 
 def _measure_payments(of: _Record, paid: Array) -> dict[str, float]:
-    """Measure at which step of an episode rewards come, where most steps pay the same; return a metric."""
+    """Measure how long an episode takes to a reward, or from one to the next, where most steps pay less; return it."""
     values, counts = np.unique(paid, return_counts=True)
-    rare = paid != values[counts.argmax()]
+    rare = paid > values[counts.argmax()]
     if not FEWEST // 8 <= rare.sum() <= RARE * len(paid):
         return {}
-    return {record.REWARD_AFTER: float(of.age[rare].mean()) + 1}
+    rows = np.flatnonzero(rare)
+    since_start, since_last = of.age[rows] + 1, np.diff(rows, prepend=-len(paid))
+    return {record.REWARD_AFTER: float(np.minimum(since_start, since_last).mean())}
 
 
 def _measure_added(of: _Record, own: Array, paid: Array) -> dict[str, float]:

@@ -53,7 +53,7 @@ FEW = 3
 """Different returns of long episodes up to which an episode is paid once: it is reached or missed."""
 
 FORGOTTEN = 0.05
-"""Share of a reward that is left at the start of the episode, where rewards come seldom, and so late on average."""
+"""Share of a reward that is left at the episode's start, or at the reward before, where rewards come seldom."""
 
 AT_ONCE = 0.2
 """Share of the rewards that an action must foretell beyond the observation to pay at once: 0.6 in a bandit, and 0.15 at
@@ -87,7 +87,7 @@ def examine(run: Signals) -> Finding | None:
     if not suffers and not late and (not doubted or _pays_at_once(run)):
         return None
     blind = (
-        late is not None
+        (late is not None and not standing.has_learned)
         or (bool(doubted) and (_pays_late(run) or _pays_for_lasting(run)))
         or (bool(doubted) and _is_very_short(run, gamma, lengths))
     )
@@ -130,8 +130,8 @@ def _comes_late(run: Signals, gamma: float) -> Evidence | None:
     if after is None or gamma**after > FORGOTTEN or is_solved(run):
         return None
     text = (
-        f"rewards come seldom, {number(after, 2)} steps after the start on average, where {number(gamma**after, 1)} of "
-        "one is left"
+        f"rewards come seldom, {number(after, 2)} steps after the start or the last one on average, so that "
+        f"{number(gamma**after, 1)} of one is left"
     )
     return Evidence(text, (REWARD_AFTER, HORIZON))
 
@@ -194,8 +194,9 @@ RULE = Rule(
         "task's best; below 0.8 with episodes of 6 horizons a doubt in any run of another program, and a fault where "
         "observation and action foretell less than 25 % of a step's reward, the last 100 episodes have two or three "
         "different returns, or, in a task that is not known to be solved, each step pays the same and episodes become "
-        "1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last 10 horizons; a fault in any run where "
-        "rewards come seldom, and the discount leaves a twentieth of one at an episode's start"
+        "1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last 10 horizons; a fault where "
+        "rewards come seldom, and the discount leaves a twentieth of one at an episode's start, or at the reward "
+        "before; a doubt if the run has learned"
     ),
     source=(
         "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"

@@ -149,6 +149,9 @@ def test_rewards_that_come_seldom_and_late_are_forgotten_by_a_short_horizon(
 ) -> None:
     """0.5 to the power of 4.32 is 0.05, and so is 0.8 to the power of 13.4; 0.9 is no short horizon."""
     more = {REWARD_AFTER: after, EPISODE_LENGTH: 16.0, "train/reward_by_observation": 0.1, "train/reward_by_step": 0.4}
-    run = elsewhere(RISEN, settings={"ppo.gamma": gamma}, more=more)
+    run = elsewhere(FLAT, settings={"ppo.gamma": gamma}, more=more)
     finding = ask(horizon_short.RULE, run)
     assert (isinstance(finding, Finding) and finding.ground is Ground.MEASURED) is fires
+    if fires:
+        learned = found(horizon_short.RULE, elsewhere(RISEN, settings={"ppo.gamma": gamma}, more=more))
+        assert (learned.kind, learned.ground) == (Kind.SUSPECT, Ground.PACE)

@@ -203,7 +203,18 @@ def test_a_cost_of_each_step_is_weighed_against_what_a_step_more_brings(added: f
     assert record.WRAPPED_REWARD_STEP not in played(lambda env: TransformReward(env, lambda reward: reward + added))
 
 
-def test_rewards_that_come_seldom_are_timed_from_the_start_of_the_episode() -> None:
+class Rounds(Walk):
+    """Every twentieth of a hundred steps pays 1, and every 33rd costs 1."""
+
+    def step(self, action: np.ndarray) -> tuple[np.ndarray, float, bool, bool, dict]:
+        seen, *_ = super().step(action)
+        paid = float(self.steps % 20 == 0) - float(self.steps % 33 == 0)
+        return seen, paid, self.steps == 100, False, {}
+
+
+def test_rewards_that_come_seldom_are_timed_from_the_start_or_from_the_last_one() -> None:
+    """A step that pays less than most is a cost, and no reward to be waited for."""
+    assert played(lambda env: env, 800, env=Rounds)[record.REWARD_AFTER] == 20
     assert played(lambda env: env, env=Goal).get(record.REWARD_AFTER) is None  # every seventh step is not seldom
     assert played(lambda env: TransformReward(env, lambda paid: 0.0))[record.WRAPPED_REWARD_LOST] == 1
 

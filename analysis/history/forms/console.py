@@ -113,6 +113,11 @@ def _find_counters(rows: Sequence[Row]) -> set[str]:
     return {name for row in rows[:1] for name in row if make_canonical(name).rpartition("/")[2] in known}
 
 
+def has_counter(line: str) -> bool:
+    """True if a printed line counts iterations or steps."""
+    return bool(_find_counters([dict(_find_pairs(_PREFIX.sub("", line)))]))
+
+
 def _find_plan(text: str) -> int | None:
     found = list(_ITERATION.finditer(text))
     return int(found[-1]["planned"]) if found else None

@@ -2,9 +2,11 @@
 
 import codecs
 import re
+from itertools import pairwise
 from pathlib import Path
 
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.forms.console import has_counter
 
 _NO_TEXT: tuple[tuple[bytes, str], ...] = (
     (b"\x80[\x02-\x05]", "a pickle, which is not read: to load one can execute code; write its numbers as CSV or JSON"),
@@ -82,22 +84,27 @@ def _decode(data: bytes) -> str | None:
 def strip_terminal(text: str) -> str:
     """Remove what a terminal shows and no log means: colours, moves of the cursor, bars of progress.
 
-    A bar's count stays, with what stands behind it: `40%|####    | 4/10 [00:01<00:02, 3it/s, loss=2]` becomes
-    `step 4 | loss=2`.
+    What stands around a bar stays, and what `set_postfix` shows. So does the bar's count, unless the count goes back or
+    something else counts, as where each epoch has a bar of its own: `40%|####    | 4/10 [00:01<00:02, 3it/s, loss=2]`
+    becomes `step 4 | loss=2`, or `loss=2`.
     """
     if "\x1b" in text or "\x08" in text:
         text = _ANSI.sub("", text)
     if "%|" not in text:
         return text
-    return "\n".join(_rewrite_bar(line) for line in text.splitlines())
+    lines = text.splitlines()
+    bars = [_BAR.match(line) for line in lines]
+    plain = [line if bar is None else " | ".join(_list_parts(bar)) for line, bar in zip(lines, bars, strict=True)]
+    done = [int(bar["done"]) for bar in bars if bar and not bar["unit"]]
+    if any(later < earlier for earlier, later in pairwise(done)) or any(map(has_counter, plain)):
+        return "\n".join(plain)
+    steps = [f"step {bar['done']}" if bar and not bar["unit"] else "" for bar in bars]
+    return "\n".join(" | ".join(filter(None, parts)) for parts in zip(steps, plain, strict=True))
 
 
-def _rewrite_bar(line: str) -> str:
-    found = _BAR.match(line)
-    if found is None:
-        return line
-    parts = [_strip_speed(found["rest"] or ""), found["about"].strip(" :"), found["after"].strip()]
-    return " | ".join([f"step {found['done']}" if not found["unit"] else "", *filter(None, parts)]).strip(" |")
+def _list_parts(bar: re.Match[str]) -> list[str]:
+    """List what a line with a bar says beside the bar: what stands before it, in it and behind it."""
+    return [part for part in (bar["about"].strip(" :"), _strip_speed(bar["rest"] or ""), bar["after"].strip()) if part]
 
 
 def _strip_speed(rest: str) -> str:

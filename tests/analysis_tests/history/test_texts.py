@@ -64,6 +64,25 @@ def test_bars_of_tqdm_give_their_count_and_what_stands_behind(tmp_path: Path) ->
     assert run.curve(RETURN).to_dict() == {i: 2 * i + 0.5 for i in range(1, 9)}
 
 
+@pytest.mark.parametrize(("about", "shown"), [("Epoch {}: ", ", loss=2"), ("", "")])
+def test_a_bar_for_each_epoch_counts_minibatches_and_not_steps(tmp_path: Path, about: str, shown: str) -> None:
+    """Such a bar's count begins anew in each epoch."""
+    lines = []
+    for i in (1, 2, 3):
+        lines += [f"\r{about.format(i)}{k}0%|##| {k}/10 [00:01<00:02, 3.1it/s{shown}]" for k in (0, 5)]
+        lines += [f"\nIteration {i} reward: {i}.5 value_loss: {8 - i}\n"]
+    (tmp_path / "log.txt").write_text("".join(lines))
+    run = load(str(tmp_path / "log.txt"))
+    assert run.curve(RETURN).to_dict() == {1: 1.5, 2: 2.5, 3: 3.5}
+    assert run.curve(VALUE).to_dict() == {1: 7.0, 2: 6.0, 3: 5.0}
+    assert ENV_STEPS not in run.table
+
+
+def test_a_bar_whose_line_counts_by_itself_gives_no_steps() -> None:
+    bar = "Update 7:  40%|####    | 4/10 [00:01<00:02,  3.1it/s, loss=2] saved"
+    assert strip_terminal(bar) == "Update 7 | loss=2 | saved"
+
+
 def test_frames_count_steps_with_a_dot_behind_the_number(tmp_path: Path) -> None:
     (tmp_path / "out.txt").write_text(
         "Best reward updated: 8.1 -> 9.7\n" + "".join(f"Frame {i * 2560}. reward: {i}.25\n" for i in range(1, 5))

@@ -87,6 +87,7 @@ STILL = 11.0 + 0.2 * CHANCE
         (cut(1.0, 0.5 + 0.1 * CHANCE), None),  # a bandit
         (cut(1.0, -49.3), None),  # not one return differs: another rule's
         (cut(11.0, STILL), None),
+        (cut(1.0, 95.5 + 4.4 * TURN / len(TURN) + 0.1 * CHANCE), None),  # it learns
         (first(cut(6.4, STILL), 8), Kind.SUSPECT),
         (first(cut(6.4, STILL), 7), None),
     ],

@@ -20,7 +20,7 @@ _TABBED = re.compile(r"^\s*([\w.]+):[ \t]+(\S.*?)\s*$", re.MULTILINE)
 _ANNEALED = frozenset(("anneal_lr", "use_linear_lr_decay", "lr_anneal"))
 """Settings of other programs that say whether the learning rate falls linearly to 0."""
 _UNCLIPPED = frozenset(("policy_noclip", "noclip", "no_clip", "no_clipping", "disable_clip", "disable_clipping"))
-_CLIPPED = frozenset(("use_clip", "use_clipping", "use_ppo_clip"))
+_CLIPPED = frozenset(("use_ppo_clip",))
 """Settings of people's own scripts that say, true or false, whether the policy's ratio is clipped."""
 _WRAPPED = ".value"  # W&B writes `gamma: {value: 0.99}`
 _SIZES, _LAYERS = "ppo.hidden_sizes", "num_layers"

@@ -77,7 +77,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     sized = run.has(metrics.APPROX_KL) or run.has(metrics.CLIP_FRACTION)
     by_size = _by_size(run) if sized else Blind(((metrics.APPROX_KL, metrics.CLIP_FRACTION),))
     wrong = isinstance(by_size, Finding) and by_size.kind is not Kind.FINE
-    return by_size if wrong else _by_rate(run) or _unclipped(run, by_size) or by_size
+    return by_size if wrong else _by_rate(run) or (None if sized else _unclipped(run)) or by_size
 
 
 def _by_rate(run: Signals) -> Finding | None:
@@ -111,12 +111,12 @@ def _by_rate(run: Signals) -> Finding | None:
     )
 
 
-def _unclipped(run: Signals, by_size: Finding | Blind | None) -> Finding | None:
-    """Return a finding if nothing bounds an update of several epochs, and no KL shows that it was small; else None."""
+def _unclipped(run: Signals) -> Finding | None:
+    """Return a finding if nothing bounds an update of several epochs whose size is not on record; else None."""
     epochs, settings = run.read_number("ppo.num_epochs"), run.history.settings
     off = "ppo.clip_range" in settings and settings["ppo.clip_range"] in (None, False)
     width = None if off else _clip_range(run)
-    if isinstance(by_size, Finding) or epochs is None or epochs < 2 or not (off or (width or 0.0) >= WIDE):
+    if epochs is None or epochs < 2 or not (off or (width or 0.0) >= WIDE):
         return None
     if run.setting("ppo.target_kl"):
         return None

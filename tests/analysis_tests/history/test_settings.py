@@ -226,8 +226,9 @@ def test_numbers_without_a_dot_and_values_with_tags_of_python_are_read(tmp_path:
     [
         ({"clip_range": 0.2, "experiment.policy_noclip": True}, None),
         ({"clip_range": 0.2, "experiment.policy_noclip": False}, 0.2),
-        ({"eps_clip": 0.2, "use_clip": False}, None),
-        ({"eps_clip": 0.2, "use_clip": True}, 0.2),
+        ({"eps_clip": 0.2, "use_ppo_clip": False}, None),
+        ({"eps_clip": 0.2, "use_ppo_clip": True}, 0.2),
+        ({"eps_clip": 0.2, "use_clip": False}, 0.2),  # may be of gradients
     ],
 )
 def test_a_clip_that_is_switched_off_has_no_range(settings: dict[str, Any], clip: float | None) -> None:

@@ -314,8 +314,10 @@ def test_an_update_of_several_epochs_that_nothing_bounds(run: History, expected:
 
 
 def test_a_kl_on_record_tells_more_than_the_clip_that_is_off() -> None:
-    run = untaught(approx_kl=2e-3, settings={"ppo.clip_range": None, "ppo.num_epochs": 4})
-    assert kind(RULE, run) is Kind.FINE
+    settings = {"ppo.clip_range": None, "ppo.num_epochs": 4}
+    assert kind(RULE, untaught(approx_kl=2e-3, settings=settings)) is Kind.FINE
+    assert ask(RULE, untaught(approx_kl=4e-4, settings=settings)) is None  # too small to be called usual
+    assert ask(RULE, untaught(approx_kl=None, clip_fraction=0.1, settings=settings)) is None
 
 
 def test_the_numbers_of_an_update_that_nothing_bounds() -> None:

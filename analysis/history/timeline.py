@@ -10,9 +10,16 @@ from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.align import count_from_one, count_iterations, merge_tables, tabulate_iterations
 from unstuck.analysis.history.dialects.dialect import Dialect, Renamed, find_first, make_canonical
 from unstuck.analysis.history.dialects.plain import PLAIN
-from unstuck.analysis.history.names import UNSTUCK, translate_metrics
+from unstuck.analysis.history.names import UNSTUCK, translate_metric, translate_metrics
 from unstuck.analysis.history.raw import Numbers, Points, Raw, select_points
-from unstuck.analysis.history.record import ENV_STEPS, RETURN_VALUES, REWARD_AFTER, SUCCESS_RATE, TOTAL_LOSS
+from unstuck.analysis.history.record import (
+    ENV_STEPS,
+    EVAL_SUCCESS_RATE,
+    RETURN_VALUES,
+    REWARD_AFTER,
+    SUCCESS_RATE,
+    TOTAL_LOSS,
+)
 from unstuck.rl import metrics
 
 _LARGEST_STEP = 2.0**53  # beyond it, numbers of a table are no longer exact
@@ -93,13 +100,20 @@ def make_track(raw: Raw, dialect: Dialect) -> Track | None:
     Raises:
         AnalysisError: A counter holds other than whole numbers, or goes back without being passed again.
     """
-    renamed = translate_metrics(raw.columns, dialect, raw.evaluated)
+    names = [name for name, each in raw.columns.items() if not _counts_successes(name, each, dialect, raw.evaluated)]
+    renamed = translate_metrics(names, dialect, raw.evaluated)
     renamed = {name: each for name, each in renamed.items() if each[0] != ENV_STEPS}
     if not renamed:
         return None
     if raw.stepped:
         return _track_steps(raw, dialect, renamed)
     return _track_rows(raw, dialect, renamed)
+
+
+def _counts_successes(name: str, each: Points, dialect: Dialect, evaluated: bool) -> bool:
+    """True if a column has a name of success rates and a value above 1, as numbers of successes have."""
+    ours, times = translate_metric(name, dialect, evaluated) or (name, 1.0)
+    return ours in (SUCCESS_RATE, EVAL_SUCCESS_RATE) and bool(np.any(each.values * times > 1))
 
 
 def _scale_columns(columns: Mapping[str, Points], renamed: Mapping[str, Renamed]) -> dict[str, Points]:

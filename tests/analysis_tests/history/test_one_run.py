@@ -8,7 +8,7 @@ import pytest
 from tensorboardX import SummaryWriter
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import ENV_STEPS, load
-from unstuck.analysis.history.record import EVAL_LENGTH, SUCCESS_RATE
+from unstuck.analysis.history.record import EVAL_LENGTH, EVAL_SUCCESS_RATE, SUCCESS_RATE
 from unstuck.rl import metrics
 
 RETURN, VALUE = metrics.TRAIN_RETURN, metrics.VALUE_LOSS
@@ -315,6 +315,19 @@ def test_of_two_starts_in_one_folder_the_one_in_the_table_counts(tmp_path: Path)
     assert run.curve(RETURN).tolist() == [1.5, 2.5]
     (told,) = [remark for remark in run.remarks if "another start" in remark]
     assert told.endswith(".a")
+
+
+@pytest.mark.parametrize("name", ["successes", "goal_reached", "success_rate", "reached_goal", "eval/success_rate"])
+def test_numbers_of_successes_are_no_rates_of_success(tmp_path: Path, name: str) -> None:
+    """Another column that has a name of rates counts then, if there is one."""
+    told = EVAL_SUCCESS_RATE if name.startswith("eval") else SUCCESS_RATE
+    for other, rates in (("winrate", [0.5] * 6), ("speed", [])):
+        rows = "".join(f"{i},{i / 10},{40 * (i % 2)},0.5\n" for i in range(1, 7))
+        (tmp_path / "log.csv").write_text(f"iteration,return,{name},{other}\n{rows}")
+        assert load(str(tmp_path / "log.csv")).curve(SUCCESS_RATE).dropna().tolist() == rates
+        assert load(str(tmp_path / "log.csv")).curve(told).max() != 40
+    (tmp_path / "log.csv").write_text(f"iteration,return,{name}\n1,0.5,0\n2,0.5,1\n3,0.5,0.5\n")
+    assert load(str(tmp_path / "log.csv")).curve(told).tolist() == [0.0, 1.0, 0.5]
 
 
 def test_successes_in_monitor_files_are_averaged_within_an_iteration(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.dialects.dialect import make_canonical
+from unstuck.analysis.history.dialects.plain import PLAIN
 from unstuck.analysis.history.raw import Points, Raw, select_points
 
 _LISTED = 8  # names that a message lists at most
@@ -52,7 +54,7 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
     try:
         header = [str(name) for name in _parse(text, delimiter, header=None, dtype=str, nrows=1).iloc[0]]
         body = _drop_cut_field(text, delimiter, len(header))
-        body = _DECIMAL_CELL.sub(r"\1.\2", body) if delimiter != "," else body
+        body = _rewrite_commas(body, delimiter) if delimiter != "," and "," in body else body
         frame = _parse(_NAN_CELL.sub(repr(_LOGGED_NAN), body) if "nan" in body.lower() else body, delimiter)
     except ValueError as error:
         raise AnalysisError(f"{place} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
@@ -77,8 +79,35 @@ _LOGGED_NAN = 3.141592653589793e300
 _NAN_CELL = re.compile(r"(?<=[,\t;\n])[ ]*[-+]?nan[ ]*(?=[,\t;\r\n]|$)", re.IGNORECASE)
 
 
-_DECIMAL_CELL = re.compile(r"(?<=[\t;\n])([ ]*[-+]?\d*),(\d+(?:[eE][-+]?\d+)?[ ]*)(?=[\t;\r\n]|$)")
-"""Number with a decimal comma, as spreadsheets write in many languages, in a table that no commas part."""
+_DECIMAL = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
+"""Number with a decimal comma, as spreadsheets write in many languages."""
+
+_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+"""Number whose thousands are parted by commas."""
+
+_COUNTERS = frozenset(map(make_canonical, (*PLAIN.iteration, *PLAIN.env_steps)))
+
+
+def _rewrite_commas(text: str, delimiter: str) -> str:
+    """Write the numbers of a table that no commas part without commas: of decimals, or between thousands.
+
+    A column whose numbers with commas all have three digits behind each has thousands; unless another column's commas
+    can only be of decimals, and the column is no counter. Commas are of decimals only where no number has a point.
+    """
+    header, *rows = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    cells = [cell.strip() for row in rows for cell in row]
+    pointed = any("." in cell and _is_decimal(cell) for cell in cells)
+    decimal = not pointed and any(_DECIMAL.fullmatch(cell) and not _THOUSANDS.fullmatch(cell) for cell in cells)
+    for place in range(max(map(len, rows), default=0)):
+        column = [row for row in rows if place < len(row) and "," in row[place] and _is_decimal(row[place].strip())]
+        counter = place < len(header) and make_canonical(header[place]) in _COUNTERS
+        thousands = all(_THOUSANDS.fullmatch(row[place].strip()) for row in column) and (counter or not decimal)
+        if thousands or not pointed:
+            for row in column:
+                row[place] = row[place].replace(",", "" if thousands else ".")
+    written = io.StringIO()
+    csv.writer(written, delimiter=delimiter, lineterminator="\n").writerows([header, *rows])
+    return written.getvalue()
 
 
 def _strip_comments(text: str, delimiter: str) -> str:
@@ -129,7 +158,7 @@ def _is_number(text: str) -> bool:
 
 
 def _is_decimal(text: str) -> bool:
-    return _is_number(text) or _DECIMAL_CELL.fullmatch(f";{text};", 1, len(text) + 1) is not None
+    return _is_number(text) or any(form.fullmatch(text.strip()) for form in (_DECIMAL, _THOUSANDS))
 
 
 def _read_download(file: Path | None, frame: pd.DataFrame) -> Raw:

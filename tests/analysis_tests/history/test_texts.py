@@ -44,6 +44,24 @@ def test_decimal_commas_are_read_where_no_commas_part_a_table(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("text", "steps", "returns"),
+    [
+        ("step\treward\n8,192\t1.5\n16,384\t2\n1,048,576\t-3.25\n", [8192, 16384, 1048576], [1.5, 2.0, -3.25]),
+        ("steps;reward\n1,024;1\n2,048;2\n", [1024, 2048], [1.0, 2.0]),
+        ("steps;reward\n512;1,250\n1,024;2,5\n", [512, 1024], [1.25, 2.5]),
+        ("steps;reward\n512;0,250\n1024;2,500\n", [512, 1024], [0.25, 2.5]),
+        ("steps;reward;loss\n512;1,250;0,1\n1024;2,500;0,2\n", [512, 1024], [1.25, 2.5]),
+        ('steps\treward\n"1,024"\t1,024.5\n"2,048"\t7.5\n', [1024, 2048], [1024.5, 7.5]),
+    ],
+)
+def test_commas_part_thousands_or_decimals(tmp_path: Path, text: str, steps: list[float], returns: list[float]) -> None:
+    (tmp_path / "log.csv").write_text(text)
+    run = load(str(tmp_path / "log.csv"))
+    assert run.curve(ENV_STEPS).tolist() == steps
+    assert run.curve(RETURN).tolist() == returns
+
+
+@pytest.mark.parametrize(
     ("text", "left"),
     [
         ("\x1b[1;32mreward: 3\x1b[0m", "reward: 3"),

@@ -287,7 +287,7 @@ class RecordedTrials:
     def write(self, tracker: Tracker, number: int, last_step: int | None) -> None:
         """Write a trial's run to the tracker from Optuna study and checkpoint, up to the step `last_step` if given."""
         entry = next(entry for entry in self._ledger.entries() if entry.number == number)
-        runs = last_step is not None
+        runs = last_step is not None and entry.is_open  # of one that has just ended, the end is written a little later
         last = last_step if runs else read_last_step(entry.summary, entry.last_step)
         try:
             records = read_records(self._config.own_folder, number)

@@ -34,8 +34,12 @@ _ENVIRONMENT = {
 _CLOSED = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",  # on Linux too: Ray's ports listen on loopback only
     "RAY_AUTH_MODE": "token",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # workers are processes of this environment; no agent makes another
 }
 """Variables for a cluster that the sweep starts; an existing cluster keeps the settings it was started with."""
+
+_ASKING = ("RAY_RUNTIME_ENV_HOOK", "RAY_JOB_CONFIG_JSON_ENV_VAR")
+"""Variables by which a driver asks a cluster for another environment, as a job of another cluster may have them."""
 
 _IMPORTED_AT_START = "RAY_preload_python_modules"
 """Variable that names modules which workers import as they start; Ray's own spelling."""
@@ -60,6 +64,8 @@ def prepare_environment(resources: ResourcesConfig, libraries: Sequence[str] = (
     os.environ.update(_ENVIRONMENT)
     if resources.ray_address is None:
         os.environ.update(_CLOSED)
+        for name in _ASKING:
+            os.environ.pop(name, None)
         os.environ.update(dict.fromkeys(THREADS, "1"))  # threads of a worker; see `records.machine`
         os.environ[_IMPORTED_AT_START] = ",".join(libraries)
         # A random token that only the sweep's processes know: Ray's default token lies in ~/.ray, for all to read.

@@ -22,7 +22,7 @@ _PAUSE_S = 0.5
 def main() -> None:
     """Write that no port is in use where the raylet looks for ports, then wait until the raylet has ended."""
     told = dict(word.split("=", 1) for word in sys.argv if word.startswith("--") and "=" in word)
-    raylet = os.getppid()
+    raylet = int(os.environ.get("RAY_RAYLET_PID", os.getppid()))  # which may have ended before this line
     is_for_environments = "--runtime-env-agent-port" in told
     for name in PORTS[3:] if is_for_environments else PORTS[:3]:
         file = Path(told["--session-dir"], f"{name}_{told['--node-id']}")

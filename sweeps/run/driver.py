@@ -195,7 +195,8 @@ class Driver:
     def crash(self, number: int, error: str) -> None:
         """Record a running trial as crashed with the error text, after the worker raised an error or died too often.
 
-        A trial that could not start for want of a library is interrupted instead, and the sweep ends: a resume runs it.
+        A trial that could not start for want of a library, before any has delivered, is interrupted instead, and the
+        sweep ends: a resume runs it.
 
         Args:
             number: Number of the trial.
@@ -208,7 +209,7 @@ class Driver:
         error = redact_url(error)
         reason = error.strip().rpartition("\n")[2] or "the worker died"
         kind, _, said = reason.partition(": ")
-        if kind.endswith(LibraryError.__name__):
+        if kind.endswith(LibraryError.__name__) and not self._startup.is_over:
             self.failure = LibraryError(f"{said}, then resume={self._config.sweep.name}")
             self.interrupt(said)
             return

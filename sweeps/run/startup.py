@@ -28,6 +28,11 @@ class Startup:
         self._reasons: list[str] = []
         self._beside: set[int] = set()
 
+    @property
+    def is_over(self) -> bool:
+        """True if a trial has delivered a result, or the first crashes differ: a later crash is a trial's own."""
+        return self._is_over
+
     def deliver(self) -> None:
         """Store that a trial has delivered a result, so that later crashes do not end the sweep."""
         self._is_over = True

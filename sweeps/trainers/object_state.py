@@ -114,7 +114,7 @@ class _Writer:
             return {_KIND: "dict", _ITEMS: pairs}
         if not hasattr(value, "__dict__"):
             raise UnsavableError(f"{where} must be plain, got {type(value).__name__}")
-        if hasattr(type(value), "capture_state"):
+        if hasattr(type(value), "capture_state") and hasattr(type(value), "restore_state"):
             state = self.capture(value.capture_state(), where)
             return {_KIND: "own", "class": type(value).__qualname__, _ITEMS: state}
         left_out = self._skip.union(getattr(type(value), "NOT_SAVED", ()))

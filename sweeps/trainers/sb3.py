@@ -37,9 +37,11 @@ _SAMPLE_BYTES = 4 * 64
 
 def make_trainer(spec: TrialSpec) -> MembersInTurn:
     """Make an untrained trainer, by Stable-Baselines3, of all members (seeds) of a trial."""
-    _require_library()
     try:
+        _require_library()
         import_module(_LIBRARY)
+    except ConfigError as error:
+        raise LibraryError(str(error)) from error
     except Exception as error:  # whatever an unfitting library raises on import
         raise LibraryError(
             f"trainer=sb3 needs Stable-Baselines3 that can be imported, got {type(error).__name__}: "

@@ -88,10 +88,10 @@ class _Lane(gymnasium.Wrapper[Any, Any, Any, Any]):
         self._seen = taken[0]
         return taken
 
-    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
-        """Reset the environment, which ends the rest."""
+    def reset(self, **given: Any) -> tuple[Any, dict[str, Any]]:
+        """Reset the environment, which ends the rest, with the arguments given alone: not all resets take options."""
         self.rests = False
-        self._seen, info = self.env.reset(seed=seed, options=options)
+        self._seen, info = self.env.reset(**given)
         return self._seen, info
 
 

@@ -205,8 +205,8 @@ class Sweep:
     printed: io.StringIO
     histories: dict[int, list[Record]] = field(default_factory=dict)
 
-    def period(self, assignment: Assignment) -> None:
-        """Train a trial for two iterations."""
+    def period(self, assignment: Assignment, follows_up: bool = True) -> None:
+        """Train a trial for two iterations; record at once what may wait, if `follows_up`."""
         history = self.histories.setdefault(assignment.number, [])
         period = list(_measured(len(history) + 1))
         history += period
@@ -214,7 +214,8 @@ class Sweep:
         file.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.save(file, self.learner, [record.to_json() for record in history])
         self.driver.judge(assignment.number, period)
-        self.driver.follow_up()
+        if follows_up:
+            self.driver.follow_up()
 
     def start(self) -> Assignment:
         assignment = self.driver.propose()
@@ -326,6 +327,21 @@ def test_mlflow_fails_and_comes_back(
     sweep.period(running)
     whole, evaluated = [1, 2, 3, 4, 5, 6], [2, 4, 6]
     assert sweep.shown() == {number: ("completed", whole, evaluated) for number in range(3)}
+
+
+def test_mlflow_is_back_between_a_trials_end_in_the_ledger_and_in_mlflow(sweep: Sweep) -> None:
+    """The trial has ended by the ledger, and MLflow's end of it is still to be written when the next trial starts."""
+    first, second = sweep.start(), sweep.start()
+    sweep.period(first)
+    sweep.period(first)
+    _take_away(sweep.folder / "mlflow.db")
+    sweep.period(second)
+    _put_back(sweep.folder / "mlflow.db")
+    sweep.period(first, follows_up=False)
+    sweep.start()
+    sweep.driver.follow_up()
+    assert sweep.driver.failure is None
+    assert sweep.shown()[first.number] == ("completed", [1, 2, 3, 4, 5, 6], [2, 4, 6])
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from unstuck.rl.regressions import foresee_share
 Array = npt.NDArray[np.float64]
 
 LANES, STEPS = 8, 2_048
-"""Most environments that are watched, and steps of all of them together, at the start of a training."""
+"""Most environments that are watched, and steps of all together after which none is; no single one records more."""
 
 FEWEST = 64
 """Steps, and payments or ends of episodes, from which something is measured: an eighth of them for the latter."""
@@ -114,14 +114,17 @@ class LaneTap:
         self._env, self._inner = env, env.unwrapped
         self._step, self._own_step = env.step, self._inner.step
         self._calls: list[_Call] = []
+        self._before = [(one, vars(one).get("step")) for one in (env, self._inner)]  # someone else's, if any
         self._inner.step = self._pass_inside  # type: ignore[method-assign]
         if env is not self._inner:
             env.step = self._pass_outside  # type: ignore[method-assign]
 
     def stop(self) -> None:
         """Restore the environment's own methods."""
-        for env in (self._env, self._inner):
+        for env, step in self._before:
             vars(env).pop("step", None)
+            if step is not None:
+                vars(env)["step"] = step
 
     @property
     def spaces(self) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any]]:
@@ -129,6 +132,8 @@ class LaneTap:
         return self._env.action_space, self._inner.action_space
 
     def _pass_inside(self, *given: Any, **named: Any) -> Any:
+        if len(self.steps) >= STEPS:
+            return self._own_step(*given, **named)
         action = _read_numbers(given[0]) if given else None
         told = self._own_step(*given, **named)
         if len(self.steps) < STEPS:
@@ -138,6 +143,8 @@ class LaneTap:
         return told
 
     def _pass_outside(self, *given: Any, **named: Any) -> Any:
+        if len(self.steps) >= STEPS:
+            return self._step(*given, **named)
         action = _read_numbers(given[0]) if given else None
         self._calls.clear()
         told = self._step(*given, **named)
@@ -172,24 +179,31 @@ class LaneTap:
 
 
 def _read_call(action: Array | None, told: Any) -> _Call:
-    if not isinstance(told, tuple) or len(told) != 5:
+    try:
+        seen, reward, terminated, truncated, _ = told
+        ends = bool(terminated), bool(terminated or truncated)
+    except Exception:  # whatever flags of an environment's own raise: training must not know that somebody watches
         return _Call(action, None, None, False, False)
-    return _Call(action, _read_numbers(told[0]), _read_numbers(told[1]), bool(told[2]), bool(told[2] or told[3]))
+    return _Call(action, _read_numbers(seen), _read_numbers(reward), *ends)
 
 
 def _read_numbers(given: Any) -> Array | None:
     """Return actions or observations as a row of numbers; None for what is no number, or has too many."""
+    try:
+        return _flatten(given)
+    except Exception:  # whatever values of an environment's own raise: training must not know that somebody watches
+        return None
+
+
+def _flatten(given: Any) -> Array | None:
     if isinstance(given, Mapping):
-        parts = [_read_numbers(given[name]) for name in sorted(given)]
+        parts = [_flatten(given[name]) for name in sorted(given)]
     elif isinstance(given, tuple):
-        parts = [_read_numbers(part) for part in given]
+        parts = [_flatten(part) for part in given]
     else:
-        if isinstance(given, str) or getattr(given, "size", 1) > WIDEST:
+        if isinstance(given, str) or np.prod(np.shape(given)) > WIDEST:
             return None
-        try:
-            return np.array(given, dtype=np.float64).reshape(-1)
-        except (TypeError, ValueError):
-            return None
+        return np.array(given, dtype=np.float64).reshape(-1)
     known = [part for part in parts if part is not None]
     return np.concatenate(known) if known and len(known) == len(parts) and sum(map(len, known)) <= WIDEST else None
 
@@ -443,6 +457,17 @@ def _measure_ends(of: _Record) -> dict[str, float]:
     return {record.WRAPPED_ENDS: 1.0 - float(np.mean(told))} if len(told) >= FEWEST // 8 else {}
 
 
+def _tap_lane(env: gymnasium.Env[Any, Any]) -> LaneTap | None:
+    """Tap an environment; return None for an environment whose `step` cannot be replaced."""
+    before = env.unwrapped.step
+    try:
+        return LaneTap(env)
+    except (AttributeError, TypeError):
+        if env.unwrapped.step != before:
+            vars(env.unwrapped).pop("step")
+        return None
+
+
 class WrapperWatch:
     """Taps of a training's environments, for as many steps as tell.
 
@@ -452,13 +477,13 @@ class WrapperWatch:
 
     def __init__(self, envs: Sequence[Any]) -> None:
         own = {id(env): env for env in envs if isinstance(env, gymnasium.Env)}
-        self._taps = [LaneTap(env) for env in [*own.values()][:LANES]]
+        self._taps = [tap for env in [*own.values()][:LANES] if (tap := _tap_lane(env)) is not None]
         self._measured = 0
 
     def measure(self) -> dict[str, float]:
         """Return the metrics of all steps so far; empty unless twice as many steps as at the last time are there."""
         count = sum(len(tap.steps) for tap in self._taps)
-        if count < FEWEST or count < 2 * self._measured:
+        if count < FEWEST or count < min(2 * self._measured, STEPS):
             return {}
         self._measured = count
         found = measure_wrappers(self._taps)

@@ -62,6 +62,9 @@ _OF_TUNE = re.compile(r"^\s*(?:timesteps_total|time_total_s|time_this_iter_s|epi
 _HEADING = re.compile(r"^\s*#{1,6}\s*(?P<group>[A-Za-z]\w*)\s*[:/]?\s*$")
 _INDENTED = re.compile(r"^(?P<indent>\s*)(?P<name>[\w./-]+):\s*(?P<value>.*?)\s*$")
 _MARKS = " -*#>\t'\"{["
+_SAMPLED = 2_000
+"""Lines from the top and from the bottom that tell in which form a text is printed."""
+
 _NAME_WORDS = 4  # words of a name; of a longer text before a number only the end can be one
 
 
@@ -123,7 +126,7 @@ def _find_plan(text: str) -> int | None:
     return int(found[-1]["planned"]) if found else None
 
 
-def _split_rows(text: str) -> Iterable[Row]:
+def _split_rows(text: str) -> Iterator[Row]:
     lines = _ANSI.sub("", text).splitlines()
     if any(_ML_AGENTS.search(line) for line in lines):
         return (
@@ -148,8 +151,8 @@ def _split_rows(text: str) -> Iterable[Row]:
     return _read_table_or_prints(lines)
 
 
-def _read_table_or_prints(lines: list[str]) -> list[Row]:
-    """Read rows as the form that gives most rows with a known metric; programs also print tables of other things.
+def _read_table_or_prints(lines: list[str]) -> Iterator[Row]:
+    """Read rows as the form that gives most known metrics; programs print tables of other things too.
 
     If forms give equally many, rows are read as the first form that the lines look like.
     """
@@ -158,12 +161,10 @@ def _read_table_or_prints(lines: list[str]) -> list[Row]:
         *([_read_boxes] if any(map(_is_box, lines)) else ()),
         _read_prints,
     ]
-    return max((list(read(lines)) for read in forms), key=_count_measured)
-
-
-def _count_measured(rows: Sequence[Row]) -> int:
-    known = {name for name in set().union(*rows) if find_plain_name(name)}
-    return sum(not known.isdisjoint(row) for row in rows)
+    if len(forms) == 1:
+        return forms[0](lines)
+    some = lines if len(lines) <= 2 * _SAMPLED else [*lines[:_SAMPLED], *lines[-_SAMPLED:]]
+    return max(forms, key=lambda read: len(_list_metrics(list(row.items()) for row in read(some))))(lines)
 
 
 def _match_lines(pattern: re.Pattern[str], lines: list[str]) -> Iterator[re.Match[str]]:

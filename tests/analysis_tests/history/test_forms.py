@@ -157,6 +157,8 @@ def test_tables_of_other_things_above_the_blocks_are_no_runs_form(tmp_path: Path
     run = read(tmp_path, TABLES_OF_ISAAC_LAB + RSL_RL_BLOCKS)
     assert run.dialect == "rsl_rl"
     assert run.curve(RETURN).to_dict() == {1: 12.3, 2: 13.1}
+    episodes = "".join(f"Episode {n} reward: {n}.5\n" for n in range(30))
+    assert VALUE in read(tmp_path, episodes + SB3_BOXES).table  # though there are more lines of episodes than boxes
     markdown = "| episode | reward |\n|---|---|\n| 1 | 5.0 |\n| 2 | 6.0 |\n| 3 | 7.0 |\n"
     run = read(tmp_path, TABLES_OF_ISAAC_LAB + markdown)
     assert run.curve(RETURN).to_dict() == {1: 5.0, 2: 6.0, 3: 7.0}

@@ -30,7 +30,10 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.Monke
 def test_a_cluster_of_ones_own_is_closed_whatever_the_user_has_set(environment: pytest.MonkeyPatch) -> None:
     environment.setenv("RAY_AUTH_MODE", "disabled")
     environment.setenv("RAY_USAGE_STATS_ENABLED", "1")
+    environment.setenv("RAY_RUNTIME_ENV_HOOK", "mine:hook")
     prepare_environment(ResourcesConfig())
+    assert os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] == "0"
+    assert "RAY_RUNTIME_ENV_HOOK" not in os.environ
     assert os.environ["RAY_AUTH_MODE"] == "token"
     assert len(os.environ["RAY_AUTH_TOKEN"]) == 64
     assert os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] == "0"

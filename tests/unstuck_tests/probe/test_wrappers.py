@@ -241,6 +241,67 @@ def test_a_watch_measures_when_steps_have_doubled_and_ends_by_itself() -> None:
     assert "step" not in vars(env.unwrapped)
 
 
+def test_a_watch_ends_where_rollouts_are_no_power_of_two() -> None:
+    env = Walk()
+    watch = WrapperWatch([env])
+    env.reset(seed=0)
+    for rollout in range(2):
+        for _ in range(1_500):
+            if env.step(np.zeros(1))[2]:
+                env.reset()
+        assert watch.measure(), rollout
+    assert "step" not in vars(env)
+
+
+def test_a_step_that_someone_else_has_set_is_there_again() -> None:
+    env = Walk()
+    env.reset(seed=0)
+    set_before = lambda action: (np.zeros(2), 42.0, False, False, {})  # noqa: E731
+    env.step = set_before  # type: ignore[method-assign]
+    watch = WrapperWatch([env])
+    assert env.step(np.zeros(1))[1] == 42
+    watch.stop()
+    assert env.step is set_before
+
+
+class Strange(Walk):
+    """Shows and pays what is no number to NumPy, as values of another library; flags are more than one."""
+
+    class Value:
+        """A value whose size is a method, and that cannot be made an array."""
+
+        def size(self) -> int:
+            return 1
+
+        def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+            raise RuntimeError("it still requires a gradient")
+
+    def step(self, action: np.ndarray) -> tuple[Any, Any, Any, Any, dict]:
+        return self.Value(), self.Value(), np.zeros(2, bool), False, {}
+
+
+class Closed(Walk):
+    """Lets nobody replace its step."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "step":
+            raise AttributeError("step is fixed")
+        super().__setattr__(name, value)
+
+
+@pytest.mark.parametrize("env", [Strange(), Closed(), TimeLimit(Closed(), 3)])
+def test_watching_raises_nothing_in_a_training(env: gymnasium.Env[Any, Any]) -> None:
+    watch = WrapperWatch([env])
+    env.reset(seed=0)
+    for _ in range(70):
+        if isinstance(env, Strange):
+            assert len(env.step(np.zeros(1))) == 5
+        elif any(env.step(np.zeros(1))[2:4]):
+            env.reset()
+    assert record.WRAPPED_ACTION_REACH not in watch.measure()
+    watch.stop()
+
+
 def test_a_watch_goes_on_from_a_saved_state_as_if_nothing_had_happened() -> None:
     """A trial that another worker takes over logs what the undisturbed one logs, in a file of plain arrays."""
     env, other = TimeLimit(Walk(), 5), TimeLimit(Walk(), 5)

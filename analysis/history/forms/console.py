@@ -6,7 +6,7 @@ top or bottom that the text cut off its counter belongs to no known iteration, a
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from unstuck.analysis.history.dialects.dialect import make_canonical
@@ -156,7 +156,7 @@ def _read_table_or_prints(lines: list[str]) -> Iterator[Row]:
 
     If forms give equally many, rows are read as the first form that the lines look like.
     """
-    forms = [
+    forms: list[Callable[[list[str]], Iterator[Row]]] = [
         *([_read_markdown] if any(map(_MARKDOWN_RULE.match, lines)) else ()),
         *([_read_boxes] if any(map(_is_box, lines)) else ()),
         _read_prints,

@@ -18,6 +18,7 @@ from unstuck.analysis.history.own_seeds import add_seeds
 from unstuck.analysis.history.record import ENV_STEPS, History
 from unstuck.analysis.history.seed_folders import read_seeds
 from unstuck.analysis.history.seeds_alike import MOST, join_seeds, tell_seeds
+from unstuck.analysis.history.several import SeveralRunsError
 from unstuck.records.identity import read_identity
 from unstuck.records.names import OUTCOME_TAG
 from unstuck.records.urls import find_mlflow_url
@@ -120,6 +121,11 @@ def _read_packed(path: Path, reading: Reading) -> History:
     with unpack(path) as inside:
         try:
             history = read_seeds(inside, reading) or read_files(inside, reading)
+        except SeveralRunsError as error:
+            raise AnalysisError(
+                f"{path} must hold one run, or seeds of one configuration, and holds {len(error.runs)} runs: "
+                f"{error.list_runs(inside)}; unpack the archive to name one"
+            ) from None
         except AnalysisError as error:
             told = str(error).replace(str(inside), f"{path}/{inside.name}")
             raise AnalysisError(f"{path}, unpacked: {told}; unpack the archive to name a part of it") from None

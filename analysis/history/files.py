@@ -17,6 +17,7 @@ from unstuck.analysis.history.forms.arrays import read_arrays
 from unstuck.analysis.history.forms.console import is_console, read_console
 from unstuck.analysis.history.forms.notebook import SUFFIX as NOTEBOOK
 from unstuck.analysis.history.forms.notebook import list_outputs
+from unstuck.analysis.history.forms.packed import is_note_of_mac
 from unstuck.analysis.history.forms.printed import rewrite_prints
 from unstuck.analysis.history.forms.results import is_results, read_results
 from unstuck.analysis.history.forms.tables import find_delimiter, read_table
@@ -103,7 +104,8 @@ def _read_monitors(path: Path, files: Sequence[Path], found: Found) -> None:
 def _read_trees(files: Sequence[Path], found: Found) -> None:
     """Read files of JSON as records, where nothing else of a run is there."""
     for file in files:
-        raw = _read_json(file, read_file(file)) if file.suffix == ".json" else None
+        text = read_file(file) if len(files) == 1 else _read_beside(file)
+        raw = _read_json(file, text) if file.suffix == ".json" and text is not None else None
         if raw and any(map(find_plain_name, raw.columns)):
             found.raws.append(raw)
             found.settings |= raw.settings
@@ -177,7 +179,7 @@ def _list_files(folder: Path) -> list[Path]:
     Raises:
         AnalysisError: Several runs lie below.
     """
-    here = sorted(file for file in folder.iterdir() if file.is_file())
+    here = sorted(file for file in folder.iterdir() if file.is_file() and not is_note_of_mac(file))
     below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if is_record(file))
     runs = sorted({find_run(file) for file in below})
     own = [file for file in here if is_record(file)]
@@ -196,13 +198,14 @@ def _list_files(folder: Path) -> list[Path]:
 
 def _is_settings(file: Path) -> bool:
     """True if a file in a run's folder holds settings, and not timers or saved states."""
-    return file.suffix in (".yaml", ".yml") or (file.suffix == ".json" and bool(_OF_SETTINGS.search(file.stem)))
+    named = file.suffix in (".yaml", ".yml") or (file.suffix == ".json" and bool(_OF_SETTINGS.search(file.stem)))
+    return named and not is_note_of_mac(file)
 
 
 def is_record(file: Path) -> bool:
     """True if a file's name is typical of a run's recorded metrics, rather than of settings or printed text."""
     named = file.suffix in (*_TABLES, *_RESULTS) or file.name in _NAMED
-    return file.is_file() and (is_events(file) or named)
+    return file.is_file() and (is_events(file) or named) and not is_note_of_mac(file)
 
 
 def _read_file(file: Path, found: Found, alone: bool) -> None:
@@ -214,15 +217,27 @@ def _read_file(file: Path, found: Found, alone: bool) -> None:
     elif file.suffix == NOTEBOOK:
         found.raws.append(_read_notebook(file))
     elif file.suffix in _SETTINGS and not (_holds_results(file)):
-        if not (file.suffix == ".json" and read_file(file).lstrip().startswith("[")):
+        if not (file.suffix == ".json" and (_read_beside(file) or "").lstrip().startswith("[")):
             _read_settings(file, found, alone)
     elif file.suffix in _PROGRAMS:
         raise AnalysisError(f"{file} must be a log, and is a program; name the file or folder that the program writes")
     elif alone or is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
-        raw = _read_any(file, read_file(file))
+        text = read_file(file) if alone or is_record(file) else _read_beside(file)
+        if text is None:
+            found.remarks.append(f"not read, as it holds no text: {file.name}")
+            return
+        raw = _read_any(file, text)
         if raw.columns or alone:
             found.raws.append(raw)
             found.settings |= raw.settings
+
+
+def _read_beside(file: Path) -> str | None:
+    """Read the text of a file that may belong to a run; None if the file holds no text."""
+    try:
+        return read_file(file)
+    except AnalysisError:
+        return None
 
 
 def _read_notebook(file: Path) -> Raw:

@@ -11,6 +11,25 @@ from unstuck.analysis.programs import module_program
 _LISTED = 20  # commands that a message lists at most
 
 
+class SeveralRunsError(AnalysisError):
+    """A place holds several runs, which are not read together.
+
+    Args:
+        message: What is wrong, with a command for each run.
+        runs: Path or id of each run.
+    """
+
+    def __init__(self, message: str, runs: Sequence[str]) -> None:
+        super().__init__(message)
+        self.runs = runs
+
+    def list_runs(self, folder: Path) -> str:
+        """List the runs by their paths in a folder, in a few words."""
+        named = [run.removeprefix(f"{folder}/") for run in self.runs]
+        more = [f"and {len(named) - _LISTED} more"] if len(named) > _LISTED else []
+        return ", ".join([*named[:_LISTED], *more])
+
+
 def refuse_several(
     place: Path | str,
     runs: Sequence[Path | str],
@@ -18,7 +37,7 @@ def refuse_several(
     names: Sequence[str] = (),
     others: Sequence[Path] = (),
 ) -> NoReturn:
-    """Raise `AnalysisError` because a place holds several runs; the message lists a `diagnose` command for each.
+    """Raise `SeveralRunsError` because a place holds several runs; the message lists a `diagnose` command for each.
 
     Args:
         place: Folder or file that holds the runs.
@@ -28,7 +47,7 @@ def refuse_several(
         others: Files of other forms in the place, each of which can be read alone.
 
     Raises:
-        AnalysisError: Always.
+        SeveralRunsError: Always.
     """
     commands = [shlex.join([*module_program("analysis"), "diagnose", str(run), *options]) for run in runs]
     commands = [f"{command}  # {name}" for command, name in zip(commands, names, strict=True)] if names else commands
@@ -37,7 +56,8 @@ def refuse_several(
     if others:
         alone = [shlex.join([*module_program("analysis"), "diagnose", str(file)]) for file in others[:_LISTED]]
         lines += "".join(["\nor read what else is there:", *(f"\n  {line}" for line in alone)])
-    raise AnalysisError(
+    raise SeveralRunsError(
         f"{place} holds {len(runs)} runs, which are read together only if their names (run_seed1) or settings tell "
-        f"that they are seeds of one configuration; name one:{lines}"
+        f"that they are seeds of one configuration; name one:{lines}",
+        [str(run) for run in runs],
     )

@@ -33,6 +33,15 @@ _BROKEN = (OSError, EOFError, ValueError, RuntimeError, tarfile.TarError, zipfil
 """Errors of files that are damaged, cut off, encrypted, or packed by a method that Python does not know."""
 
 
+_OF_FINDER, _FORK = "__MACOSX", "._"
+"""Folder and beginning of names under which a Mac keeps what its file manager notes of each file."""
+
+
+def is_note_of_mac(file: Path) -> bool:
+    """True if a file holds what a Mac notes of the file beside, which the Mac packs and copies too."""
+    return file.name.startswith(_FORK) or _OF_FINDER in file.parts
+
+
 def is_packed(file: Path) -> bool:
     """True if a file's name is that of an archive, or of a compressed file."""
     name = file.name.lower()
@@ -82,7 +91,7 @@ def _unpack_zip(file: Path, archive: zipfile.ZipFile, folder: Path) -> None:
             f"{file} must be a log, and is a saved model; name the log, or the folder of both: the model's settings "
             "are then read beside the log"
         )
-    members = [one for one in archive.infolist() if not one.is_dir() and not one.filename.lower().endswith(_NEITHER)]
+    members = [one for one in archive.infolist() if not one.is_dir() and _is_wanted(one.filename)]
     _check_size(file, [one.file_size for one in members])
     for one in members:
         target = Path(archive.extract(one, folder))
@@ -91,9 +100,13 @@ def _unpack_zip(file: Path, archive: zipfile.ZipFile, folder: Path) -> None:
 
 
 def _unpack_tar(file: Path, packed: tarfile.TarFile, folder: Path) -> None:
-    members = [one for one in packed.getmembers() if one.isfile() and not one.name.lower().endswith(_NEITHER)]
+    members = [one for one in packed.getmembers() if one.isfile() and _is_wanted(one.name)]
     _check_size(file, [one.size for one in members])
     packed.extractall(folder, members=members, filter="data")
+
+
+def _is_wanted(name: str) -> bool:
+    return not name.lower().endswith(_NEITHER) and not is_note_of_mac(Path(name))
 
 
 def _check_size(file: Path, sizes: list[int]) -> None:

@@ -68,8 +68,38 @@ def test_several_runs_in_an_archive_are_listed_and_to_be_unpacked(run: Path, tmp
     with zipfile.ZipFile(tmp_path / "runs.zip", "w") as archive:
         archive.write(run / "progress.csv", "logs/PPO_1/progress.csv")
         archive.write(run / "progress.csv", "logs/PPO_2/progress.csv")
-    with pytest.raises(AnalysisError, match=r"(?s)runs.zip, unpacked: .*runs.zip/logs/PPO_2.*; unpack the archive to "):
+    with pytest.raises(AnalysisError, match=r"holds 2 runs: PPO_1, PPO_2; unpack the archive to name one$") as caught:
         load(str(tmp_path / "runs.zip"))
+    assert "diagnose" not in str(caught.value)  # no command can name a part of an archive
+
+
+def test_what_a_mac_notes_of_each_file_is_no_run(run: Path, tmp_path: Path) -> None:
+    """A Mac's zips hold such notes in a folder, its tars and foreign disks beside each file."""
+    notes = b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X"
+    with zipfile.ZipFile(pack(run, tmp_path / "run.zip"), "a") as archive:
+        for name in ("progress.csv", "config.yaml"):
+            archive.writestr(f"__MACOSX/PPO_1/._{name}", notes)
+    for name in ("progress.csv", "config.json", "events.out.tfevents.1"):
+        (run / f"._{name}").write_bytes(notes)
+    for place in (tmp_path / "run.zip", run, run.parent, pack(run, tmp_path / "run.tgz")):
+        history = load(str(place))
+        assert history.curve(metrics.TRAIN_RETURN).to_dict() == CURVE
+        assert history.setting("ppo.gamma") == 0.9
+
+
+def test_a_file_beside_the_run_that_is_no_text_is_passed_over(run: Path) -> None:
+    (run / "state.json").write_bytes(b"\x00\xff\x02")
+    history = load(str(run))
+    assert history.curve(metrics.TRAIN_RETURN).to_dict() == CURVE
+    assert any("state.json" in remark for remark in history.remarks)
+    (run / "progress.csv").rename(run / "progress.out")
+    (run / "core.log").write_bytes(b"\x00\xff\x02")
+    history = load(str(run))
+    assert history.curve(metrics.TRAIN_RETURN).to_dict() == CURVE
+    assert any("core.log" in remark for remark in history.remarks)
+    for name in ("state.json", "core.log"):
+        with pytest.raises(AnalysisError, match=f"{name} must be a CSV in UTF-8, and holds other bytes"):
+            load(str(run / name))
 
 
 def test_no_file_of_an_archive_is_written_elsewhere(run: Path, tmp_path: Path) -> None:

@@ -124,7 +124,6 @@ class Standing:
         return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)
 
 
-@lru_cache(maxsize=16)
 def reaches_best(run: Signals, share: float) -> bool | None:
     """True if the late return is at least a share of the best one in a known task; None for an unknown task."""
     task, late = find_task(run.setting("env.id")), run.select_last(metrics.TRAIN_RETURN)
@@ -136,6 +135,7 @@ def is_solved(run: Signals) -> bool:
     return reaches_best(run, SOLVED) is True
 
 
+@lru_cache(maxsize=16)
 def judge_standing(run: Signals) -> Standing:
     """Judge level and direction of a run's score: F1, else the return of evaluations, else of training episodes."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)

@@ -215,3 +215,8 @@ def test_a_return_that_rose_shows_nothing_where_no_episode_succeeds(succeeded: A
     assert ("no episode has succeeded" in found.text) == bool(failed)
     rising = standing(elsewhere(TURN * 1.0, more={SUCCESS_RATE: 0.0}))
     assert (rising.state, rising.has_learned, rising.is_poor) == (State.RISING, True, False)
+
+
+def test_a_run_is_judged_once_however_many_rules_ask() -> None:
+    run = Signals(healthy())
+    assert judge_standing(run) is judge_standing(run)

@@ -3,7 +3,6 @@
 from unstuck.analysis.diagnosis.finding import Evidence
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history.record import (
-    WRAPPED,
     WRAPPED_ACTION_CUT,
     WRAPPED_ACTION_DELAY,
     WRAPPED_COLUMNS_BLANK,
@@ -43,5 +42,5 @@ def acts_whole(run: Signals) -> bool:
 
 def pays_unchanged(run: Signals) -> bool:
     """True if both sides were compared, and what is paid in training is what the environment pays."""
-    compared = any(run.has(name) for name in WRAPPED)
+    compared = run.has(WRAPPED_ACTION_DELAY) or run.has(WRAPPED_SIGHT_DELAY)
     return compared and not run.has(WRAPPED_REWARD_SIGN) and not run.has(WRAPPED_REWARD_LOST)

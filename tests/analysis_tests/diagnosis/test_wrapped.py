@@ -125,7 +125,9 @@ def test_what_is_done_late_shows_late_and_is_named_once() -> None:
     ("known", "unchanged"),
     [
         ({}, False),  # nobody compared
+        ({"reward_after": 20.0}, False),  # monitor files tell it as well
         ({"wrapped_action_delay": 0.0}, True),
+        ({"wrapped_observation_delay": 0.0}, True),
         ({"wrapped_action_delay": 0.0, "wrapped_reward_lost": 0.0}, False),
         ({"wrapped_action_delay": 0.0, "wrapped_reward_correlation": 1.0}, False),
     ],

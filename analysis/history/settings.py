@@ -23,6 +23,7 @@ _UNCLIPPED = frozenset(("policy_noclip", "noclip", "no_clip", "no_clipping", "di
 _CLIPPED = frozenset(("use_ppo_clip",))
 """Settings of people's own scripts that say, true or false, whether the policy's ratio is clipped."""
 _WRAPPED = ".value"  # W&B writes `gamma: {value: 0.99}`
+_ROLLOUT = "ppo.num_steps"
 _SIZES, _LAYERS = "ppo.hidden_sizes", "num_layers"
 """Our setting of the hidden layers, and ML-Agents' name for how many there are of one size."""
 
@@ -135,6 +136,9 @@ def translate_settings(settings: Mapping[str, Any], dialect: Dialect) -> dict[st
                 ours["ppo.lr_schedule"] = "linear"
         scaled = isinstance(value, int | float) and not isinstance(value, bool) and factor != 1.0
         ours[path] = value * factor if scaled else value
+    steps, lanes = ours.get(_ROLLOUT), ours.get("ppo.num_envs")
+    if dialect.pools_rollouts and type(steps) is int and type(lanes) is int and lanes > 1:
+        ours[_ROLLOUT] = max(1, steps // lanes)
     return ours | ({"ppo.clip_range": None} if unclipped else {})
 
 

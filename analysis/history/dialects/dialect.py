@@ -48,6 +48,7 @@ class Dialect:
         steps_are_iterations: True if logged steps count iterations; None to tell from the values.
         remarks: Notes for the reader of a run in this dialect, by the metric concerned.
         alone: True if no other names than the dialect's own and ours are understood.
+        pools_rollouts: True if the program counts a rollout's steps over all environments together.
         at_gradient_steps: Metrics that event files hold at gradient steps, while others stand at environment steps.
     """
 
@@ -62,6 +63,7 @@ class Dialect:
     steps_are_iterations: bool | None = None
     remarks: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    pools_rollouts: bool = False
     at_gradient_steps: tuple[str, ...] = ()
 
     def find(self, name: str) -> Renamed | None:

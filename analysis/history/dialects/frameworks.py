@@ -142,6 +142,7 @@ ML_AGENTS = Dialect(
     ),
     env_steps=("Step", "Steps"),
     pace=("Environment/Cumulative Reward", "Losses/Value Loss", "Policy/Entropy"),
+    pools_rollouts=True,
     steps_are_iterations=False,
     remarks={
         metrics.TRAIN_RETURN: "each point is a summary of summary_freq environment steps, not one update",

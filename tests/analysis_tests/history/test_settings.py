@@ -236,6 +236,10 @@ def test_a_clip_that_is_switched_off_has_no_range(settings: dict[str, Any], clip
 
 
 def test_ml_agents_buffer_is_a_rollout_and_own_scripts_count_epochs_alike() -> None:
-    assert translate_settings({"hyperparameters.buffer_size": 1000}, DIALECTS["mlagents"]) == {"ppo.num_steps": 1000}
+    mlagents = DIALECTS["mlagents"]
+    assert translate_settings({"hyperparameters.buffer_size": 1000}, mlagents) == {"ppo.num_steps": 1000}
+    pooled = {"hyperparameters.buffer_size": 1000, "env_settings.num_envs": 8}
+    assert translate_settings(pooled, mlagents) == {"ppo.num_steps": 125, "ppo.num_envs": 8}
+    assert translate_settings({"num_steps": 1000, "num_envs": 8}, PLAIN)["ppo.num_steps"] == 1000
     assert translate_settings({"train.ppo.optim_epochs": 4}, PLAIN) == {"ppo.num_epochs": 4}
     assert translate_settings({"K_epochs": 4}, PLAIN) == {"ppo.num_epochs": 4}

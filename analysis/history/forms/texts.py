@@ -8,20 +8,22 @@ from pathlib import Path
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.forms.console import has_counter
 
+_CONTROL = rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]"
+"""Bytes that no text holds in any code page; backspaces and escapes are printed by terminals."""
+
 _NO_TEXT: tuple[tuple[bytes, str], ...] = (
     (b"\x80[\x02-\x05]", "a pickle, which is not read: to load one can execute code; write its numbers as CSV or JSON"),
     (rb"\x93NUMPY", "one array without names; save arrays by name, with numpy.savez, or write a CSV"),
     (b"\x89HDF", "HDF5; write its tables as CSV"),
-    (b"PAR1", "Parquet; write it as CSV: pandas.read_parquet(FILE).to_csv('run.csv')"),
-    (b"ARROW1|FEA1", "Feather; write it as CSV: pandas.read_feather(FILE).to_csv('run.csv')"),
+    (b"PAR1" + _CONTROL, "Parquet; write it as CSV: pandas.read_parquet(FILE).to_csv('run.csv')"),
+    (b"(?:ARROW1|FEA1)" + _CONTROL, "Feather; write it as CSV: pandas.read_feather(FILE).to_csv('run.csv')"),
     (b"PK\x03\x04", "an archive of another kind, such as a saved model or a workbook; name the log, or a CSV of it"),
     (b"SQLite format 3", "a database that MLflow did not make; write its table as CSV"),
     (b"\x89PNG|\xff\xd8\xff|GIF8|%PDF", "a picture; name the file that the picture was drawn from"),
 )
 """How files that hold no text begin, and what is said of each."""
 
-_CONTROLS = re.compile(rb"[\x00-\x06\x0e-\x1a\x1c-\x1f]")
-"""Bytes that no text holds in any code page; backspaces and escapes are printed by terminals."""
+_CONTROLS = re.compile(_CONTROL)
 
 _CODE_PAGE = "cp1252"
 """Code page of Windows in the West: names and numbers, which are ASCII, are the same in all others."""

@@ -1,6 +1,7 @@
 """Texts as terminals and spreadsheets leave them: code pages, colours, bars, decimal commas; and what is no text."""
 
 import io
+import json
 import pickle
 from pathlib import Path
 
@@ -120,6 +121,8 @@ def test_frames_count_steps_with_a_dot_behind_the_number(tmp_path: Path) -> None
         (b"\x93NUMPY\x01\x00", "is one array without names; save arrays by name, with numpy.savez"),
         (b"\x89HDF\r\n\x1a\n", "is HDF5; write its tables as CSV"),
         (b"PAR1\x15\x04", r"is Parquet; write it as CSV: pandas.read_parquet"),
+        (b"FEA1\x00\x00\x00\x00", r"is Feather; write it as CSV: pandas.read_feather"),
+        (b"ARROW1\x00\x00", r"is Feather; write it as CSV: pandas.read_feather"),
         (b"PK\x03\x04\x14\x00", "is an archive of another kind, such as a saved model"),
         (b"\x89PNG\r\n", "is a picture; name the file that the picture was drawn from"),
         (b"\xff\xfe\x00", "must be a CSV in UTF-8, and holds other bytes"),
@@ -140,3 +143,31 @@ def test_arrays_by_name_are_columns_and_objects_are_never_loaded(tmp_path: Path)
     np.savez(tmp_path / "objects.npz", reward=np.array([{"a": 1}], dtype=object))
     with pytest.raises(AnalysisError, match=r"must hold columns of numbers \(shape \(n,\)\), and holds none; "):
         load(str(tmp_path / "objects.npz"))
+
+
+def test_arrays_that_are_damaged_or_have_no_names_are_refused_in_a_line(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.npy", np.ones(3))
+    (tmp_path / "one.npy").rename(tmp_path / "one.npz")
+    np.savez_compressed(tmp_path / "cut.npz", reward=np.arange(200.0))
+    data = bytearray((tmp_path / "cut.npz").read_bytes())
+    data[60:120] = bytes(60)
+    (tmp_path / "cut.npz").write_bytes(data)
+    for name, reason in (("one", "the file is one array without names"), ("cut", ".+")):
+        words = rf"{name}.npz must be arrays by name, as numpy.savez writes them: {reason}; write the run as a CSV$"
+        with pytest.raises(AnalysisError, match=words):
+            load(str(tmp_path / f"{name}.npz"))
+
+
+def test_outputs_of_a_notebook_without_data_are_passed_over(tmp_path: Path) -> None:
+    outputs = [{"data": None}, {"data": {"text/plain": None}}, {"text": LINES.splitlines(keepends=True)}]
+    (tmp_path / "train.ipynb").write_text(json.dumps({"cells": [{"outputs": None}, {"outputs": outputs}]}))
+    assert load(str(tmp_path / "train.ipynb")).curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
+    (tmp_path / "train.ipynb").write_text(json.dumps({"cells": [None, "train"]}))
+    with pytest.raises(AnalysisError, match="must hold the printed log of a training in its outputs, and holds none"):
+        load(str(tmp_path / "train.ipynb"))
+
+
+@pytest.mark.parametrize("name", ["PAR1", "FEA1", "ARROW1"])
+def test_a_column_may_be_named_as_a_form_begins(tmp_path: Path, name: str) -> None:
+    (tmp_path / "log.csv").write_text(f"{name},iteration,reward\n0.5,1,1.5\n0.5,2,2.5\n")
+    assert load(str(tmp_path / "log.csv")).curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}

@@ -105,11 +105,16 @@ def _load_file(run: str, stores: Stores) -> History:
     path = Path(run).expanduser()
     if run == STANDARD_INPUT:
         return read_text(reading)
+    return _read_packed(path, reading) if is_packed(path) else _read_path(path, reading)
+
+
+def _read_path(path: Path, reading: Reading) -> History:
+    """Read the run in a file or folder that is not packed."""
     if is_store(path):
         return read_store(path, reading)
     if is_database(path):
         return read_database(path, reading)
-    return _read_packed(path, reading) if is_packed(path) else read_seeds(path, reading) or read_files(path, reading)
+    return read_seeds(path, reading) or read_files(path, reading)
 
 
 def _read_packed(path: Path, reading: Reading) -> History:
@@ -120,7 +125,7 @@ def _read_packed(path: Path, reading: Reading) -> History:
     """
     with unpack(path) as inside:
         try:
-            history = read_seeds(inside, reading) or read_files(inside, reading)
+            history = _read_path(inside, reading)
         except SeveralRunsError as error:
             raise AnalysisError(
                 f"{path} must hold one run, or seeds of one configuration, and holds {len(error.runs)} runs: "

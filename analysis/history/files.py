@@ -183,9 +183,11 @@ def _list_files(folder: Path) -> list[Path]:
     below = sorted(file for depth in ("*", "*/*") for file in folder.glob(f"{depth}/*") if is_record(file))
     runs = sorted({find_run(file) for file in below})
     own = [file for file in here if is_record(file)]
+    if not own and len(runs) > 2:
+        refuse_several(folder, runs)  # before event files are read in full, to tell evaluations
     nested = [file for file in below if is_events(file)] if own else below
     trained = {find_run(file) for file in nested if len(runs) == 1 or not is_evaluation(file, folder)}
-    if not own and len(runs) > 1 and (len(trained) != 1 or len(runs) > 2):
+    if not own and len(runs) > 1 and len(trained) != 1:
         refuse_several(folder, runs)
     if own and len(trained) > 1:
         nested = []

@@ -1,5 +1,6 @@
 """One run is one run: resumed in several files, in MLflow's folder; several are listed with the command for each."""
 
+import gzip
 import shutil
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import numpy as np
 import pytest
 from tensorboardX import SummaryWriter
 from unstuck.analysis.errors import AnalysisError
-from unstuck.analysis.history import ENV_STEPS, load
+from unstuck.analysis.history import ENV_STEPS, files, load
+from unstuck.analysis.history.assemble import Reading
 from unstuck.analysis.history.record import EVAL_LENGTH, EVAL_SUCCESS_RATE, SUCCESS_RATE
 from unstuck.rl import metrics
 
@@ -192,6 +194,16 @@ def mlflow_run(store: Path, run: str, name: str, **metric: str) -> Path:
     return folder
 
 
+def test_three_runs_are_refused_before_their_event_files_are_read_in_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("a", "b", "c"):
+        log(tmp_path / name, (2048, 1.0))
+    monkeypatch.setattr(files, "is_evaluation", pytest.fail)
+    with pytest.raises(AnalysisError, match="holds 3 runs, "):
+        files.read_files(tmp_path, Reading())
+
+
 def test_mlflows_folder_is_read_and_its_runs_are_listed(tmp_path: Path) -> None:
     store = tmp_path / "mlruns"
     first = mlflow_run(store, "a" * 32, "calm", value_loss="1700 8.5 1\n1701 7.5 2\n", entropy="1700 0.5 1\n")
@@ -249,6 +261,9 @@ def test_mlflows_database_is_read_and_its_runs_are_listed(tmp_path: Path) -> Non
             only = load(str(file))
             assert only.name == "calm"
             assert only.curve(VALUE).to_dict() == {1: 8.5}
+            with gzip.open(f"{file}.gz", "wb") as packed:
+                packed.write(file.read_bytes())
+            assert load(f"{file}.gz").curve(VALUE).to_dict() == {1: 8.5}
     with pytest.raises(AnalysisError) as refusal:
         load(str(file))
     assert str(refusal.value).splitlines()[1].endswith(f" diagnose {ids[0]} --mlflow-url sqlite:///{file}  # calm")

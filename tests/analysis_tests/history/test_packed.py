@@ -1,6 +1,7 @@
 """Runs that were packed for sending: archives of a folder, compressed files, and archives that are no run."""
 
 import gzip
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -71,6 +72,25 @@ def test_several_runs_in_an_archive_are_listed_and_to_be_unpacked(run: Path, tmp
     with pytest.raises(AnalysisError, match=r"holds 2 runs: PPO_1, PPO_2; unpack the archive to name one$") as caught:
         load(str(tmp_path / "runs.zip"))
     assert "diagnose" not in str(caught.value)  # no command can name a part of an archive
+
+
+def test_mlflows_folder_and_database_may_be_packed(tmp_path: Path) -> None:
+    run = tmp_path / "made" / "mlruns" / "0" / ("a" * 32)
+    (run / "metrics").mkdir(parents=True)
+    (run / "meta.yaml").write_text("")
+    (run / "metrics" / "value_loss").write_text("1700 8.5 1\n1701 7.5 2\n")
+    packed = shutil.make_archive(str(tmp_path / "store"), "zip", tmp_path / "made")
+    history = load(packed)
+    assert history.curve(metrics.VALUE_LOSS).to_dict() == {1: 8.5, 2: 7.5}
+    assert (history.name, history.source) == ("store.zip", f"MLflow run mlruns/0/{'a' * 32} in {packed}")
+    shutil.copytree(run, run.with_name("b" * 32))
+    packed = shutil.make_archive(str(tmp_path / "two"), "gztar", tmp_path / "made")
+    with pytest.raises(AnalysisError, match=r"holds 2 runs: 0/a{32}, 0/b{32}; unpack the archive to name one$"):
+        load(packed)
+    with gzip.open(tmp_path / "mlflow.db.gz", "wb") as written:
+        written.write(b"SQLite format 3\x00")
+    with pytest.raises(AnalysisError, match=r"mlflow.db.gz, unpacked: MLflow's records must be a database that MLflow"):
+        load(str(tmp_path / "mlflow.db.gz"))
 
 
 def test_what_a_mac_notes_of_each_file_is_no_run(run: Path, tmp_path: Path) -> None:

@@ -8,7 +8,9 @@ from functools import lru_cache
 from itertools import combinations
 
 import numpy as np
+from unstuck.analysis.diagnosis.examining import is_recorded
 from unstuck.analysis.diagnosis.finding import (
+    Blind,
     Cause,
     Evidence,
     Finding,
@@ -42,6 +44,16 @@ USUAL_ROLLOUT = 2048
 
 MANY_ITERATIONS = 20
 """Iterations needed without KL: healthy runs have left the uniform policy by then (measured on triage, lr 3e-4)."""
+
+
+MOVING = (metrics.APPROX_KL, f"{metrics.ACTION_PREFIX}<action>", metrics.ENTROPY, PARAMETERS_UNMOVED)
+"""Metrics that show whether a policy moves; without them only that it was never updated can be told."""
+
+
+def _examine_known(run: Signals) -> Finding | Blind | None:
+    """Return what is found; blind where nothing is, and none of the metrics that would show it is on record."""
+    found = examine(run)
+    return found if found or any(is_recorded(run, name) for name in MOVING) else Blind((MOVING,))
 
 
 @lru_cache(maxsize=16)
@@ -89,14 +101,17 @@ def _never_updated(run: Signals) -> Finding | None:
     if steps.empty or rollout is None or any(run.has(name) for name in updated):
         return None
     needed, done = rollout * (run.read_number("ppo.num_envs") or 1.0), float(steps.iloc[-1])
-    if done >= needed:
+    plan = run.read_number("total_timesteps")
+    too_short = plan is not None and plan < needed
+    if done >= needed or judge_standing(run).has_learned:
         return None
+    if not too_short and not any(is_recorded(run, name) for name in MOVING):
+        return None  # steps may be those of finished episodes alone, or num_steps the plan
     text = f"{number(done)} steps were done, and the first rollout is full at {number(needed)}"
     reach = (int(steps.index[0]), int(steps.index[-1]))
-    plan = run.read_number("total_timesteps")
     return Finding(
         headline=f"Not one update took place: {text}",
-        kind=Kind.FAULT if run.has_ended or (plan is not None and plan < needed) else Kind.SUSPECT,
+        kind=Kind.FAULT if run.has_ended or too_short else Kind.SUSPECT,
         sureness=Sureness.SURE,
         why="no loss is on record, and the policy is that of the start",
         evidence=(Evidence(text, (ENV_STEPS, "ppo.num_steps"), reach),),
@@ -359,7 +374,7 @@ RULE = Rule(
     name="policy_frozen",
     title="Policy not moving",
     stage=Stage.STEP,
-    needs=((metrics.APPROX_KL, f"{metrics.ACTION_PREFIX}<action>", metrics.ENTROPY, PARAMETERS_UNMOVED),),
+    needs=((*MOVING, metrics.TRAIN_RETURN, metrics.EVAL_RETURN),),
     helps=(
         *(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.LR, metrics.RATIO_DEVIATION, metrics.GRAD_NORM_POLICY),
         *(metrics.UPDATE_NORM, metrics.ADVANTAGE_STD, metrics.SATURATED_SHARE, metrics.ENTROPY),
@@ -379,10 +394,11 @@ RULE = Rule(
         "% all the same: then KL was taken before an update's only step; a doubt where fewer updates are on "
         "record, none the first, and no ratio was clipped); without KL: action shares within 6 % of each "
         "other for half of the run, and nothing learned; or a saved optimiser without a gradient of any of the "
-        "policy's parameters; or fewer steps in all than fill one rollout, with no loss on record"
+        "policy's parameters; or fewer steps in all than fill one rollout, with no loss on record, "
+        "and nothing learned (where returns alone are on record: if so few steps were planned)"
     ),
     source=(
         "Jones 2021 (relative entropy starts near 1 and falls); Schulman 2017 (watch KL of updates); measured here"
     ),
-    examine=examine,
+    examine=_examine_known,
 )

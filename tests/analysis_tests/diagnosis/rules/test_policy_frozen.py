@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.history import History
@@ -13,6 +14,7 @@ from unstuck.analysis.history.record import ENV_STEPS, PARAMETERS_UNMOVED
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, unset, without
+from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = policy_frozen.RULE
@@ -250,8 +252,22 @@ def test_a_rollout_that_was_never_full_made_no_update() -> None:
         waiting(10_000),  # full at last
         replace(waiting(9_999), table=waiting(9_999).table.assign(**{metrics.VALUE_LOSS: 1.0})),  # an update was logged
         replace(waiting(9_999), settings={}),  # how long a rollout is, is not known
+        waiting(9_999, **{"train/episode_return": np.minimum(5.0 * TURN, 300.0), "f1": None}),  # it learned
     ],
 )
 def test_the_nearest_runs_that_did_update(run: History) -> None:
     finding = ask(RULE, run)
     assert not isinstance(finding, Finding) or "Not one update" not in finding.headline
+
+
+def test_a_plain_log_of_steps_and_returns_shows_that_no_update_was_made() -> None:
+    """Nothing else of what the rule needs is on record; once a rollout was full, it asks for that as ever."""
+    settings = {"ppo.num_steps": 10_000, "ppo.num_envs": 1}
+    for steps, plan, names in ((9_999, 9_999, ["policy_frozen"]), (10_000, 9_999, []), (9_999, None, [])):
+        run = elsewhere(np.sin(7.0 * TURN), more={ENV_STEPS: steps * TURN / LENGTH})
+        run = replace(run, table=run.table[["train/episode_return", ENV_STEPS]], dialect="plain", has_ended=True)
+        run = replace(run, settings={**settings, "total_timesteps": plan})
+        diagnosis = diagnose(run)
+        assert [one.rule.name for one in diagnosis.select_findings(Kind.FAULT) if one.rule is RULE] == names
+        missing = [one.missing for one in diagnosis.unexamined if one.rule is RULE]
+        assert missing == ([] if names else [(policy_frozen.MOVING,)])

@@ -24,8 +24,7 @@ EXPLAINED, GRADIENT = metrics.EXPLAINED_VARIANCE, metrics.GRAD_NORM
 
 TRAINERS = [  # trainer, its names, and what a 2 under each of them is in our unit
     ("sb3", {"time/total_timesteps": 0, "rollout/ep_rew_mean": (RETURN, 2), "train/entropy_loss": (ENTROPY, -2),
-             "train/value_loss": (VALUE, 2), "train/std": (POLICY_STD, 2), "train/ent_coef": (ENTROPY_COEF, 2),
-             "eval/success_rate": (EVAL_SUCCESS_RATE, 2)}),
+             "train/value_loss": (VALUE, 2), "train/std": (POLICY_STD, 2), "train/ent_coef": (ENTROPY_COEF, 2)}),
     ("cleanrl", {"global_step": 0, "charts/episodic_return": (RETURN, 2), "losses/value_loss": (VALUE, 4),
                  "losses/entropy": (ENTROPY, 2), "charts/learning_rate": (LR, 2)}),
     ("pufferlib", {"agent_steps": 0, "environment/score": (RETURN, 2), "losses/value_loss": (VALUE, 4),
@@ -70,6 +69,12 @@ def write(folder: Path, names: list[str], *rows: list[float], name: str = "log.c
     lines = [",".join(names), *(",".join(map(str, row)) for row in rows)]
     (folder / name).write_text("\n".join(lines) + "\n")
     return load(str(folder / name))
+
+
+def test_a_success_rate_is_a_share(tmp_path: Path) -> None:
+    names = ["time/total_timesteps", "train/value_loss", "eval/success_rate"]
+    run = write(tmp_path, names, [4096, 2.0, 0.5], [8192, 2.0, 1.0])
+    assert run.curve(EVAL_SUCCESS_RATE).tolist() == [0.5, 1.0]
 
 
 @pytest.mark.parametrize("case", ["as it is", "upper", "lower"])

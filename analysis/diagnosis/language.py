@@ -87,7 +87,7 @@ ML_AGENTS = Language(
         "lr": "learning_rate",
         "entropy_coef": "beta",
         "value_coef": "weight of the value loss (fixed at 0.5)",
-        "num_steps": "buffer_size",
+        "num_steps": "buffer_size / num_envs",
         "num_epochs": "num_epoch",
         "minibatch_size": "batch_size",
         "clip_range": "epsilon",

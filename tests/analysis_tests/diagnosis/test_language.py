@@ -55,6 +55,7 @@ def cartpole(dialect: str, **columns: Any) -> History:
         ("cleanrl", "branch at a third of it", "run again at a third of it"),
         ("rsl_rl", "entropy_coef 0.1", "algorithm.entropy_coef 0.1"),
         ("skrl", "gamma 0.99", "discount_factor 0.99"),
+        ("mlagents", "num_steps 256", "buffer_size / num_envs 256"),  # which counts the steps of all
         ("plain", "branch with entropy_coef 0.01", "run again with entropy_coef 0.01"),  # no names are known
         ("sb3", "a color of its own, learned", "a color of its own, learned"),
     ],

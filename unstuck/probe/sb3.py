@@ -17,7 +17,7 @@ from unstuck.analysis.history.record import POLICY_STD
 from unstuck.probe.loop import Probe
 from unstuck.probe.measuring import Evaluate
 from unstuck.probe.options import list_other_arguments, warn_not_asked
-from unstuck.probe.wrappers import WrapperWatch
+from unstuck.probe.wrapper_watch import WrapperWatch
 from unstuck.rl import metrics
 
 try:

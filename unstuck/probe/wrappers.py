@@ -3,23 +3,18 @@
 A wrapper that delays, cuts off or scales away is a plain fact: what goes in and what comes out are both there to see.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import gymnasium
 import numpy as np
 import numpy.typing as npt
 from gymnasium.spaces import Box
 
 from unstuck.analysis.history import record
-from unstuck.rl.dynamics import WIDEST
+from unstuck.probe.lane_tap import LaneTap, Step
 from unstuck.rl.regressions import foresee_share
 
 Array = npt.NDArray[np.float64]
-
-LANES, STEPS = 8, 2_048
-"""Most environments that are watched, and steps of all together after which none is; no single one records more."""
 
 FEWEST = 64
 """Steps, and payments or ends of episodes, from which something is measured: an eighth of them for the latter."""
@@ -47,168 +42,6 @@ RARE = 0.1
 
 
 @dataclass(frozen=True)
-class _Call:
-    """One call of an environment's `step`: action, observation and reward as rows of numbers, None for others."""
-
-    action: Array | None
-    seen: Array | None
-    reward: Array | None
-    terminated: bool
-    ended: bool
-
-
-@dataclass(frozen=True)
-class _Step:
-    """One step outside and inside of the wrappers; inside, frames that are skipped are joined to one step."""
-
-    action: Array | None
-    seen: Array | None
-    reward: Array | None
-    terminated: bool
-    ended: bool
-    own_action: Array | None
-    own_seen: Array | None
-    own_reward: Array | None
-    own_terminated: bool
-
-
-_ROWS = ("action", "seen", "reward", "own_action", "own_seen", "own_reward")
-_FLAGS = ("terminated", "ended", "own_terminated")
-
-
-def _stack_steps(steps: Sequence[_Step]) -> dict[str, npt.NDArray[Any]]:
-    """Return steps as a few arrays by name: rows of numbers end to end with their lengths (-1 for None), and flags."""
-    stacked: dict[str, npt.NDArray[Any]] = {}
-    for name in _ROWS:
-        rows = [getattr(step, name) for step in steps]
-        stacked[f"lengths of {name}"] = np.array([-1 if row is None else len(row) for row in rows], dtype=np.int64)
-        stacked[name] = np.concatenate([np.zeros(0), *(row for row in rows if row is not None)])
-    return stacked | {name: np.array([getattr(step, name) for step in steps], dtype=np.bool_) for name in _FLAGS}
-
-
-def _unstack_steps(stacked: Mapping[str, npt.NDArray[Any]]) -> list[_Step]:
-    """Return the steps that `_stack_steps` stacked."""
-    columns: dict[str, list[Any]] = {name: stacked[name].tolist() for name in _FLAGS}
-    for name in _ROWS:
-        lengths = stacked[f"lengths of {name}"]
-        ends = np.cumsum(np.maximum(lengths, 0))
-        columns[name] = [
-            stacked[name][end - length : end] if length >= 0 else None
-            for length, end in zip(lengths, ends, strict=True)
-        ]
-    return [_Step(**dict(zip(columns, values, strict=True))) for values in zip(*columns.values(), strict=True)]
-
-
-class LaneTap:
-    """Recorder of one environment's steps, outside and inside of its wrappers, until `stop`.
-
-    Args:
-        env: The environment with all its wrappers.
-
-    Attributes:
-        steps: Steps so far.
-    """
-
-    def __init__(self, env: gymnasium.Env[Any, Any]) -> None:
-        self.steps: list[_Step] = []
-        self._env, self._inner = env, env.unwrapped
-        self._step, self._own_step = env.step, self._inner.step
-        self._calls: list[_Call] = []
-        self._before = [(one, vars(one).get("step")) for one in (env, self._inner)]  # someone else's, if any
-        self._inner.step = self._pass_inside  # type: ignore[method-assign]
-        if env is not self._inner:
-            env.step = self._pass_outside  # type: ignore[method-assign]
-
-    def stop(self) -> None:
-        """Restore the environment's own methods."""
-        for env, step in self._before:
-            vars(env).pop("step", None)
-            if step is not None:
-                vars(env)["step"] = step
-
-    @property
-    def spaces(self) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any]]:
-        """Space of the policy's actions, and of those that the environment is given by its innermost wrapper."""
-        return self._env.action_space, self._inner.action_space
-
-    def _pass_inside(self, *given: Any, **named: Any) -> Any:
-        if len(self.steps) >= STEPS:
-            return self._own_step(*given, **named)
-        action = _read_numbers(given[0]) if given else None
-        told = self._own_step(*given, **named)
-        if len(self.steps) < STEPS:
-            self._calls.append(_read_call(action, told))
-            if self._env is self._inner:
-                self._finish(self._calls[0])
-        return told
-
-    def _pass_outside(self, *given: Any, **named: Any) -> Any:
-        if len(self.steps) >= STEPS:
-            return self._step(*given, **named)
-        action = _read_numbers(given[0]) if given else None
-        self._calls.clear()
-        told = self._step(*given, **named)
-        if self._calls and len(self.steps) < STEPS:
-            self._finish(_read_call(action, told))
-        return told
-
-    def _finish(self, outside: _Call) -> None:
-        """Add a step, of whose calls inside the first has the action and the last the observation."""
-        paid = [call.reward for call in self._calls if call.reward is not None]
-        inside = _Call(
-            self._calls[0].action,
-            self._calls[-1].seen,
-            np.sum(paid, axis=0) if len(paid) == len(self._calls) else None,
-            any(call.terminated for call in self._calls),
-            self._calls[-1].ended,
-        )
-        self._calls.clear()
-        self.steps.append(
-            _Step(
-                outside.action,
-                outside.seen,
-                outside.reward,
-                outside.terminated,
-                outside.ended,
-                inside.action,
-                inside.seen,
-                inside.reward,
-                inside.terminated,
-            )
-        )
-
-
-def _read_call(action: Array | None, told: Any) -> _Call:
-    try:
-        seen, reward, terminated, truncated, _ = told
-        ends = bool(terminated), bool(terminated or truncated)
-    except Exception:  # whatever flags of an environment's own raise: training must not know that somebody watches
-        return _Call(action, None, None, False, False)
-    return _Call(action, _read_numbers(seen), _read_numbers(reward), *ends)
-
-
-def _read_numbers(given: Any) -> Array | None:
-    """Return actions or observations as a row of numbers; None for what is no number, or has too many."""
-    try:
-        return _flatten(given)
-    except Exception:  # whatever values of an environment's own raise: training must not know that somebody watches
-        return None
-
-
-def _flatten(given: Any) -> Array | None:
-    if isinstance(given, Mapping):
-        parts = [_flatten(given[name]) for name in sorted(given)]
-    elif isinstance(given, tuple):
-        parts = [_flatten(part) for part in given]
-    else:
-        if isinstance(given, str) or np.prod(np.shape(given)) > WIDEST:
-            return None
-        return np.array(given, dtype=np.float64).reshape(-1)
-    known = [part for part in parts if part is not None]
-    return np.concatenate(known) if known and len(known) == len(parts) and sum(map(len, known)) <= WIDEST else None
-
-
-@dataclass(frozen=True)
 class _Record:
     """Steps of all lanes, one lane after the other.
 
@@ -218,7 +51,7 @@ class _Record:
         lane: Number of the step's lane, `[n]`.
     """
 
-    steps: Sequence[_Step]
+    steps: Sequence[Step]
     age: npt.NDArray[np.int_]
     lane: npt.NDArray[np.int_]
 
@@ -252,7 +85,7 @@ def measure_wrappers(taps: Sequence[LaneTap]) -> dict[str, float]:
     return {name: value for name, value in found.items() if np.isfinite(value)}
 
 
-def _count_ages(steps: Sequence[_Step]) -> list[int]:
+def _count_ages(steps: Sequence[Step]) -> list[int]:
     ages, age = [], 0
     for step in steps:
         ages.append(age)
@@ -455,56 +288,3 @@ def _measure_ends(of: _Record) -> dict[str, float]:
     """Measure which share of the environment's own ends is told as something else; return a metric."""
     told = [step.terminated for step in of.steps if step.own_terminated]
     return {record.WRAPPED_ENDS: 1.0 - float(np.mean(told))} if len(told) >= FEWEST // 8 else {}
-
-
-def _tap_lane(env: gymnasium.Env[Any, Any]) -> LaneTap | None:
-    """Tap an environment; return None for an environment whose `step` cannot be replaced."""
-    before = env.unwrapped.step
-    try:
-        return LaneTap(env)
-    except (AttributeError, TypeError):
-        if env.unwrapped.step != before:
-            vars(env.unwrapped).pop("step")
-        return None
-
-
-class WrapperWatch:
-    """Taps of a training's environments, for as many steps as tell.
-
-    Args:
-        envs: The environments; those of another kind than Gymnasium's are left alone.
-    """
-
-    def __init__(self, envs: Sequence[Any]) -> None:
-        own = {id(env): env for env in envs if isinstance(env, gymnasium.Env)}
-        self._taps = [tap for env in [*own.values()][:LANES] if (tap := _tap_lane(env)) is not None]
-        self._measured = 0
-
-    def measure(self) -> dict[str, float]:
-        """Return the metrics of all steps so far; empty unless twice as many steps as at the last time are there."""
-        count = sum(len(tap.steps) for tap in self._taps)
-        if count < FEWEST or count < min(2 * self._measured, STEPS):
-            return {}
-        self._measured = count
-        found = measure_wrappers(self._taps)
-        if count >= STEPS:
-            self.stop()
-        return found
-
-    def capture_state(self) -> dict[str, Any]:
-        """Return all that was recorded so far as numbers and arrays, for a checkpoint; see `restore_state`."""
-        return {"measured": self._measured, "steps": [_stack_steps(tap.steps) for tap in self._taps]}
-
-    def restore_state(self, state: Mapping[str, Any]) -> None:
-        """Go on from a state that `capture_state` returned; stop if the environments were no longer watched by then."""
-        self._measured = int(state["measured"])
-        if len(state["steps"]) != len(self._taps):
-            self.stop()
-        for tap, stacked in zip(self._taps, state["steps"], strict=False):
-            tap.steps = _unstack_steps(stacked)
-
-    def stop(self) -> None:
-        """Restore all environments, and forget what was recorded."""
-        for tap in self._taps:
-            tap.stop()
-        self._taps = []

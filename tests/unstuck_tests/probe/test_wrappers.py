@@ -18,7 +18,9 @@ from gymnasium.wrappers import (
 from unstuck.analysis.history import record
 from unstuck.sweeps.trainers.object_state import pack, unpack
 
-from unstuck.probe.wrappers import STEPS, LaneTap, WrapperWatch, measure_wrappers
+from unstuck.probe.lane_tap import STEPS, LaneTap
+from unstuck.probe.wrapper_watch import WrapperWatch
+from unstuck.probe.wrappers import measure_wrappers
 
 Make = Callable[[gymnasium.Env[Any, Any]], gymnasium.Env[Any, Any]]
 

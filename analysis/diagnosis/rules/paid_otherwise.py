@@ -3,6 +3,8 @@
 Training's return rises, so nothing seems wrong with the learner; evaluations show that what it learns is not wanted.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from unstuck.analysis.diagnosis.evaluations import Way, find_paid_otherwise
 from unstuck.analysis.diagnosis.finding import (
@@ -103,42 +105,50 @@ def examine(run: Signals) -> Finding | Blind | None:
     )
 
 
+class _Pay(NamedTuple):
+    """What wrappers pay otherwise than the environment: text, metric, cause, and how many times as much."""
+
+    text: str
+    metric: str
+    cause: Cause
+    times: float
+
+
 def _wrapped(run: Signals) -> Finding | None:
     """Return a finding if wrappers pay the opposite of what the environment pays, or far more; None otherwise."""
-    found = _describe_pay(run)
-    if found is None:
+    pay = _find_pay(run)
+    if pay is None:
         return None
-    text, name, cause, size = found
     return Finding(
-        headline=f"Training is paid for something else than the environment pays: {text}",
+        headline=f"Training is paid for something else than the environment pays: {pay.text}",
         kind=Kind.FAULT,
         sureness=Sureness.LIKELY,
         why=f"right only where the environment's own reward is a cost, or is not wanted; {judge_standing(run).brief}",
-        evidence=(make_evidence(run, text, name),),
-        causes=(Cause(cause.what, cause.test, Support.SUPPORTED, text), _GENERAL),
-        since=int(run.select_finite(name).index[0]),
-        ground=Ground.MEASURED if size >= RUINOUS else Ground.PACE,
+        evidence=(make_evidence(run, pay.text, pay.metric),),
+        causes=(Cause(pay.cause.what, pay.cause.test, Support.SUPPORTED, pay.text), _GENERAL),
+        since=int(run.select_finite(pay.metric).index[0]),
+        ground=Ground.MEASURED if pay.times >= RUINOUS else Ground.PACE,
     )
 
 
-def _describe_pay(run: Signals) -> tuple[str, str, Cause, float] | None:
-    """Return what wrappers pay otherwise, its metric, its cause, and its size (0 for a sign); None if nothing."""
+def _find_pay(run: Signals) -> _Pay | None:
+    """Find what wrappers pay otherwise than the environment; a turned sign has the size 0; None if nothing."""
     sign, cost = read_fact(run, WRAPPED_REWARD_SIGN), read_fact(run, WRAPPED_REWARD_COST)
     step = read_fact(run, WRAPPED_REWARD_STEP)
     if sign is not None and sign <= OPPOSITE:
-        return "a wrapper pays the opposite of what the environment pays", WRAPPED_REWARD_SIGN, _SIGN, 0.0
+        return _Pay("a wrapper pays the opposite of what the environment pays", WRAPPED_REWARD_SIGN, _SIGN, 0.0)
     if cost is not None and cost >= COSTLY:
         text = (
             f"a wrapper takes off a cost of actions: in an untrained policy's episode {number(cost, 2)} times the "
             "spread of what the environment returns"
         )
-        return text, WRAPPED_REWARD_COST, _COST, cost
+        return _Pay(text, WRAPPED_REWARD_COST, _COST, cost)
     if step is not None and step >= AGAINST:
         text = (
             f"a wrapper pays each step {number(step, 2)} times what a step more brings by the environment's reward, "
             "with the other sign"
         )
-        return text, WRAPPED_REWARD_STEP, _STEP, step
+        return _Pay(text, WRAPPED_REWARD_STEP, _STEP, step)
     return None
 
 

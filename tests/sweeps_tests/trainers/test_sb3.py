@@ -2,6 +2,7 @@
 
 import re
 import sys
+import tomllib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -267,6 +268,19 @@ def test_it_says_which_extra_is_missing(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_version_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sb3, "version", lambda package: "2.3.2")
     with pytest.raises(ConfigError, match=r"needs Stable-Baselines3 2.9, got 2.3.2; .* 'unstuck\[sb3\]'"):
+        sb3.check(CONFIG, None)
+
+
+def test_the_version_asked_for_is_the_one_in_pyproject(monkeypatch: pytest.MonkeyPatch) -> None:
+    extras = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"][
+        "optional-dependencies"
+    ]
+    bounds = re.fullmatch(r"stable-baselines3>=([\d.]+),<([\d.]+)", extras["sb3"][0])
+    assert bounds is not None
+    monkeypatch.setattr(sb3, "version", lambda package: f"{bounds[1]}.7")
+    sb3.check(CONFIG, None)
+    monkeypatch.setattr(sb3, "version", lambda package: f"{bounds[2]}.0")
+    with pytest.raises(ConfigError, match=f"needs Stable-Baselines3 {bounds[1]}, got {bounds[2]}.0"):
         sb3.check(CONFIG, None)
 
 

@@ -173,7 +173,7 @@ _IN_LEARNER = (
         "the ends of episodes are not stored, in three lanes of four or in all",
         ("targets_beyond",),
         "names targets that episodes do not return",
-        ("cartpole", "acrobot", "tank", "courier", "lake", "catch"),
+        ("cartpole", "acrobot", "tank", "courier", "lake", "catch", "depot", "chase"),
         Form(learner=(EndsForgotten(0.75),)),
         Form(learner=(EndsForgotten(1.0),)),
     ),

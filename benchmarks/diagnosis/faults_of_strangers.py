@@ -24,7 +24,7 @@ from benchmarks.diagnosis.in_learner import (
     TargetsOfOtherSteps,
     WeightDecay,
 )
-from benchmarks.diagnosis.worlds import LATER
+from benchmarks.diagnosis.worlds import LATER, NEW
 
 FAULTS = (
     Fault(
@@ -59,7 +59,7 @@ FAULTS = (
         "in training, episodes are cut after 8 or 3 steps",
         ("episode_too_short", "return_frozen", "reward_not_found"),
         "names a return that never moves, or ends that come too early",
-        ("cartpole", "acrobot", "courier", "catch"),
+        ("cartpole", "acrobot", "courier", "catch", *NEW),
         Form(learner=(EarlyEnds(8),)),
         Form(learner=(EarlyEnds(3),)),
     ),
@@ -68,7 +68,7 @@ FAULTS = (
         "in training, actions cost so much that none is best",
         ("doing_nothing_pays", "reward_misspecified"),
         "names what the reward pays for",
-        ("reach", "tank", "battery", "arm", "shuffled", "wide", "bursts"),
+        ("reach", "tank", "battery", "arm", "depot", "shuffled", "wide", "bursts"),
         Form(learner=(CostlyActions(20.0),)),
         Form(learner=(CostlyActions(60.0),)),
     ),
@@ -77,7 +77,7 @@ FAULTS = (
         "only the best 0.5 or 0.05 % of what the first policy is paid pays",
         ("reward_sparse",),
         "names a reward that is rarely met",
-        ("reach", "tank", "shop", "battery", "arm"),
+        ("reach", "tank", "shop", "battery", "arm", *NEW),
         Form(learner=(RareRewards(0.005),)),
         Form(learner=(RareRewards(0.0005),)),
     ),
@@ -158,7 +158,7 @@ FAULTS = (
         "gamma 0.7 or 0.5 where what pays comes late",
         ("horizon_too_short",),
         "names gamma",
-        ("cartpole", "acrobot", "courier", "tank", "lake", "battery", "catch"),
+        ("cartpole", "acrobot", "courier", "tank", "lake", "battery", "catch", *NEW),
         change_ppo(gamma=0.7),
         change_ppo(gamma=0.5),
     ),

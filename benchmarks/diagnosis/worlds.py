@@ -1,4 +1,4 @@
-"""Worlds to train in: ten environments and four data sets, each with settings under which a run learns."""
+"""Worlds to train in: twelve environments and four data sets, each with settings under which a run learns."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -151,20 +151,23 @@ WORLDS = {
         ),
         _small("arm", learned=-5.0, worst=-60.0, module="other_observations", gamma=0.95),
         _small("catch", learned=5.0, worst=0.0, module="other_observations", gamma=0.97),
+        _small("depot", learned=30.0, worst=-40.0, module="depot_and_chase", gamma=0.97, normalize_observations=True),
+        _small("chase", learned=2.0, worst=-5.6, module="depot_and_chase", gamma=0.97),
     )
 }
 """`shuffled`: independent flows, one in nine a threat. `stream`: flows in their order, threats in bursts, two in five,
 under another reward table. `wide`: independent flows again, one in four a threat, forty columns, a short horizon.
-`bursts`: short bursts of threats, one flow in five, and narrow networks. The last eight are of other kinds:
+`bursts`: short bursts of threats, one flow in five, and narrow networks. The last ten are of other kinds:
 `reach`, `tank`, `battery` and `arm` have continuous actions, `reach` negative rewards and episodes of 25 steps that no
 state ends, `courier` and `lake` one reward at the end of an episode, `shop` two actions at a time, `battery` costs that
-pay off; `arm` shows a dictionary, and `catch` a frame, here as a row of shares of white."""
+pay off; `arm` shows a dictionary, and `catch` a frame, here as a row of shares of white; what is done in `depot`
+arrives days later, and `chase` shows a part of the state alone."""
 
-NEW = ("arm", "catch")
-"""Worlds that no rule had seen a run of our own learner in before the sixth draw."""
+NEW = ("depot", "chase")
+"""Worlds that no rule had seen a run of our own learner in before the seventh draw."""
 
-LATER = ("lake", "battery", *NEW)
-"""Worlds of the fifth and the sixth draw."""
+LATER = ("lake", "battery", "arm", "catch", *NEW)
+"""Worlds of the fifth draw and of later ones."""
 
 SMALL = ("reach", "tank", "courier", "shop", *LATER)
 """Worlds of the benchmarks' own environments; the first three draws held none of them."""

@@ -6,66 +6,26 @@ to come are added there by what their first line says. A finding that only descr
 is no answer, true as it may be.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import torch
 from stable_baselines3.common.utils import LinearSchedule
 
-from benchmarks.causes import names_cause
+from benchmarks.strangers import faults_in_code
+from benchmarks.strangers.fault import Fault, plant_in
 from benchmarks.strangers.plants import (
-    ClippedActions,
+    CentredRewards,
     ClippedObservations,
     ClippedRewards,
     CostlyActions,
-    CounterNeverReset,
-    EarlyEnds,
-    EndsAsTruncations,
-    FirstActionForAll,
-    FlattenedTwoWays,
-    FrozenPolicy,
     HiddenColumns,
-    LateActions,
     LateObservations,
-    LogProbsOfOtherActions,
     NoisyRewards,
     PaidByTheStep,
-    ResetsAlike,
-    ScaledActions,
     ScaledObservations,
     ScaledRewards,
     WholeNumbers,
 )
 from benchmarks.strangers.script import Change, ppo, script
-from benchmarks.strangers.worlds import LATER
-
-
-@dataclass(frozen=True)
-class Fault:
-    """A fault of a script: worlds, what is changed in each, and the answers that count as right.
-
-    Attributes:
-        name: Short.
-        what: In words.
-        answers: Rules or labels; any of these, ranked first, names the cause.
-        ours: The fault of `benchmarks.diagnosis.faults` that is of the same kind; empty if none is.
-        planted: The change, by world.
-    """
-
-    name: str
-    what: str
-    answers: tuple[str, ...]
-    ours: str
-    planted: Mapping[str, Change]
-
-    def is_named_by(self, rule: str) -> bool:
-        """True if a rule's finding names the cause."""
-        return names_cause(rule, self.answers)
-
-
-def _all(change: Change, *worlds: str) -> dict[str, Change]:
-    return dict.fromkeys(worlds, change)
-
+from benchmarks.strangers.worlds import LATER, NEWEST
 
 _SETTINGS = (
     Fault(
@@ -73,35 +33,38 @@ _SETTINGS = (
         "a learning rate of 0.3, in thousandths",
         ("updates_too_large", "units_saturated"),
         "lr too high",
-        _all(ppo(learning_rate=0.3), "tank", "shop", "cartpole", "reach", "acrobot", "lander", "desk", *LATER),
+        plant_in(ppo(learning_rate=0.3), "tank", "shop", "cartpole", "reach", "acrobot", "lander", "desk", *LATER),
     ),
     Fault(
         "lr too low",
         "a learning rate of 1e-6",
         ("updates_too_small", "policy_frozen"),
         "lr too low",
-        _all(ppo(learning_rate=1e-6), "reach", "courier", "tank", "shop", "acrobot", "lander", "desk", *LATER),
+        plant_in(ppo(learning_rate=1e-6), "reach", "courier", "tank", "shop", "acrobot", "lander", "desk", *LATER),
     ),
     Fault(
         "bonus too large",
         "an entropy coefficient of 1",
         ("entropy_pinned", "bonus_too_strong"),
         "entropy bonus too high",
-        _all(ppo(ent_coef=1.0), "reach", "courier", "tank", "cartpole", "acrobot", "lander", "desk", *LATER),
+        plant_in(ppo(ent_coef=1.0), "reach", "courier", "tank", "cartpole", "acrobot", "lander", "desk", *LATER),
     ),
     Fault(
         "gamma too low",
         "a discount of 0.5, where what pays comes late",
         ("horizon_too_short",),
         "",
-        _all(ppo(gamma=0.5), "cartpole", "courier", "acrobot", "lander", "tank", "lake", "battery", "catch"),
+        plant_in(
+            ppo(gamma=0.5),
+            *("cartpole", "courier", "acrobot", "lander", "tank", "lake", "battery", "catch", *NEWEST),
+        ),
     ),
     Fault(
         "few steps in a rollout",
         "one environment, 16 steps to a rollout",
         ("rollout_too_short",),
         "",
-        _all(
+        plant_in(
             Change({"n_steps": 16, "batch_size": 16, "n_epochs": 4}, {"envs": 1, "steps": 20_000}),
             *("cartpole", "reach", "tank", "lander", "desk", *LATER),
         ),
@@ -111,7 +74,7 @@ _SETTINGS = (
         "SGD at a learning rate made for Adam",
         ("updates_too_small", "policy_frozen"),
         "",
-        _all(
+        plant_in(
             ppo(learning_rate=3e-4, policy_kwargs={"optimizer_class": torch.optim.SGD, "optimizer_kwargs": {}}),
             *("cartpole", "reach", "tank", "courier", "acrobot", "lander", "desk", *LATER),
         ),
@@ -121,7 +84,7 @@ _SETTINGS = (
         "a decay of 0.3, which Adam takes for a part of the gradient",
         ("decay_too_strong", "policy_frozen"),
         "",
-        _all(
+        plant_in(
             ppo(policy_kwargs={"optimizer_kwargs": {"weight_decay": 0.3}}),
             *("cartpole", "courier", "reach", "tank", "acrobot", "lander", "desk", *LATER),
         ),
@@ -131,7 +94,9 @@ _SETTINGS = (
         "hidden layers of one unit",
         ("network_too_small", "critic_explains_nothing"),
         "",
-        _all(ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach", "tank", "acrobot", "lander", "desk", *LATER),
+        plant_in(
+            ppo(policy_kwargs={"net_arch": [1, 1]}), "courier", "reach", "tank", "acrobot", "lander", "desk", *LATER
+        ),
     ),
 )
 
@@ -141,21 +106,21 @@ _MORE_SETTINGS = (
         "a target_kl of 1e-5, which ends each update after a step or two",
         ("updates_too_small", "policy_frozen"),
         "target_kl too low",
-        _all(ppo(target_kl=1e-5), "cartpole", "reach", "tank", "desk", "lander", *LATER),
+        plant_in(ppo(target_kl=1e-5), "cartpole", "reach", "tank", "desk", "lander", *LATER),
     ),
     Fault(
         "gradient clipped away",
         "a max_grad_norm of 1e-6, which Adam's epsilon swallows",
         ("updates_too_small", "policy_frozen"),
         "gradient clipped away",
-        _all(ppo(max_grad_norm=1e-6), "cartpole", "reach", "courier", "desk", "lander", *LATER),
+        plant_in(ppo(max_grad_norm=1e-6), "cartpole", "reach", "courier", "desk", "lander", *LATER),
     ),
     Fault(
         "Adam's epsilon too large",
         "an epsilon of 1",
         ("updates_too_small", "policy_frozen"),
         "Adam's epsilon too large",
-        _all(
+        plant_in(
             ppo(policy_kwargs={"optimizer_kwargs": {"eps": 1.0}}),
             *("cartpole", "reach", "courier", "desk", "lander", *LATER),
         ),
@@ -165,7 +130,7 @@ _MORE_SETTINGS = (
         "a learning rate that falls to 0 in the first twentieth of the run",
         ("bug_gate", "updates_too_small", "policy_frozen"),
         "lr schedule too short",
-        _all(
+        plant_in(
             ppo(learning_rate=LinearSchedule(1e-3, 0.0, 0.05)),
             *("cartpole", "reach", "tank", "desk", "lander", *LATER),
         ),
@@ -179,9 +144,21 @@ _REWARDS = (
         ("reward_scale", "critic_takes_the_gradient"),
         "advantages too large",
         {
-            **_all(
+            **plant_in(
                 script(paid=(ScaledRewards(1e4),)),
-                *("cartpole", "tank", "reach", "pendulum", "courier", "acrobot", "lander", "lake", "arm", "catch"),
+                *(
+                    "cartpole",
+                    "tank",
+                    "reach",
+                    "pendulum",
+                    "courier",
+                    "acrobot",
+                    "lander",
+                    "lake",
+                    "arm",
+                    "catch",
+                    *NEWEST,
+                ),
             ),
             "battery": script(paid=(ScaledRewards(1e4),), normalised=("observations",)),
             "fans": script(paid=(ScaledRewards(1e4),), normalised=()),
@@ -192,7 +169,9 @@ _REWARDS = (
         "training is paid with the wrong sign, evaluations are not",
         ("learns_backwards", "reward_misspecified"),
         "",
-        _all(script(training=(ScaledRewards(-1.0),)), "reach", "tank", "cartpole", "shop", "lander", "desk", *LATER),
+        plant_in(
+            script(training=(ScaledRewards(-1.0),)), "reach", "tank", "cartpole", "shop", "lander", "desk", *LATER
+        ),
     ),
     Fault(
         "noisy rewards",
@@ -211,6 +190,8 @@ _REWARDS = (
             "fans": script(training=(NoisyRewards(100.0),)),
             "arm": script(training=(NoisyRewards(50.0),)),
             "catch": script(training=(NoisyRewards(20.0),)),
+            "depot": script(training=(NoisyRewards(30.0),)),
+            "chase": script(training=(NoisyRewards(30.0),)),
         },
     ),
     Fault(
@@ -218,7 +199,14 @@ _REWARDS = (
         "rewards below 0 are clipped to 0, outside of the monitor, which logs the true ones",
         ("reward_not_found", "advantage_scale", "reward_independent_of_actions"),
         "no reward",
-        _all(script(unwatched=(ClippedRewards(),)), "reach", "pendulum", "acrobot", "desk", "fans"),
+        plant_in(script(unwatched=(ClippedRewards(),)), "reach", "pendulum", "acrobot", "desk", "fans"),
+    ),
+    Fault(
+        "rewards centred",
+        "rewards are normalised as observations are, outside of the monitor: less their mean, so that no life pays",
+        ("reward_misspecified", "reward_not_found", "advantage_scale", "reward_independent_of_actions"),
+        "",
+        plant_in(script(unwatched=(CentredRewards(),)), "cartpole", "tank", "catch", "depot"),
     ),
     Fault(
         "costly actions",
@@ -233,6 +221,7 @@ _REWARDS = (
             "battery": script(training=(CostlyActions(200.0),)),
             "fans": script(training=(CostlyActions(5.0),)),
             "arm": script(training=(CostlyActions(5.0),)),
+            "depot": script(training=(CostlyActions(5.0),)),
         },
     ),
     Fault(
@@ -244,9 +233,11 @@ _REWARDS = (
             "lander": script(training=(PaidByTheStep(0.5),)),
             "lake": script(training=(PaidByTheStep(0.2),)),
             "arm": script(training=(PaidByTheStep(2.0),)),
-            **_all(script(training=(PaidByTheStep(0.2),), evaluates=True), "courier"),
-            **_all(script(training=(PaidByTheStep(2.0),), evaluates=True), "acrobot"),
-            **_all(script(training=(PaidByTheStep(-2.0),)), "cartpole", "tank", "catch"),
+            "chase": script(training=(PaidByTheStep(0.5),)),
+            "depot": script(training=(PaidByTheStep(-5.0),)),
+            **plant_in(script(training=(PaidByTheStep(0.2),), evaluates=True), "courier"),
+            **plant_in(script(training=(PaidByTheStep(2.0),), evaluates=True), "acrobot"),
+            **plant_in(script(training=(PaidByTheStep(-2.0),)), "cartpole", "tank", "catch"),
         },
     ),
 )
@@ -258,11 +249,11 @@ _INPUTS = (
         ("inputs_unscaled", "units_saturated"),
         "inputs not scaled",
         {
-            **_all(
+            **plant_in(
                 script(seen=(ScaledObservations(1000.0),), normalised=()),
-                *("cartpole", "tank", "reach", "pendulum", "acrobot", "lander"),
+                *("cartpole", "tank", "reach", "pendulum", "acrobot", "lander", "depot", "chase"),
             ),
-            **_all(script(seen=(ScaledObservations(1000.0),), normalised=("rewards",)), "battery", "fans"),
+            **plant_in(script(seen=(ScaledObservations(1000.0),), normalised=("rewards",)), "battery", "fans"),
         },
     ),
     Fault(
@@ -270,7 +261,7 @@ _INPUTS = (
         "of six frames the oldest is shown",
         ("observation_late", "signal_lost"),
         "",
-        _all(script(seen=(LateObservations(6),)), "cartpole", "tank", "reach", "pendulum", "lander", *LATER),
+        plant_in(script(seen=(LateObservations(6),)), "cartpole", "tank", "reach", "pendulum", "lander", *LATER),
     ),
     Fault(
         "columns left out",
@@ -285,6 +276,8 @@ _INPUTS = (
             "desk": script(seen=(HiddenColumns((0, 1, 2)),)),
             "battery": script(seen=(HiddenColumns((1, 2, 3)),)),
             "fans": script(seen=(HiddenColumns((0, 1, 2, 3)),)),
+            "depot": script(seen=(HiddenColumns((0, 1, 10, 11)),)),
+            "chase": script(seen=(HiddenColumns((0, 1)),)),
         },
     ),
     Fault(
@@ -292,7 +285,7 @@ _INPUTS = (
         "observations are stored as whole numbers",
         ("observation_empty", "observation_incomplete", "signal_lost", "critic_explains_nothing"),
         "",
-        _all(script(seen=(WholeNumbers(),)), "cartpole", "reach", "acrobot", "lander", "pendulum", "fans"),
+        plant_in(script(seen=(WholeNumbers(),)), "cartpole", "reach", "acrobot", "lander", "pendulum", "fans", "chase"),
     ),
     Fault(
         "clipped before normalised",
@@ -300,8 +293,8 @@ _INPUTS = (
         ("observation_empty", "observation_incomplete", "signal_lost", "critic_explains_nothing"),
         "",
         {
-            **_all(script(seen=(ClippedObservations(1.0),)), "tank", "shop", "desk"),
-            **_all(script(seen=(ClippedObservations(1.0),), normalised=("observations",)), "pendulum", "lander"),
+            **plant_in(script(seen=(ClippedObservations(1.0),)), "tank", "shop", "desk", "depot"),
+            **plant_in(script(seen=(ClippedObservations(1.0),), normalised=("observations",)), "pendulum", "lander"),
         },
     ),
     Fault(
@@ -310,9 +303,9 @@ _INPUTS = (
         ("greedy_vs_sampled", "evaluation_sees_other_inputs"),
         "evaluation sees other inputs",
         {
-            **_all(script(forgets_normaliser=True), "tank", "shop", "desk", "battery"),
-            **_all(script(forgets_normaliser=True, normalised=("observations", "rewards")), "fans", "arm"),
-            **_all(
+            **plant_in(script(forgets_normaliser=True), "tank", "shop", "desk", "battery", "depot"),
+            **plant_in(script(forgets_normaliser=True, normalised=("observations", "rewards")), "fans", "arm"),
+            **plant_in(
                 script(forgets_normaliser=True, normalised=("observations",), evaluates=True),
                 *("pendulum", "lander", "acrobot"),
             ),
@@ -320,112 +313,4 @@ _INPUTS = (
     ),
 )
 
-_ENVIRONMENT = (
-    Fault(
-        "actions clipped to 0 to 1",
-        "half of the actions is cut off",
-        ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
-        "",
-        _all(script(seen=(ClippedActions(),)), "reach", "tank", "pendulum", "lander", "battery", "arm"),
-    ),
-    Fault(
-        "actions scaled twice",
-        "a hundredth of an action is done",
-        ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
-        "",
-        _all(script(seen=(ScaledActions(0.01),)), "reach", "tank", "pendulum", "lander", "battery", "arm"),
-    ),
-    Fault(
-        "first action for all",
-        "of several actions the first is done in place of each",
-        ("action_not_applied", "signal_lost", "reward_independent_of_actions"),
-        "",
-        _all(script(seen=(FirstActionForAll(),)), "reach", "lander", "shop", "fans", "arm"),
-    ),
-    Fault(
-        "actions done late",
-        "the action that is done is the one chosen four steps before",
-        ("action_not_applied", "observation_late", "signal_lost"),
-        "",
-        _all(script(seen=(LateActions(4),)), *("cartpole", "reach", "tank", "courier", "desk", "lander", *LATER)),
-    ),
-    Fault(
-        "episodes cut short",
-        "episodes are truncated before the reward, or before anything can go wrong",
-        ("episode_too_short", "return_frozen", "reward_not_found"),
-        "",
-        {
-            "cartpole": script(training=(EarlyEnds(8),)),
-            "courier": script(training=(EarlyEnds(3),)),
-            "lander": script(training=(EarlyEnds(8),)),
-            "acrobot": script(training=(EarlyEnds(20),)),
-            "tank": script(training=(EarlyEnds(3),)),
-            "catch": script(training=(EarlyEnds(5),)),
-        },
-    ),
-    Fault(
-        "counter never reset",
-        "the counter of an episode's steps is not set back: after the first episodes all others last one step",
-        ("episode_too_short", "return_frozen", "reward_not_found"),
-        "",
-        _all(
-            script(training=(CounterNeverReset(100),)),
-            *("cartpole", "courier", "acrobot", "lander", "tank", "reach", "desk", "shop", *LATER),
-        ),
-    ),
-    Fault(
-        "ends told as truncations",
-        "every end is told as a truncation",
-        ("targets_beyond",),
-        "ends forgotten",
-        _all(script(paid=(EndsAsTruncations(),)), "cartpole", "tank", "lander", "acrobot", "courier", "lake", "catch"),
-    ),
-    Fault(
-        "resets alike",
-        "every episode of training begins with the same seed",
-        ("memorised", "overfitting"),
-        "",
-        _all(script(training=(ResetsAlike(),)), "reach", "tank", "lander", "courier", "desk", *LATER),
-    ),
-)
-
-_MODEL = (
-    Fault(
-        "frozen layers",
-        "the policy's layers are frozen",
-        ("policy_frozen",),
-        "policy left out",
-        _all(
-            script(plants=(FrozenPolicy(),)), "cartpole", "shop", "reach", "tank", "acrobot", "lander", "desk", *LATER
-        ),
-    ),
-    Fault(
-        "sampled twice",
-        "the stored log-probability is that of another sample",
-        ("bug_gate", "stale_log_probability"),
-        "stale log-probabilities",
-        _all(
-            script(plants=(LogProbsOfOtherActions(),)),
-            "reach",
-            "courier",
-            "cartpole",
-            "tank",
-            "shop",
-            "lander",
-            "desk",
-            *LATER,
-        ),
-    ),
-    Fault(
-        "flattened two ways",
-        "advantages and returns are flattened step by step, observations and actions lane by lane",
-        ("signal_lost", "critic_explains_nothing"),
-        "advantages of other steps",
-        _all(
-            script(plants=(FlattenedTwoWays(),)),
-            *("cartpole", "courier", "reach", "tank", "shop", "acrobot", "lander", "desk", *LATER),
-        ),
-    ),
-)
-
-FAULTS = {fault.name: fault for fault in (*_SETTINGS, *_MORE_SETTINGS, *_REWARDS, *_INPUTS, *_ENVIRONMENT, *_MODEL)}
+FAULTS = {fault.name: fault for fault in (*_SETTINGS, *_MORE_SETTINGS, *_REWARDS, *_INPUTS, *faults_in_code.FAULTS)}

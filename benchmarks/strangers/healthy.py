@@ -7,7 +7,7 @@ from torch import nn
 
 from benchmarks.strangers.plants import NoisyRewards
 from benchmarks.strangers.script import Change, ppo, script
-from benchmarks.strangers.worlds import LATER, WORLDS
+from benchmarks.strangers.worlds import LATER, NEWEST, WORLDS
 
 VARIANTS: Mapping[str, tuple[tuple[str, ...], Change]] = {
     # By name: in which worlds, and what is changed.
@@ -26,7 +26,10 @@ VARIANTS: Mapping[str, tuple[tuple[str, ...], Change]] = {
     "short traces": (("tank", "shop", "reach", "lander", "desk", *LATER), ppo(gae_lambda=0.8)),
     "defaults of the horizon": (("reach", "cartpole", "courier", "tank", "lander", "desk", *LATER), ppo(gamma=0.99)),
     "no bonus": (("courier", "acrobot"), ppo(ent_coef=0.0)),
-    "bonus": (("cartpole", "reach", "tank", "lander", "desk", "lake", "fans", "arm", "catch"), ppo(ent_coef=0.01)),
+    "bonus": (
+        ("cartpole", "reach", "tank", "lander", "desk", "lake", "fans", "arm", "catch", *NEWEST),
+        ppo(ent_coef=0.01),
+    ),
     "tight": (("reach", "tank", "cartpole", "acrobot", "lander", "desk", *LATER), ppo(target_kl=0.02)),
     "narrow": (("reach", "cartpole", "tank", "acrobot", "lander", *LATER), ppo(policy_kwargs={"net_arch": [16, 16]})),
     "wide": (
@@ -38,7 +41,7 @@ VARIANTS: Mapping[str, tuple[tuple[str, ...], Change]] = {
         ppo(policy_kwargs={"activation_fn": nn.ReLU}),
     ),
     "all normalised": (
-        ("reach", "cartpole", "acrobot", "lander", "lake", "fans", "arm"),
+        ("reach", "cartpole", "acrobot", "lander", "lake", "fans", "arm", "depot", "chase"),
         script(normalised=("observations", "rewards")),
     ),
     "one environment": (
@@ -50,10 +53,10 @@ VARIANTS: Mapping[str, tuple[tuple[str, ...], Change]] = {
         Change({"n_steps": 32}, {"envs": 32}),
     ),
     "state-dependent exploration": (
-        ("pendulum", "reach", "lander", "battery", "arm"),
+        ("pendulum", "reach", "lander", "battery", "arm", "depot"),
         ppo(use_sde=True, sde_sample_freq=4),
     ),
     "clipped critic": (("reach", "tank", "acrobot", "lander", "desk", *LATER), ppo(clip_range_vf=0.5)),
-    "some noise": (("reach", "tank", "lander", "fans", "arm"), script(training=(NoisyRewards(0.3),))),
+    "some noise": (("reach", "tank", "lander", "fans", "arm", "depot", "chase"), script(training=(NoisyRewards(0.3),))),
     "long": (("reach", "cartpole", "lander", "desk", *LATER), script(steps=50_000)),
 }

@@ -1,4 +1,4 @@
-"""Plant what goes wrong in scripts: wrappers around an environment, and changes to a model before training.
+"""Plant what goes wrong in scripts around an environment: wrappers of observations, actions, rewards, ends and resets.
 
 Each is a frozen dataclass, so that a run's script can be written down, and calling one plants the fault.
 """
@@ -10,11 +10,8 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-import numpy.typing as npt
-import torch
 from gymnasium import spaces
 from gymnasium.wrappers import TimeLimit, TransformAction, TransformObservation, TransformReward
-from stable_baselines3 import PPO
 
 Env = gymnasium.Env[Any, Any]
 
@@ -193,6 +190,29 @@ class NoisyRewards:
         return _Noisy(env, self.spread)
 
 
+class _Centred(gymnasium.RewardWrapper[Any, Any]):
+    def __init__(self, env: Env) -> None:
+        super().__init__(env)
+        self._count, self._mean, self._squares = 0, 0.0, 0.0
+
+    def reward(self, reward: Any) -> float:
+        self._count += 1
+        off = float(reward) - self._mean
+        self._mean += off / self._count
+        self._squares += off * (float(reward) - self._mean)
+        spread = (self._squares / self._count) ** 0.5
+        return (float(reward) - self._mean) / (spread + 1e-8)
+
+
+@dataclass(frozen=True)
+class CentredRewards:
+    """Rewards are normalised as observations are: less their running mean, which tells a step that pays from none."""
+
+    def __call__(self, env: Env) -> Env:
+        """Wrap the environment."""
+        return _Centred(env)
+
+
 class _Costly(gymnasium.Wrapper[Any, Any, Any, Any]):
     def __init__(self, env: Env, cost: float) -> None:
         super().__init__(env)
@@ -285,53 +305,3 @@ class ResetsAlike:
     def __call__(self, env: Env) -> Env:
         """Wrap the environment."""
         return _Alike(env)
-
-
-@dataclass(frozen=True)
-class FrozenPolicy:
-    """The policy's layers are frozen, as after a transfer, and the critic's are not."""
-
-    def __call__(self, model: PPO) -> None:
-        """Freeze the layers."""
-        parts = [model.policy.mlp_extractor.policy_net, model.policy.action_net]
-        for parameter in (parameter for part in parts for parameter in part.parameters()):
-            parameter.requires_grad_(False)
-        if hasattr(model.policy, "log_std"):
-            model.policy.log_std.requires_grad_(False)
-
-
-@dataclass(frozen=True)
-class LogProbsOfOtherActions:
-    """A policy of one's own samples twice: the log-probability that is stored is that of the other action."""
-
-    def __call__(self, model: PPO) -> None:
-        """Replace the policy's forward pass."""
-        forward = model.policy.forward
-
-        def sample_twice(seen: torch.Tensor, deterministic: bool = False) -> tuple[torch.Tensor, ...]:
-            _, values, log_probs = forward(seen, deterministic)
-            return forward(seen, deterministic)[0], values, log_probs
-
-        model.policy.forward = sample_twice
-
-
-@dataclass(frozen=True)
-class FlattenedTwoWays:
-    """A buffer of one's own flattens steps and lanes of advantages and returns the other way round than all else."""
-
-    def __call__(self, model: PPO) -> None:
-        """Put what the buffer computes in the order that makes its own flattening the wrong one."""
-        buffer = model.rollout_buffer
-        compute = buffer.compute_returns_and_advantage
-
-        def compute_and_reorder(last_values: torch.Tensor, dones: npt.NDArray[Any]) -> None:
-            compute(last_values, dones)
-            buffer.advantages, buffer.returns = _reorder(buffer.advantages), _reorder(buffer.returns)
-
-        buffer.compute_returns_and_advantage = compute_and_reorder  # type: ignore[method-assign]
-
-
-def _reorder(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return `[steps, lanes]` such that lane after lane of the result is step after step of the values."""
-    steps, lanes = values.shape
-    return values.reshape(lanes, steps).T.copy()

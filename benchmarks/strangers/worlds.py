@@ -1,10 +1,11 @@
-"""Worlds to train in: three classic environments and eleven of the benchmark's own, each with a script that learns."""
+"""Worlds to train in: three classic environments and thirteen of our own, each with a script that learns."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
 
+from benchmarks.depot_and_chase import Chase, Depot
 from benchmarks.environments import Courier, Reach, Shop, Tank
 from benchmarks.more_environments import Battery, Fans, Lake
 from benchmarks.other_observations import Arm, Catch
@@ -108,13 +109,23 @@ WORLDS = {
         ),
         World("arm", Arm, Script(30_000, {**_COMMON, "gamma": 0.95}), learned=-5.0, worst=-60.0),
         World("catch", Catch, Script(25_000, {**_COMMON, "gamma": 0.97}), learned=5.0, worst=0.0),
+        World(
+            "depot",
+            Depot,
+            Script(30_000, {**_COMMON, "gamma": 0.97}, normalised=("observations",)),
+            learned=30.0,
+            worst=-40.0,
+        ),
+        World("chase", Chase, Script(20_000, {**_COMMON, "gamma": 0.97}), learned=2.0, worst=-5.6),
     )
 }
 """`reach` has negative rewards and episodes of 25 steps that no state ends; `pendulum`, `reach` and `tank` have
-continuous actions, `shop` two actions at a time. `arm` shows a dictionary, `catch` a frame."""
+continuous actions, `shop` two actions at a time. `arm` shows a dictionary, `catch` a frame, and
+`chase` a part of the state alone; what is done in `depot` arrives days later."""
 
-NEWEST = ("arm", "catch")
-"""Worlds that no draw before the fourth held: three joints and a dictionary, and a game that is seen in frames."""
+NEWEST = ("depot", "chase")
+"""Worlds that no draw before the fifth held: deliveries that come days later, and a chase that hides distances."""
 
-LATER = ("lake", "battery", "fans", *NEWEST)
-"""Worlds of the third and the fourth draw: also a sparse goal, what pays hours later, and four bits at a time."""
+LATER = ("lake", "battery", "fans", "arm", "catch", *NEWEST)
+"""Worlds of the third draw and of later ones: also a sparse goal, what pays hours later, four bits at a time, three
+joints and a dictionary, and a game that is seen in frames."""

@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -18,6 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from benchmarks import other_observations, wild
 from benchmarks.causes import LABELS
+from benchmarks.depot_and_chase import Chase, Depot
 from benchmarks.diagnosis.faults import FAULTS as OURS
 from benchmarks.diagnosis.harm import Harm
 from benchmarks.diagnosis.split import Half
@@ -25,7 +27,7 @@ from benchmarks.environments import Courier, Reach, Shop, Small, Tank
 from benchmarks.more_environments import Battery, Fans, Lake
 from benchmarks.other_observations import Catch, make_row_catch
 from benchmarks.seeds_together import ALONE, MEAN, TOGETHER, together_table
-from benchmarks.strangers import __main__, plants, split
+from benchmarks.strangers import __main__, plants, plants_in_model, split
 from benchmarks.strangers.environments import Desk, Lander
 from benchmarks.strangers.faults import FAULTS
 from benchmarks.strangers.healthy import VARIANTS
@@ -79,7 +81,8 @@ def test_the_committed_halves_are_those_that_were_drawn() -> None:
 
 
 @pytest.mark.parametrize(
-    "make", [Reach, Tank, Courier, Shop, Lander, Desk, Lake, Battery, Fans, other_observations.Arm, Catch]
+    "make",
+    [Reach, Tank, Courier, Shop, Lander, Desk, Lake, Battery, Fans, other_observations.Arm, Catch, Depot, Chase],
 )
 def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]) -> None:
     env = make()
@@ -93,7 +96,7 @@ def test_environments_keep_to_their_spaces_and_lengths(make: Callable[[], Small]
         assert np.isfinite(reward)
         assert truncated == (step == env.length)
         if terminated:
-            assert make in (Tank, Courier, Lander, Lake, other_observations.Arm, Catch)
+            assert make in (Tank, Courier, Lander, Lake, other_observations.Arm, Catch, Depot, Chase)
             break
 
 
@@ -211,6 +214,39 @@ def test_catch_for_policies_without_convolutions_shows_the_same_frame() -> None:
     assert ours.observation_space.contains(row)
 
 
+def test_depot_gets_an_order_four_days_later_and_closes_without_goodwill() -> None:
+    env = Depot()
+    env.reset(seed=1)
+    env.stock, env.coming, env.demand = np.array([30.0, 50.0]), np.zeros((4, 2)), np.array([3.0, 3.0])
+    seen, reward, *_ = env.step(np.array([0.5, -2.0]))  # a quarter below the most, and nothing
+    assert seen[8:10] == pytest.approx([12.0, 0.0])
+    assert reward == pytest.approx(1 - 0.01 * seen[:2].sum())  # all that is asked for is there
+    arrived = [env.step(np.array([-1.0, -1.0]))[0][2:4].tolist() for _ in range(3)]
+    assert arrived == [[0.0, 0.0], [0.0, 0.0], [12.0, 0.0]]
+    env.stock, env.coming, env.demand, env.goodwill = np.zeros(2), np.zeros((4, 2)), np.array([12.0, 12.0]), 0.65
+    seen, *rest = env.step(np.array([1.0, 1.0]))[:4]
+    assert (seen[-1], rest) == (pytest.approx(0.35), [0.0, False, False])
+    assert env.step(np.array([1.0, 1.0]))[1:3] == (0.0, False)
+    assert env.step(np.array([1.0, 1.0]))[1:3] == (0.0, True)
+
+
+def test_chase_shows_the_angle_ahead_alone_and_the_catch_pays_and_ends() -> None:
+    env = Chase()
+    env.reset(seed=1)
+    env.place, env.heading, env.prey, env.flight = [0.0, 0.0], 0.0, [2.0, 0.0], 0.0
+    env.np_random = np.random.default_rng(0)
+    seen, reward, terminated, *_ = env.step(np.array([1, 0]))
+    assert seen == pytest.approx([0, 1, 1, 0, 1 / 80], abs=1e-6)
+    assert (reward, terminated) == (-0.05, False)
+    env.prey = [-2.0, 0.0]
+    seen, reward, *_ = env.step(np.array([2, 1]))
+    assert seen[:4] == pytest.approx([0, 0, 0, 1])
+    assert env.place == pytest.approx([0.1 + 0.25 * np.cos(0.45), 0.25 * np.sin(0.45)])
+    assert reward == pytest.approx(-0.07)
+    env.prey = [env.place[0] + 0.1 * np.cos(0.45), env.place[1]]
+    assert env.step(np.array([1, 0]))[1:3] == (pytest.approx(4.95), True)
+
+
 def test_wrappers_of_observations() -> None:
     moves = [[1, 0.5]] * 8
     plain = [seen for seen, *_ in steps(Reach(), moves)]
@@ -254,6 +290,9 @@ def test_wrappers_of_rewards() -> None:
     np.testing.assert_array_equal(paid(plants.ClippedRewards()), np.zeros(20))
     np.testing.assert_allclose(paid(plants.CostlyActions(5.0)), true - 5 * 1.25)
     np.testing.assert_allclose(paid(plants.PaidByTheStep(2.0)), true + 2)
+    centred = paid(plants.CentredRewards())
+    assert centred[:2] == pytest.approx([0.0, np.sign(true[1] - true[0])], abs=1e-4)  # half of the way over the spread
+    assert centred[-1] == pytest.approx((true[-1] - true.mean()) / true.std(), rel=1e-5)
     noise = paid(plants.NoisyRewards(3.0)) - true
     assert 1.5 < noise.std() < 4.5
     assert len(set(noise)) == 20
@@ -305,7 +344,7 @@ def model(world: str = "courier") -> PPO:
 
 def test_frozen_layers_are_those_of_the_policy() -> None:
     frozen = model("reach")
-    plants.FrozenPolicy()(frozen)
+    plants_in_model.FrozenPolicy()(frozen)
     kept = {name.split(".")[0] for name, one in frozen.policy.named_parameters() if one.requires_grad}
     assert kept == {"mlp_extractor", "value_net"}
     assert not any(one.requires_grad for one in frozen.policy.mlp_extractor.policy_net.parameters())
@@ -328,7 +367,7 @@ def test_a_log_probability_of_another_action_is_stored() -> None:
         actions, _, told = twice.policy(seen)
         _, true, _ = twice.policy.evaluate_actions(seen, actions)
         assert torch.allclose(told, true)
-        plants.LogProbsOfOtherActions()(twice)
+        plants_in_model.LogProbsOfOtherActions()(twice)
         actions, _, told = twice.policy(seen)
         _, true, _ = twice.policy.evaluate_actions(seen, actions)
     assert not torch.allclose(told, true)
@@ -337,7 +376,7 @@ def test_a_log_probability_of_another_action_is_stored() -> None:
 
 def test_advantages_flattened_the_other_way_belong_to_other_steps() -> None:
     mixed = model("reach")
-    plants.FlattenedTwoWays()(mixed)
+    plants_in_model.FlattenedTwoWays()(mixed)
     buffer = mixed.rollout_buffer
     buffer.rewards[:] = np.arange(64).reshape(8, 8)  # step after step
     buffer.gamma = 0.0  # an advantage is its step's reward
@@ -345,6 +384,50 @@ def test_advantages_flattened_the_other_way_belong_to_other_steps() -> None:
     np.testing.assert_array_equal(buffer.swap_and_flatten(buffer.advantages).ravel(), np.arange(64))
     np.testing.assert_array_equal(buffer.swap_and_flatten(buffer.returns).ravel(), np.arange(64))
     assert buffer.swap_and_flatten(buffer.rewards).ravel()[:3].tolist() == [0, 8, 16]  # lane after lane
+
+
+def test_an_end_stored_late_is_paid_by_the_next_episode() -> None:
+    late = model("reach")
+    buffer = late.rollout_buffer
+    buffer.rewards[:], buffer.values[:], buffer.gamma = 0.0, 1.0, 0.5
+    buffer.gae_lambda = 0.0  # an advantage is what its step pays, half of the value behind it, less its own value
+    buffer.episode_starts[:] = 0
+    buffer.episode_starts[4] = 1  # step 3 ended an episode
+    dones = np.ones(8, bool)
+    buffer.compute_returns_and_advantage(torch.ones(8), dones)
+    assert buffer.advantages[:, 0].tolist() == [-0.5, -0.5, -0.5, -1, -0.5, -0.5, -0.5, -1]
+    plants_in_model.EndsStoredLate()(late)
+    buffer.compute_returns_and_advantage(torch.ones(8), dones)
+    assert buffer.advantages[:, 0].tolist() == [-0.5, -0.5, -1, -0.5, -0.5, -0.5, -1, -1]
+    assert buffer.episode_starts[4].all()
+
+
+@pytest.mark.parametrize("world", ["reach", "arm"])
+@pytest.mark.parametrize("late", [0, 1])
+def test_observations_written_over_are_those_of_the_next_step(world: str, late: int) -> None:
+    def read(seen: Any) -> np.ndarray:
+        return torch.as_tensor(seen["way"] if world == "arm" else seen).numpy().copy()
+
+    lanes = make_training_lanes(WORLDS[world], WORLDS[world].script)
+    over = PPO(choose_policy(lanes), lanes, n_steps=8, seed=0, device="cpu")
+    if late:
+        plants_in_model.ObservationsWrittenOver()(over)
+    acted, forward = list[np.ndarray](), over.policy.forward
+    over.policy.forward = lambda seen: (acted.append(read(seen)), forward(seen))[1]
+    _, callback = over._setup_learn(64)
+    over.collect_rollouts(lanes, callback, over.rollout_buffer, 8)
+    stored = read(over.rollout_buffer.observations)
+    np.testing.assert_array_equal(stored[: 8 - late], acted[late:])
+
+
+def test_targets_as_a_column_make_a_loss_of_all_pairs() -> None:
+    pairs = model("reach")
+    buffer = pairs.rollout_buffer
+    buffer.full = True
+    assert next(buffer.get(16)).returns.shape == (16,)
+    plants_in_model.TargetsOfAllPairs()(pairs)
+    samples = next(buffer.get(16))
+    assert (samples.returns - samples.old_values).shape == (16, 16)
 
 
 def test_a_dictionary_and_a_frame_have_the_policies_that_read_them() -> None:
@@ -385,7 +468,7 @@ def test_a_run_leaves_both_logs_and_a_score_and_is_trained_once(tmp_path: Path) 
 @pytest.mark.timeout(60)
 def test_frozen_layers_get_no_gradient(tmp_path: Path) -> None:
     world = WORLDS["reach"]
-    frozen = replace(world.script, steps=1024, evaluates=False, plants=(plants.FrozenPolicy(),))
+    frozen = replace(world.script, steps=1024, evaluates=False, plants=(plants_in_model.FrozenPolicy(),))
     train_script(world, frozen, 0, tmp_path / "log", tmp_path / "probe")
     table = load(str(tmp_path / "probe")).table
     assert table[metrics.GRAD_NORM_POLICY].tolist() == [0.0]

@@ -7,9 +7,11 @@ import os
 import pickle
 import secrets
 import shutil
+import signal
 import sqlite3
 import sys
 import tarfile
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,11 @@ os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 """One for all sweeps of this process: Ray's core reads the token once and keeps it."""
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # A shell that starts a command in the background has it ignore Ctrl-C, and so would every process of the tests.
 
 
 gc.disable()
@@ -61,7 +68,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 MAX_PROCESSOR_S = 5.0
-"""Of a test that is not marked `slow`, in this process and in those that the test waited for."""
+"""Of a test that is not marked `slow`, in this process and in those that the test waited for, on an idle machine."""
+
+SLOWEST_MACHINE = 3.0
+"""How many times as much processor time the same test may take on an older core, or on one that others use as well."""
 
 LOADED_ONCE = ("torch", "mlflow", "ray", "stable_baselines3")
 """Libraries that take seconds to import; no fault of the test that happens to be the first."""
@@ -73,9 +83,10 @@ def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     result = yield
     spent_s, is_first = sum(os.times()[:4]) - before, loaded != [name in sys.modules for name in LOADED_ONCE]
     if spent_s > MAX_PROCESSOR_S and not is_first and not item.get_closest_marker("slow"):
-        pytest.fail(
-            f"a test must take at most {MAX_PROCESSOR_S:g} s of processor time, took {spent_s:.1f} s; mark it slow"
-        )
+        rule = f"a test must take at most {MAX_PROCESSOR_S:g} s of processor time, took {spent_s:.1f} s; mark it slow"
+        if spent_s > MAX_PROCESSOR_S * SLOWEST_MACHINE:
+            pytest.fail(rule)
+        warnings.warn(f"{item.nodeid}: {rule}, unless this machine is slow", stacklevel=1)
     return result
 
 

@@ -389,14 +389,17 @@ def test_objects_are_captured_without_code_and_set_in_place() -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_ray")
 def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
-    """The lines of docs/trainers.md with a learning rate that is far too large: diagnosis, arms, control, verdict."""
+    """The lines of docs/trainers.md with a learning rate that is far too large: diagnosis, arms, control, verdict.
+
+    So large that the run learns nothing, whichever vector instructions a processor has: its last digits differ.
+    """
     page = (ROOT / "docs" / "trainers.md").read_text(encoding="utf-8")
     script = next(block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "def make(settings)" in block)
     (command.folder / "my_script.py").write_text(script)
     common = ("tracking=none", "resources.cpus=1")
     small = ("ppo.num_envs=4", "ppo.num_steps=64", "ppo.minibatch_size=64", "ppo.eval_every=2", "env.eval_episodes=3")
     stuck = command(
-        *("trainer=sb3", "trainer.make=my_script:make", "env.id=CartPole-v1", "ppo.lr=0.3", "ppo.num_iterations=12"),
+        *("trainer=sb3", "trainer.make=my_script:make", "env.id=CartPole-v1", "ppo.lr=3", "ppo.num_iterations=12"),
         *("sweep.seeds=1", "sweep.name=stuck", *small, *common),
         *("sampler=points", "sweep.num_trials=null", "sampler.points=[{}]", "scheduler=none", "health=none"),
     )
@@ -404,13 +407,13 @@ def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
     assert "updates too large" in stuck.out
     fixed = command(
         *("+experiment=unstick", "run=stuck/0", "sweep.name=fixed", "unstick.iterations=6", "unstick.max_arms=1"),
-        *("unstick.repeats=3", "unstick.stages=1", "arms=[prescribed]", *common),
+        *("unstick.repeats=4", "unstick.stages=1", "arms=[prescribed]", *common),
     )
     assert fixed.code == 0, fixed.err
     assert "updates are too large" in fixed.out
     assert "arm 0: the control, nothing changed" in fixed.out
-    assert "policy_head and value_head and adam reset (learning_rate 0.3 is far above what is usual)" in fixed.out
-    assert re.search(r"Trial 1 \(lr 0\.001, .*\) wins: eval/episode_return \d+.* against 9\.\d+", fixed.out)
+    assert "lr 0.001, started anew (learning_rate 3 is far above what is usual)" in fixed.out
+    assert re.search(r"Trial 1 \(lr 0\.001, started anew\) wins: eval/episode_return \d+.* against (8|9)\.\d+", fixed.out)
     assert (command.folder / "runs" / "fixed" / "report" / "verdicts.json").exists()
     audit = command.sweeps("audit", "fixed")
     assert audit.code == 0, audit.out

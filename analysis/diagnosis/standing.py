@@ -310,9 +310,13 @@ def name_return(run: Signals) -> str:
     """
     if not evaluates_apart(run):
         return "return"
+    return "greedy return" if evaluates_greedily(run) else "return in evaluation"
+
+
+def evaluates_greedily(run: Signals) -> bool:
+    """True if a run's evaluations take the most probable action, as far as its program tells."""
     trainer = run.setting("trainer.name")
-    is_greedy = run.history.program in _GREEDY if trainer is None else trainer in _GREEDY_TRAINERS
-    return "greedy return" if is_greedy else "return in evaluation"
+    return run.history.program in _GREEDY if trainer is None else trainer in _GREEDY_TRAINERS
 
 
 def evaluates_apart(run: Signals) -> bool:

@@ -52,8 +52,9 @@ where a parcel is paid at its end, and 0.3 to 0.99 where each step pays for wher
 FEW = 3
 """Different returns of long episodes up to which an episode is paid once: it is reached or missed."""
 
-FORGOTTEN = 0.05
-"""Share of a reward that is left at the episode's start, or at the reward before, where rewards come seldom."""
+FORGOTTEN, GONE = 0.05, 0.01
+"""Share of a reward that is left at the episode's start, or at the reward before, where rewards come seldom; and the
+share that is a fault even in a run that has learned, unless its task is known to be solved."""
 
 AT_ONCE = 0.2
 """Share of the rewards that an action must foretell beyond the observation to pay at once: 0.6 in a bandit, and 0.15 at
@@ -75,19 +76,18 @@ def examine(run: Signals) -> Finding | None:
     gamma = run.read_number(HORIZON)
     if gamma is None or gamma >= SHORT or run.is_triage or run.steps_are_independent:
         return None
-    horizon, lengths = 1 / (1 - gamma), run.select_all(EPISODE_LENGTH)
-    if lengths is not None and lengths.median < LONGER * horizon:
-        return None
+    horizon, lengths, late = 1 / (1 - gamma), run.select_all(EPISODE_LENGTH), _comes_late(run, gamma)
+    if lengths is not None and lengths.median < LONGER * horizon and not late:
+        return None  # most episodes may be lost early, and a goal still lie far ahead
     if run.compute_progress(run.history.last_iteration) < GRACE:
         return None
     standing, far_below = judge_standing(run), reaches_best(run, REACHED) is False
     suffers = standing.is_poor or standing.state is State.FALLING or far_below
-    late = _comes_late(run, gamma)
     doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
     if not suffers and not late and (not doubted or _pays_at_once(run)):
         return None
     blind = (
-        (late is not None and not standing.has_learned)
+        (late is not None and (not standing.has_learned or _is_gone(run, gamma)))
         or (bool(doubted) and (_pays_late(run) or _pays_for_lasting(run)))
         or (bool(doubted) and _is_very_short(run, gamma, lengths))
     )
@@ -134,6 +134,12 @@ def _comes_late(run: Signals, gamma: float) -> Evidence | None:
         f"{number(gamma**after, 1)} of one is left"
     )
     return Evidence(text, (REWARD_AFTER, HORIZON))
+
+
+def _is_gone(run: Signals, gamma: float) -> bool:
+    """True if the discount leaves a hundredth of a rare reward at most."""
+    after = read_fact(run, REWARD_AFTER)
+    return after is not None and gamma**after <= GONE
 
 
 def _is_very_short(run: Signals, gamma: float, lengths: Window | None) -> bool:
@@ -196,7 +202,7 @@ RULE = Rule(
         "different returns, or, in a task that is not known to be solved, each step pays the same and episodes become "
         "1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last 10 horizons; a fault where "
         "rewards come seldom, and the discount leaves a twentieth of one at an episode's start, or at the reward "
-        "before; a doubt if the run has learned"
+        "before; a doubt if the run has learned, unless a hundredth is left"
     ),
     source=(
         "Jones 2021 (effective horizon); Schulman 2017, nuts and bolts (gamma in steps of the task); measured here"

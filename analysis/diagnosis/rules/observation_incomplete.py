@@ -67,6 +67,10 @@ TAKEN = 0.5
 """Share of a column's variance that a wrapper takes away: as much as is left. Rounding to a tenth of the spread takes
 0.001, and clipping at three spreads as much."""
 
+PARTLY = 0.25
+"""The same share, from which so much is taken away where half of what is shown repeats as well: 0.43 and 0.53 of whole
+numbers. Clipping at one spread takes 0.06."""
+
 LOOKS = 3
 
 
@@ -105,9 +109,13 @@ def _taken_away(run: Signals) -> Evidence | None:
     if blank:
         text = f"a wrapper makes {percent(blank)} of the columns constant that vary in the environment"
         return make_evidence(run, text, WRAPPED_COLUMNS_BLANK)
-    if lost is None or lost < TAKEN:
+    repeats = run.select_first(metrics.OBSERVATION_REPEATS, LOOKS)
+    coarse = repeats is not None and repeats.median >= REPEATED
+    if lost is None or lost < (PARTLY if coarse else TAKEN):
         return None
     text = f"a wrapper takes away {percent(lost)} of a column's variance: it shows many numbers as one and the same"
+    if coarse and repeats is not None:
+        text = f"{text}, and {percent(repeats.median)} of the observations are one of the others again"
     return make_evidence(run, text, WRAPPED_SIGHT_LOST)
 
 
@@ -278,7 +286,7 @@ RULE = Rule(
         "added; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, with 4 % added; or 16 % "
         "of a column's values lie at each of its ends, and nothing is learned; a doubt where a saved optimiser shows "
         "columns that never vary and nothing is learned; in any run, where a wrapper makes columns constant, or takes "
-        "away half of a column's variance; where wrappers leave observations whole, the rest is a doubt"
+        "away half of a column's variance, or a quarter while half of the observations repeat; where wrappers leave observations whole, the rest is a doubt"
     ),
     source="Kaelbling et al. 1998 (partial observability); Schulman 2017 (look at the observations as the agent "
     "does); measured here",

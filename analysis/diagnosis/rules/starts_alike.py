@@ -14,9 +14,9 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.rules.greedy_vs_sampled import SCALED
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.standing import evaluates_greedily, judge_standing
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import START_REPEATS, STARTS_RESEEDED
+from unstuck.analysis.history.record import EVAL_LENGTH, START_REPEATS, STARTS_RESEEDED
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -32,6 +32,10 @@ WORSE, CLEAR = 0.1, 3.0
 task has one start, a greedy policy gains what exploration costs, or goes the same circle at each evaluation."""
 
 POINTS = 4
+
+APART, EVALUATIONS = 1e-6, 4
+"""Steps by which the mean length of an evaluation's episodes must miss a whole number to be of episodes that differ, and
+evaluations of which half must be so: a greedy policy goes the same way again where every reset sets the seed."""
 
 UNSEEN = 0.6
 """Share of the evaluation's episodes that must begin as none of training's did: 25 different starts at most among 256
@@ -129,13 +133,29 @@ def _begin_elsewhere(run: Signals) -> Evidence | None:
     return Evidence(f"{percent(alike.mean)} of the evaluations' episodes begin alike", (alike.metric,), alike.reach)
 
 
+def _go_apart(run: Signals) -> Evidence | None:
+    """Return evidence that episodes of one evaluation of the greedy policy differ in length; None otherwise.
+
+    Where an environment sets its own seed at each reset, such a policy's episodes are all of one length, whose mean is
+    a whole number.
+    """
+    lengths = run.select_all(EVAL_LENGTH)
+    if lengths is None or len(lengths.values) < EVALUATIONS or not evaluates_greedily(run):
+        return None
+    broken = sum(abs(length - round(length)) > APART for length in lengths.values)
+    if 2 * broken < len(lengths.values):
+        return None
+    text = f"episodes of one greedy evaluation last differently long in {broken} of {len(lengths.values)} evaluations"
+    return Evidence(text, (EVAL_LENGTH,), lengths.reach)
+
+
 def _reseeded(run: Signals, reseeded: Window) -> Finding:
-    """Return a finding on resets that set the seed: a fault if evaluations begin elsewhere, or are worse.
+    """Return a finding on resets that set the seed: a fault if evaluations begin elsewhere, differ, or are worse.
 
     An environment may set its own seed by design, so that the task has one start; nothing in training tells the two
     apart.
     """
-    harm = _find_unseen(run) or _begin_elsewhere(run) or _are_worse(run)
+    harm = _find_unseen(run) or _begin_elsewhere(run) or _are_worse(run) or _go_apart(run)
     text = (
         f"after {percent(reseeded.mean)} of the resets the environment's random numbers begin as after the one before"
     )
@@ -175,7 +195,7 @@ RULE = Rule(
     needs=((START_REPEATS, STARTS_RESEEDED),),
     helps=(
         *(metrics.OBSERVATION_REPEATS, metrics.EVAL_RETURN, metrics.STARTS_UNSEEN, metrics.STARTS_ALIKE),
-        metrics.START_SCALE,
+        *(metrics.START_SCALE, EVAL_LENGTH),
     ),
     explains=("greedy_vs_sampled", "overfitting", "greedy_collapsed", "learned_and_lost", "paid_otherwise"),
     curable=False,
@@ -185,7 +205,8 @@ RULE = Rule(
         "evaluations, not all the same, lie below the training return by a tenth of all that the return ever gained, "
         "and by three standard errors; or 90 % repeat, and 60 % of the evaluation's episodes begin as none of "
         "training's, at the same size; or 90 % of the resets set the environment's random numbers back: a doubt, and "
-        "a fault where evaluations begin elsewhere or are as much worse"
+        "a fault where evaluations begin elsewhere, are as much worse, or differ in length from episode to episode while "
+        "the policy is greedy"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
     examine=examine,

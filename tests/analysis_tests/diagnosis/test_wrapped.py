@@ -46,6 +46,13 @@ HIDDEN: dict[str, float] = {"next_by_step": 0.1, "next_by_past": 0.8}
         (observation_incomplete.RULE, {"wrapped_columns_blank": 0.25}, "25 % of the columns constant"),
         (observation_incomplete.RULE, {"wrapped_observation_lost": 0.5}, "50 % of a column's variance"),
         (observation_incomplete.RULE, {"wrapped_observation_lost": 0.49}, None),
+        (
+            observation_incomplete.RULE,
+            {"wrapped_observation_lost": 0.25, "observation_repeats": 0.5},
+            "25 % of a column's variance: it shows many numbers as one and the same, and 50 % of the observations",
+        ),
+        (observation_incomplete.RULE, {"wrapped_observation_lost": 0.24, "observation_repeats": 0.9}, None),
+        (observation_incomplete.RULE, {"wrapped_observation_lost": 0.3, "observation_repeats": 0.49}, None),
         (reward_not_found.RULE, {"wrapped_reward_lost": 0.99}, "99 % is gone"),
         (reward_not_found.RULE, {"wrapped_reward_lost": 0.98}, None),
         (targets_beyond.RULE, {"wrapped_ends": 0.9}, "90 % of the environment's ends"),
@@ -157,3 +164,20 @@ def test_rewards_that_come_seldom_and_late_are_forgotten_by_a_short_horizon(
     if fires:
         learned = found(horizon_short.RULE, elsewhere(RISEN, settings={"ppo.gamma": gamma}, more=more))
         assert (learned.kind, learned.ground) == (Kind.SUSPECT, Ground.PACE)
+
+
+@pytest.mark.parametrize(
+    ("after", "length", "expected"),
+    [
+        (6.7, 16.0, (Kind.FAULT, Ground.MEASURED)),  # 0.5 to the power of 6.64 is 0.01
+        (6.6, 16.0, (Kind.SUSPECT, Ground.PACE)),
+        (12.0, 4.0, (Kind.FAULT, Ground.MEASURED)),  # a lake: most episodes end in a hole, long before the goal
+        (4.2, 4.0, None),
+    ],
+)
+def test_a_discount_that_leaves_nothing_of_a_rare_reward_is_a_fault_of_a_run_that_learns(
+    after: float, length: float, expected: tuple[Kind, Ground] | None
+) -> None:
+    more = {REWARD_AFTER: after, EPISODE_LENGTH: length}
+    finding = ask(horizon_short.RULE, elsewhere(RISEN, settings={"ppo.gamma": 0.5}, more=more))
+    assert (None if finding is None else (finding.kind, finding.ground)) == expected

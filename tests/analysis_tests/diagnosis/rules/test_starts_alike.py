@@ -1,7 +1,9 @@
 """Starts that are all alike: where the rule fires, and where it must not."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Support
 from unstuck.analysis.diagnosis.rules import starts_alike
@@ -11,6 +13,7 @@ from unstuck.rl import metrics
 from tests.analysis_tests.diagnosis.asking import cause, found, is_blind, kind
 from tests.analysis_tests.diagnosis.probed import RISEN
 from tests.analysis_tests.elsewhere import elsewhere
+from tests.analysis_tests.runs import LENGTH
 
 
 def test_starts_that_are_alike_and_evaluations_that_are_worse() -> None:
@@ -61,3 +64,22 @@ def test_design_and_fault_are_parted_by_what_evaluations_meet(more: dict[str, An
     assert finding.kind is expected
     by_design = cause(finding, "an environment that sets its own seed")
     assert by_design.support is (Support.RULED_OUT if expected is Kind.FAULT else Support.OPEN)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "expected"),
+    [
+        (25.6, Kind.FAULT),  # five greedy episodes that are one and the same would last a whole number of steps
+        (np.where(np.arange(LENGTH) % 2, 25.6, 25.0), Kind.FAULT),
+        (np.where(np.arange(LENGTH) % 3, 25.0, 25.6), Kind.SUSPECT),
+        (25.0, Kind.SUSPECT),
+    ],
+)
+def test_greedy_episodes_of_one_evaluation_that_differ_do_not_begin_as_training_s_do(
+    lengths: Any, expected: Kind
+) -> None:
+    more = {record.STARTS_RESEEDED: 1.0, metrics.EVAL_RETURN: RISEN, record.EVAL_LENGTH: lengths}
+    run = replace(elsewhere(RISEN, more=more), dialect="sb3")
+    assert kind(starts_alike.RULE, run) is expected
+    drawn = replace(run, dialect="cleanrl")  # whose evaluations may draw their actions
+    assert kind(starts_alike.RULE, drawn) is Kind.SUSPECT

@@ -73,6 +73,9 @@ PARAMETERS_UNMOVED = "train/parameters_unmoved"
 RETURN_VALUES = "train/return_values"
 """Number of different returns among the last episodes of training, where each episode is on record."""
 
+STEP_PAY, EVAL_STEP_PAY = "train/step_pay", "eval/step_pay"
+"""Return that a step more brings an episode of training, or of evaluations, where that is the same for all steps."""
+
 EPISODE_LENGTH = metrics.EPISODE_LENGTH
 EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"
@@ -83,7 +86,17 @@ FINISHED = "finished"
 
 LOGGED_ELSEWHERE = (
     *(ENV_STEPS, POLICY_STD, CLIP_RANGE, ENTROPY_COEF, ENTROPY_BONUS, TOTAL_LOSS, EPOCHS_DONE),
-    *(PARAMETERS_UNMOVED, RETURN_VALUES, EPISODE_LENGTH, EVAL_LENGTH, SUCCESS_RATE, EVAL_SUCCESS_RATE, *PROBED),
+    *(
+        PARAMETERS_UNMOVED,
+        RETURN_VALUES,
+        STEP_PAY,
+        EVAL_STEP_PAY,
+        EPISODE_LENGTH,
+        EVAL_LENGTH,
+        SUCCESS_RATE,
+        EVAL_SUCCESS_RATE,
+        *PROBED,
+    ),
 )
 """Columns that other programs log and `rl.metrics` does not name."""
 

@@ -17,6 +17,7 @@ from unstuck.analysis.history.record import (
     EVAL_SUCCESS_RATE,
     RETURN_VALUES,
     REWARD_AFTER,
+    STEP_PAY,
     SUCCESS_RATE,
     TOTAL_LOSS,
 )
@@ -374,7 +375,7 @@ def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
     )
 
 
-_OF_EPISODES = (RETURN_VALUES, REWARD_AFTER, SUCCESS_RATE)
+_OF_EPISODES = (RETURN_VALUES, REWARD_AFTER, STEP_PAY, SUCCESS_RATE)
 """What only the record of each episode tells."""
 
 

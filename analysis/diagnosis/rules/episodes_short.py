@@ -24,6 +24,11 @@ LONGER = 1.1
 
 EVALUATIONS = 3
 
+LATER, FAR_LONGER = 0.5, 2.0
+"""Share of the run in which mean lengths are one and the same number after longer ones, or a single step, and the
+factor of that number that evaluations must last: a limit that bites later, as a counter of steps that no reset sets
+back. Where episodes end at a goal, chance makes mean lengths differ, and a greedy policy may go in circles."""
+
 FEW = 10
 """Steps up to which an episode is short where no evaluation tells how long the task lasts."""
 
@@ -92,16 +97,19 @@ def _end_anyhow(run: Signals) -> Finding | None:
 def _cut_off(run: Signals) -> Finding | None:
     """Return a finding if all training episodes end at the same small number of steps; None otherwise."""
     lengths, returns = run.select_all(EPISODE_LENGTH), run.select_all(metrics.TRAIN_RETURN)
-    if lengths is None or returns is None or len(lengths.values) < POINTS:
+    late = run.select_last(EPISODE_LENGTH, LATER)
+    if lengths is None or late is None or returns is None or len(lengths.values) < POINTS:
         return None
     limit = max(lengths.values)
-    if limit <= 1 or min(lengths.values) < (1 - ALIKE) * limit:
-        return None
-    fact = _last_longer(run, limit) or _pay_nothing(limit, np.asarray(returns.values))
+    if limit > 1 and min(lengths.values) >= (1 - ALIKE) * limit:
+        fact = _last_longer(run, limit, LONGER) or _pay_nothing(limit, np.asarray(returns.values))
+    else:
+        lengths, limit = late, max(late.values)
+        fact = _last_longer(run, limit, FAR_LONGER) if min(late.values) == limit else None
     if fact is None:
         return None
     standing = judge_standing(run)
-    text = f"all end after {number(limit, 3)} steps, and {fact.text}"
+    text = f"all end after {number(limit, 3)} step{'s' if limit > 1 else ''}, and {fact.text}"
     return Finding(
         headline=f"Episodes of training are cut off: {text}",
         kind=Kind.FAULT,
@@ -125,10 +133,10 @@ def _cut_off(run: Signals) -> Finding | None:
     )
 
 
-def _last_longer(run: Signals, limit: float) -> Evidence | None:
-    """Return evidence that evaluation episodes last longer than any training episodes on average; None otherwise."""
+def _last_longer(run: Signals, limit: float, factor: float) -> Evidence | None:
+    """Return evidence that evaluation episodes last longer, by a factor, than any training episodes; None otherwise."""
     tried = run.select_all(EVAL_LENGTH)
-    if tried is None or len(tried.values) < EVALUATIONS or tried.median < LONGER * limit:
+    if tried is None or len(tried.values) < EVALUATIONS or tried.median < factor * limit:
         return None
     return Evidence(f"evaluations last {number(tried.median, 3)}", (EVAL_LENGTH,))
 
@@ -167,9 +175,10 @@ RULE = Rule(
         "once and return the same, whatever the policy does"
     ),
     threshold=(
-        "mean lengths within 5 % of the largest, above 1 step; evaluations 1.1 times as long in the median; without "
-        "these at most 10 steps and returns from 0 up of 0.1 at most on average; or at most 10 steps, and returns that "
-        "differ by 5 % at most: a fault at one step, in a run that has ended"
+        "mean lengths within 5 % of the largest, above 1 step; evaluations 1.1 times as long in the median, or "
+        "twice as long where the second half's lengths are all one step, or one and the same after longer ones; "
+        "without evaluations at most 10 steps and returns from 0 up of 0.1 at most on average; or at most 10 steps, "
+        "and returns that differ by 5 % at most: a fault at one step, in a run that has ended"
     ),
     source="Pardo et al. 2018, Time limits in reinforcement learning; Jones 2021 (compare with simple policies)",
     examine=examine,

@@ -286,7 +286,8 @@ RULE = Rule(
         "added; or 90 % repeat, with columns that never vary, and foresee 15 % of the rewards, with 4 % added; or 16 % "
         "of a column's values lie at each of its ends, and nothing is learned; a doubt where a saved optimiser shows "
         "columns that never vary and nothing is learned; in any run, where a wrapper makes columns constant, or takes "
-        "away half of a column's variance, or a quarter while half of the observations repeat; where wrappers leave observations whole, the rest is a doubt"
+        "away half of a column's variance, or a quarter while half of the observations repeat; where wrappers leave "
+        "observations whole, the rest is a doubt"
     ),
     source="Kaelbling et al. 1998 (partial observability); Schulman 2017 (look at the observations as the agent "
     "does); measured here",

@@ -6,6 +6,7 @@ Training's return rises, so nothing seems wrong with the learner; evaluations sh
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from unstuck.analysis.diagnosis.evaluations import Way, find_paid_otherwise
 from unstuck.analysis.diagnosis.finding import (
     Blind,
@@ -23,12 +24,17 @@ from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import compute_stretches, judge_standing
 from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
 from unstuck.analysis.history.record import (
+    EPISODE_LENGTH,
+    EVAL_LENGTH,
+    EVAL_STEP_PAY,
     EVAL_SUCCESS_RATE,
+    STEP_PAY,
     SUCCESS_RATE,
     WRAPPED_REWARD_COST,
     WRAPPED_REWARD_SIGN,
     WRAPPED_REWARD_STEP,
 )
+from unstuck.analysis.history.step_pay import measure_step_pay
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
@@ -57,6 +63,16 @@ START, RISE = 3, 3.0
 
 MET, LOST, KEPT = 0.1, 0.5, 0.8
 """Success rate that must once have been met, share of it that is left, and share of the best return that is kept."""
+
+JUDGED, STILL = 6, 0.1
+"""Evaluations before training's pay by the step is compared with theirs, and the share of their range that they may
+have gained where that pay leads elsewhere."""
+
+_OF_STEP_PAY = {
+    STEP_PAY: (metrics.TRAIN_RETURN, EPISODE_LENGTH),
+    EVAL_STEP_PAY: (metrics.EVAL_RETURN, EVAL_LENGTH),
+}
+"""Means of returns and of lengths that tell what a step more brings, where single episodes are not on record."""
 
 _TEST = "play one episode with one policy in both, and print the rewards of each step side by side"
 
@@ -91,7 +107,7 @@ def examine(run: Signals) -> Finding | Blind | None:
         return Blind(((metrics.EVAL_RETURN,),))
     apart = find_paid_otherwise(run)
     if apart is None:
-        return _wrapped(run) or _by_success(run)
+        return _wrapped(run) or _by_length(run) or _by_success(run)
     first, *others = _CAUSES[apart.way]
     fact = Evidence(apart.text, (metrics.TRAIN_RETURN, metrics.EVAL_RETURN), apart.iterations)
     return Finding(
@@ -152,6 +168,49 @@ def _find_pay(run: Signals) -> _Pay | None:
     return None
 
 
+def _by_length(run: Signals) -> Finding | None:
+    """Return a finding if a step more is paid in training alone, or against what evaluations count; None otherwise.
+
+    Where evaluations gain, what training pays leads to what they count all the same.
+    """
+    paid, counted = _read_step_pay(run, STEP_PAY), _read_step_pay(run, EVAL_STEP_PAY)
+    lengths, curve = run.select_all(EPISODE_LENGTH), run.select_finite(metrics.EVAL_RETURN)
+    values = np.asarray(curve, dtype=np.float64)
+    if paid is None or counted is None or lengths is None or len(values) < JUDGED or _gains(values):
+        return None
+    outweighs = counted == 0 and abs(paid) * max(lengths.values) >= AGAINST * float(np.ptp(values)) > 0
+    if not paid or (paid * counted >= 0 and not outweighs):
+        return None
+    text = f"a step more brings an episode of training {number(paid)}, and one of evaluations {number(counted)}"
+    return Finding(
+        headline=f"Training is paid by the step for something else than evaluations count: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why="returns follow the lengths of episodes exactly, in both; evaluations have gained nothing",
+        evidence=(Evidence(text, (STEP_PAY, EVAL_STEP_PAY)),),
+        causes=(Cause(_STEP.what, _STEP.test, Support.SUPPORTED, text), _SIGN),
+        since=int(curve.index[JUDGED - 1]),
+        ground=Ground.MEASURED if paid * counted < 0 else Ground.PACE,
+    )
+
+
+def _read_step_pay(run: Signals, name: str) -> float | None:
+    """Return what a step more brings an episode, from single ones on record, or else from means; None if unknown."""
+    if run.has(name):
+        return float(run.select_finite(name).iloc[-1])
+    returns, lengths = _OF_STEP_PAY[name]
+    table = run.history.table
+    if returns not in table or lengths not in table:
+        return None
+    return measure_step_pay(*(table[column].to_numpy(dtype=np.float64) for column in (returns, lengths)))
+
+
+def _gains(values: npt.NDArray[np.float64]) -> bool:
+    """True if the last third of a curve is higher than the first by a tenth of the curve's range."""
+    size = len(values) // 3
+    return float(values[-size:].mean() - values[:size].mean()) > STILL * float(np.ptp(values))
+
+
 def _by_success(run: Signals) -> Finding | None:
     """Return a finding if the return rises or holds while fewer episodes succeed, or none ever did; None otherwise."""
     pairs = ((metrics.TRAIN_RETURN, SUCCESS_RATE), (metrics.EVAL_RETURN, EVAL_SUCCESS_RATE))
@@ -204,7 +263,7 @@ RULE = Rule(
     title="Training is paid for something else",
     stage=Stage.BUG,
     needs=((metrics.TRAIN_RETURN,),),
-    helps=(metrics.EVAL_RETURN, SUCCESS_RATE, EVAL_SUCCESS_RATE),
+    helps=(metrics.EVAL_RETURN, SUCCESS_RATE, EVAL_SUCCESS_RATE, STEP_PAY, EVAL_STEP_PAY),
     explains=(
         *(
             "learns_backwards",
@@ -231,7 +290,9 @@ RULE = Rule(
         "0.8 of its best while a success rate of 0.1 or more was halved; or "
         "what wrappers pay correlates with the environment's rewards at -0.95 or less, or a cost of actions is 3 "
         "spreads of the environment's returns, or each step is paid twice what a step more brings, with the other "
-        "sign, where nothing is learned; 10 are a fault in any run"
+        "sign, where nothing is learned; 10 are a fault in any run; or a step more brings episodes of training exactly "
+        "so much in half of the pairs, those of evaluations so much with the other sign, or nothing where all steps of "
+        "an episode make twice the range of evaluations, and 6 evaluations have not gained"
     ),
     source="Jones 2021 (compare with simple policies; look at single rewards); Ng et al. 1999 (shaping); measured here",
     examine=examine,

@@ -134,7 +134,10 @@ RULE = Rule(
     stage=Stage.CEILING,
     needs=((metrics.TRAIN_RETURN,), (metrics.EVAL_RETURN, WRAPPED_REWARD_NOISE), (metrics.EXPLAINED_VARIANCE,)),
     helps=(EPISODE_LENGTH,),
-    explains=("critic_underfits", "signal_lost", "oscillating", "entropy_pinned", "greedy_vs_sampled", "reward_scale"),
+    explains=(
+        *("critic_underfits", "signal_lost", "oscillating", "entropy_pinned", "greedy_vs_sampled", "reward_scale"),
+        "learns_backwards",
+    ),
     curable=False,
     says=(
         "single episodes of training scatter far more than evaluations, the critic explains nothing, and nothing is "

@@ -34,8 +34,9 @@ task has one start, a greedy policy gains what exploration costs, or goes the sa
 POINTS = 4
 
 APART, EVALUATIONS = 1e-6, 4
-"""Steps by which the mean length of an evaluation's episodes must miss a whole number to be of episodes that differ, and
-evaluations of which half must be so: a greedy policy goes the same way again where every reset sets the seed."""
+"""Steps by which the mean length of an evaluation's episodes must miss a whole number to be of episodes that differ;
+and the evaluations of which half must be so: a greedy policy goes the same way again where every reset sets the
+seed."""
 
 UNSEEN = 0.6
 """Share of the evaluation's episodes that must begin as none of training's did: 25 different starts at most among 256
@@ -205,8 +206,8 @@ RULE = Rule(
         "evaluations, not all the same, lie below the training return by a tenth of all that the return ever gained, "
         "and by three standard errors; or 90 % repeat, and 60 % of the evaluation's episodes begin as none of "
         "training's, at the same size; or 90 % of the resets set the environment's random numbers back: a doubt, and "
-        "a fault where evaluations begin elsewhere, are as much worse, or differ in length from episode to episode while "
-        "the policy is greedy"
+        "a fault where evaluations begin elsewhere, are as much worse, or differ in length from episode to episode "
+        "although the policy is greedy"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
     examine=examine,

@@ -22,11 +22,14 @@ from unstuck.analysis.history.record import (
     ENV_STEPS,
     EPISODE_LENGTH,
     EVAL_LENGTH,
+    EVAL_STEP_PAY,
     EVAL_SUCCESS_RATE,
     RETURN_VALUES,
     REWARD_AFTER,
+    STEP_PAY,
     SUCCESS_RATE,
 )
+from unstuck.analysis.history.step_pay import measure_step_pay
 from unstuck.rl import metrics
 
 EVALUATIONS = "evaluations.npz"
@@ -97,6 +100,8 @@ def read_monitors(files: Sequence[Path]) -> Raw:
         columns[RETURN_VALUES] = Points(np.array([len(returns) - 1.0]), np.array([float(values)]))
         if (after := _measure_goal(returns, lengths)) is not None:
             columns[REWARD_AFTER] = Points(np.array([len(returns) - 1.0]), np.array([after]))
+    if (step_pay := measure_step_pay(returns, lengths)) is not None:
+        columns[STEP_PAY] = Points(np.array([len(returns) - 1.0]), np.array([step_pay]))
     form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
     return Raw(files[0], columns, form=form, settings=settings)
 
@@ -182,9 +187,20 @@ def read_evaluations(file: Path) -> Raw:
                 for name, ours in _EVALUATED.items()
                 if name in stored
             }
+            if step_pay := _measure_judged_pay(stored):
+                columns[EVAL_STEP_PAY] = Points(steps[-1:], np.array(step_pay))
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
         raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's: {error}") from None
     if metrics.EVAL_RETURN not in columns:
         raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's, and holds no results")
     columns[ENV_STEPS] = Points(steps, steps)
     return Raw(file, columns, stepped=True, evaluated=True, form="evaluations.npz")
+
+
+def _measure_judged_pay(stored: np.lib.npyio.NpzFile) -> list[float]:
+    """Measure what a step more brings the episodes of all evaluations; empty where their lengths are not stored."""
+    if "ep_lengths" not in stored or stored["results"].shape != stored["ep_lengths"].shape:
+        return []
+    returns, lengths = (stored[name].astype(np.float64).ravel() for name in ("results", "ep_lengths"))
+    pay = measure_step_pay(returns, lengths)
+    return [] if pay is None else [pay]

@@ -12,9 +12,11 @@ from unstuck.analysis.history.record import (
     CLIP_RANGE,
     EPISODE_LENGTH,
     EVAL_LENGTH,
+    EVAL_STEP_PAY,
     POLICY_STD,
     RETURN_VALUES,
     REWARD_AFTER,
+    STEP_PAY,
     SUCCESS_RATE,
 )
 from unstuck.rl import metrics
@@ -360,6 +362,25 @@ def test_episodes_that_a_goal_ends_tell_when_it_is_reached(
     (tmp_path / "progress.csv").write_text(f"{SB3_HEAD}1,500,0.5,0.3\n2,1500,0.7,0.2\n")
     told = load(str(tmp_path)).curve(REWARD_AFTER).to_dict()
     assert told == ({} if after is None else {2: after})
+
+
+def test_what_a_step_more_brings_is_read_from_single_episodes(tmp_path: Path) -> None:
+    monitor(
+        tmp_path,
+        "0.monitor.csv",
+        0.0,
+        *[(-1.875 * (8 + 8 * (turn % 4)) - 1, 8 + 8 * (turn % 4), turn) for turn in range(40)],
+    )
+    (tmp_path / "progress.csv").write_text(f"{SB3_HEAD}1,500,-16,0.3\n2,800,-16,0.2\n")
+    lengths = np.array([[8, 16, 8], [8, 48, 8]] * 2)
+    np.savez(
+        tmp_path / "evaluations.npz", timesteps=[200, 400, 600, 800], results=lengths / 8 - 1.0, ep_lengths=lengths
+    )
+    run = load(str(tmp_path))
+    assert run.curve(STEP_PAY).to_dict() == {2: -1.875}
+    assert run.curve(EVAL_STEP_PAY).to_dict() == {2: 0.125}
+    np.savez(tmp_path / "evaluations.npz", timesteps=[200, 400, 600, 800], results=lengths / 8 - 1.0)
+    assert not load(str(tmp_path)).has(EVAL_STEP_PAY)
 
 
 def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> None:

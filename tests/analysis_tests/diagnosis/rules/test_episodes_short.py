@@ -43,6 +43,12 @@ def cut(lengths: Any, returns: Any = 0.05 * CHANCE, tried: Any = None) -> Histor
         (cut(200.0 - 50 * CHANCE, -50.0 - CHANCE, 500.0), False),  # they end by themselves
         (cut(500.0, -50.0 - CHANCE, 200.0), False),
         (first(cut(3.0, 0.05), 11), False),
+        (cut(1.0, -0.6 - 0.3 * CHANCE, 2.0), True),  # a counter of steps that is never set back
+        (cut(1.0, -0.6 - 0.3 * CHANCE, 1.9), False),
+        (cut(np.where(TURN > 50, 3.0, 20.0), -0.6 - 0.3 * CHANCE, 20.0), True),
+        (cut(np.where(TURN > 51, 3.0, 20.0), -0.6 - 0.3 * CHANCE, 20.0), False),
+        (cut(np.where(TURN > 50, 13 + 0.01 * CHANCE, 20.0), -0.6 - 0.3 * CHANCE, 50.0), False),  # a goal is reached
+        (cut(np.where(TURN > 50, 13.0, 20.0), -13.0 - 0.01 * CHANCE, 13.0), False),  # and by the shortest way
     ],
 )
 def test_its_borders(run: History, fires: bool) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.finding import Kind
+from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import paid_otherwise
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -14,9 +14,11 @@ from unstuck.analysis.history import ENV_STEPS, History
 from unstuck.analysis.history.record import (
     EPISODE_LENGTH,
     EVAL_LENGTH,
+    EVAL_STEP_PAY,
     EVAL_SUCCESS_RATE,
     POLICY_STD,
     REWARD_BY_EFFORT,
+    STEP_PAY,
     SUCCESS_RATE,
 )
 
@@ -108,6 +110,42 @@ def test_a_logged_mean_that_lags_behind_evaluations_is_no_cost() -> None:
     long = {EPISODE_LENGTH: 10.0 * TURN[-1] / 2, ENV_STEPS: 1000.0 * TURN}
     assert kind(RULE, evaluated(lagging, 9 + CHANCE)) is Kind.FAULT
     assert kind(RULE, evaluated(lagging, 9 + CHANCE, **long)) is None
+
+
+LOW = np.where(TURN > 50, 0.0, CHANCE)
+
+
+@pytest.mark.parametrize(
+    ("paid", "counted", "greedy", "expected"),
+    [
+        (-1.9, 0.1, LOW, (Kind.FAULT, Ground.MEASURED)),  # to end at once pays best
+        (1.0, -1.0, LOW, (Kind.FAULT, Ground.MEASURED)),
+        (0.1, 0.1, LOW, None),
+        (-1.9, 0.1, 20 * DONE, None),  # evaluations gain all the same
+        (0.2, 0.0, LOW, (Kind.FAULT, Ground.PACE)),  # 20 steps make 4, and a goal 1
+        (0.19, 0.0, 1 + CHANCE, None),  # less than twice the range of 2
+        (-0.01, 0.0, 0.0, None),  # a small price of time, and a goal that nobody has reached
+        (0.0, 0.1, LOW, None),
+    ],
+)
+def test_steps_that_pay_in_training_what_evaluations_do_not_count(
+    paid: float, counted: float, greedy: Any, expected: tuple[Kind, Ground] | None
+) -> None:
+    run = evaluated(-9.0 - CHANCE, greedy, **{STEP_PAY: paid, EVAL_STEP_PAY: counted})
+    finding = ask(RULE, run)
+    assert (None if finding is None else (finding.kind, finding.ground)) == expected  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(("bent", "expected"), [(0.0, Kind.FAULT), (0.01, None)])
+def test_means_of_returns_and_lengths_tell_what_a_step_pays_as_well(bent: float, expected: Kind | None) -> None:
+    """Means of returns that are lines in the lengths lie on these lines."""
+    lengths = 20 + 10 * CHANCE + 20 * (1 - DONE)
+    long = np.where(TURN % (TURN[-1] // 10) == 0, 30 - 15 * DONE, np.nan)
+    run = evaluated(
+        -lengths + bent * np.sin(TURN * TURN), 30 - 15 * DONE, **{EPISODE_LENGTH: lengths, EVAL_LENGTH: long}
+    )
+    finding = paid_otherwise._by_length(Signals(run))
+    assert (finding.kind if finding else None) is expected
 
 
 def test_where_lengths_differ_returns_of_a_step_are_compared() -> None:

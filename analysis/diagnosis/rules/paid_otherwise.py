@@ -135,6 +135,7 @@ def _wrapped(run: Signals) -> Finding | None:
     pay = _find_pay(run)
     if pay is None:
         return None
+    still = pay.metric == WRAPPED_REWARD_SIGN and _stay(run)
     return Finding(
         headline=f"Training is paid for something else than the environment pays: {pay.text}",
         kind=Kind.FAULT,
@@ -143,7 +144,7 @@ def _wrapped(run: Signals) -> Finding | None:
         evidence=(make_evidence(run, pay.text, pay.metric),),
         causes=(Cause(pay.cause.what, pay.cause.test, Support.SUPPORTED, pay.text), _GENERAL),
         since=int(run.select_finite(pay.metric).index[0]),
-        ground=Ground.MEASURED if pay.times >= RUINOUS else Ground.PACE,
+        ground=Ground.MEASURED if pay.times >= RUINOUS or still else Ground.PACE,
     )
 
 
@@ -203,6 +204,12 @@ def _read_step_pay(run: Signals, name: str) -> float | None:
     if returns not in table or lengths not in table:
         return None
     return measure_step_pay(*(table[column].to_numpy(dtype=np.float64) for column in (returns, lengths)))
+
+
+def _stay(run: Signals) -> bool:
+    """True if evaluations were made, and neither gain nor lose: where a cost is turned into a reward they do either."""
+    values = np.asarray(run.select_finite(metrics.EVAL_RETURN), dtype=np.float64)
+    return len(values) >= JUDGED and not _gains(values) and not _gains(-values)
 
 
 def _gains(values: npt.NDArray[np.float64]) -> bool:
@@ -290,7 +297,8 @@ RULE = Rule(
         "0.8 of its best while a success rate of 0.1 or more was halved; or "
         "what wrappers pay correlates with the environment's rewards at -0.95 or less, or a cost of actions is 3 "
         "spreads of the environment's returns, or each step is paid twice what a step more brings, with the other "
-        "sign, where nothing is learned; 10 are a fault in any run; or a step more brings episodes of training exactly "
+        "sign, where nothing is learned; 10, or a turned sign beside 6 evaluations that neither gain "
+        "nor lose, are a fault in any run; or a step more brings episodes of training exactly "
         "so much in half of the pairs, those of evaluations so much with the other sign, or nothing where all steps of "
         "an episode make twice the range of evaluations, and 6 evaluations have not gained"
     ),

@@ -47,9 +47,9 @@ def examine(run: Signals) -> Finding | None:
         return None
     usual = math.sqrt(EVALUATED) * _measure_changes(values)
     counted = max(usual, float(np.ptp(values)) / 2, abs(float(values.mean())) / 10)
-    if scatter < MORE * counted:
-        return None
     trained = run.select_finite(metrics.TRAIN_RETURN)
+    if scatter < MORE * counted or (not np.ptp(values) and not trained.min() < values[0] < trained.max()):
+        return None  # noise goes both ways about evaluations that are all the same
     text = (
         f"single episodes of training scatter by about {number(scatter, 2)}, and evaluations lie between "
         f"{number(float(values.min()), 3)} and {number(float(values.max()), 3)}"

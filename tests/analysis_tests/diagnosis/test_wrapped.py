@@ -1,7 +1,9 @@
 """What rules say of numbers that a probe saw on both sides of wrappers: both sides of each threshold."""
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Rule
 from unstuck.analysis.diagnosis.rules import (
@@ -21,6 +23,7 @@ from unstuck.analysis.history.record import EPISODE_LENGTH, REWARD_AFTER
 from tests.analysis_tests.diagnosis.asking import ask, found
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
 from tests.analysis_tests.elsewhere import elsewhere
+from tests.analysis_tests.runs import LENGTH
 
 TRANSPARENT: dict[str, float] = {
     **{"wrapped_action_delay": 0.0, "wrapped_action_reach": 1.0, "wrapped_action_cut": 0.0},
@@ -164,6 +167,21 @@ def test_rewards_that_come_seldom_and_late_are_forgotten_by_a_short_horizon(
     if fires:
         learned = found(horizon_short.RULE, elsewhere(RISEN, settings={"ppo.gamma": gamma}, more=more))
         assert (learned.kind, learned.ground) == (Kind.SUSPECT, Ground.PACE)
+
+
+@pytest.mark.parametrize(
+    ("counted", "ground"),
+    [
+        (0.0, Ground.MEASURED),  # a goal that nobody reaches, since training is fined for it
+        (np.linspace(-300, -20, LENGTH), Ground.PACE),  # evaluations gain: both are paid alike
+        (np.linspace(300, 20, LENGTH), Ground.PACE),  # a cost, which training gets below and evaluations count
+        (None, Ground.PACE),
+    ],
+)
+def test_a_turned_sign_is_a_fault_where_evaluations_stay_whatever_training_gains(counted: Any, ground: Ground) -> None:
+    run = elsewhere(np.linspace(-1, 0, LENGTH), more={"train/wrapped_reward_correlation": -1.0})
+    run = replace(run, table=run.table.assign(**({} if counted is None else {"eval/episode_return": counted})))
+    assert found(paid_otherwise.RULE, run).ground is ground
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ def noisy(scatter: float, greedy: Any = -25.0 + 2 * CHANCE, dialect: str = "prob
         (noisy(10.0, -25.0 + 0.01 * CHANCE), False),  # evaluations of one start: a tenth of 25, times 5
         (without(noisy(60.0), EPISODE_LENGTH), False),
         (noisy(60.0, np.nan), False),
+        (noisy(60.0, -25.0), True),  # noise goes both ways about what evaluations always return
+        (noisy(60.0, 0.0), False),  # all that is paid is below: a reward that is met seldom, with the other sign
     ],
 )
 def test_its_borders(run: History, fires: bool) -> None:

@@ -187,8 +187,8 @@ def test_a_turned_sign_is_a_fault_where_evaluations_stay_whatever_training_gains
 @pytest.mark.parametrize(
     ("after", "length", "expected"),
     [
-        (6.7, 16.0, (Kind.FAULT, Ground.MEASURED)),  # 0.5 to the power of 6.64 is 0.01
-        (6.6, 16.0, (Kind.SUSPECT, Ground.PACE)),
+        (10.0, 16.0, (Kind.FAULT, Ground.MEASURED)),  # 0.5 to the power of 9.97 is 0.001
+        (9.9, 16.0, (Kind.SUSPECT, Ground.PACE)),
         (12.0, 4.0, (Kind.FAULT, Ground.MEASURED)),  # a lake: most episodes end in a hole, long before the goal
         (4.2, 4.0, None),
     ],

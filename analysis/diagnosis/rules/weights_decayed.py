@@ -156,7 +156,7 @@ RULE = Rule(
     explains=(
         *("updates_too_small", "policy_frozen", "entropy_pinned", "critic_underfits", "signal_lost", "oscillating"),
         *("greedy_collapsed", "greedy_vs_sampled", "observations_constant", "learned_and_lost", "updates_too_large"),
-        *("policy_starved", "value_explosion", "return_frozen"),
+        *("policy_starved", "value_explosion", "return_frozen", "learns_backwards"),
     ),
     says="the parameters' norm shrinks far: a decay pulls the networks to zero",
     threshold=(

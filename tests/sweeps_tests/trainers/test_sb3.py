@@ -413,7 +413,9 @@ def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
     assert "updates are too large" in fixed.out
     assert "arm 0: the control, nothing changed" in fixed.out
     assert "lr 0.001, started anew (learning_rate 3 is far above what is usual)" in fixed.out
-    assert re.search(r"Trial 1 \(lr 0\.001, started anew\) wins: eval/episode_return \d+.* against (8|9)\.\d+", fixed.out)
+    assert re.search(
+        r"Trial 1 \(lr 0\.001, started anew\) wins: eval/episode_return \d+.* against (8|9)\.\d+", fixed.out
+    )
     assert (command.folder / "runs" / "fixed" / "report" / "verdicts.json").exists()
     audit = command.sweeps("audit", "fixed")
     assert audit.code == 0, audit.out

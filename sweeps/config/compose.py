@@ -42,7 +42,7 @@ def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | No
         SweepError: A key is not in the schema.
         ConfigError: A value is missing, cannot be resolved, or breaks a rule of its class.
     """
-    check_keys(cfg)
+    check_keys(OmegaConf.to_container(cfg, resolve=False))
     try:
         tree: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:

@@ -6,20 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
 from unstuck.rl.config import DataConfig
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.keys import check_key, is_group, settings
 from unstuck.sweeps.config.settings import StudyConfig, SweepConfig
 
 
-def check_keys(cfg: DictConfig) -> None:
-    """Raise `SweepError` for the first key in a configuration that is not a known setting, e.g. after `+new=1`.
+def check_keys(tree: Any) -> None:
+    """Raise `SweepError` for the first key in nested dicts of settings that is not a known setting, e.g. `new`.
 
     Raises:
         SweepError: A key is unknown; the message names the first one, and the setting nearest to the key.
     """
-    for key in _list_dotted(OmegaConf.to_container(cfg, resolve=False), ""):
+    for key in _list_dotted(tree, ""):
         check_key(key)
 
 

@@ -1,4 +1,5 @@
 import pytest
+from omegaconf import OmegaConf
 from unstuck.records.errors import SweepError
 from unstuck.sweeps.config.freeze import check_keys
 
@@ -16,11 +17,12 @@ from tests.composing import composed
     ],
 )
 def test_keys_that_hydra_lets_through_are_refused(override: str, message: str) -> None:
-    cfg = composed(override)  # the wrong variant: Hydra alone is content
+    tree = OmegaConf.to_container(composed(override))  # the wrong variant: Hydra alone is content
     with pytest.raises(SweepError, match=r"^unknown setting") as caught:
-        check_keys(cfg)
+        check_keys(tree)
     assert str(caught.value).startswith(message)
 
 
 def test_what_is_free_in_form_has_no_unknown_keys() -> None:
-    check_keys(composed("+space.anything.goes=1", "sampler.points=[{any: {thing: 2}}]", "~space.ppo.lr"))
+    cfg = composed("+space.anything.goes=1", "sampler.points=[{any: {thing: 2}}]", "~space.ppo.lr")
+    check_keys(OmegaConf.to_container(cfg))

@@ -38,14 +38,24 @@ def test_yaml_holds_no_password(password: str) -> None:
     [
         ("data: {label: '${oc.env:HOME}'}", r"^data\.label must not hold '\$\{', which reads as a reference"),
         ("sampler: {points: [{ppo: {lr: '${ppo.gamma}'}}]}", r"^sampler\.points\.0\.ppo\.lr must not hold '\$\{'"),
-        ("data: {label: 'a${'}", r"^a sweep's config\.yaml must be YAML"),
+        ("data: {label: 'a${'}", r"^data\.label must not hold '\$\{'"),
+        ("data: {label: a, label: b}", r"^a sweep's config\.yaml must be YAML"),
+        ("- data", r"^a sweep's config\.yaml must hold settings by group"),
         ("data: {label: !!python/object/apply:os.system ['true']}", r"^a sweep's config\.yaml must be YAML"),
         ("sweep: {name: ../x}", r"^sweep\.name must be 1 to 100 letters"),
     ],
 )
-def test_yaml_that_refers_to_anything_is_refused(text: str, message: str) -> None:
+def test_yaml_that_refers_to_anything_or_holds_something_else_is_refused(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         from_yaml(text)
+
+
+def test_values_are_read_as_omegaconf_reads_them() -> None:
+    """From files that an older release wrote by it, or that somebody has changed by hand."""
+    written = ["1e-5", "-2.5E3", "1.", "1_000", ".inf", "-.inf", "2024-05-01", "12:30", "yes", "off", "~", "0x1F", "1e3x"]
+    text = f"script: {{{', '.join(f'a{n}: {value}' for n, value in enumerate(written))}, b: '1e-5'}}"
+    assert from_yaml(text).script == OmegaConf.create(text).script
+    assert from_yaml(text).script["a0"] == 1e-5
 
 
 def test_yaml_of_what_could_not_be_a_configuration() -> None:

@@ -212,18 +212,12 @@ def mlflow_tables(shared_folder: Path) -> Iterator[Callable[[Path], None]]:
 
 @pytest.fixture(scope="session", autouse=True)
 def optuna_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Makes Optuna's tables in new sqlite files of this process by copying those that Optuna has made once.
-
-    Also reads only once which version the tables should have: Optuna reads all migrations for that at each opening.
-    """
+    """Makes Optuna's tables in new sqlite files of this process by copying those that Optuna has made once."""
     from optuna.storages import RDBStorage
-    from optuna.storages._rdb.storage import _VersionManager
     from unstuck.records.optuna_internals import PatientStorage
     from unstuck.records.urls import sqlite_file
 
     template = tmp_path_factory.mktemp("optuna") / "optuna.db"
-    read_version = _VersionManager.get_head_version
-    versions: list[str] = []
 
     def open_storage(storage: PatientStorage, url: str, **options: Any) -> None:
         file = sqlite_file(url)
@@ -233,14 +227,27 @@ def optuna_tables(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             shutil.copy(template, file)
         RDBStorage.__init__(storage, url, **options)
 
-    def get_head_version(manager: _VersionManager) -> str:
-        if not versions:
-            versions.append(read_version(manager))
-        return versions[0]
-
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PatientStorage, "__init__", open_storage)
-        patch.setattr(_VersionManager, "get_head_version", get_head_version)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def migrations_read_once() -> Iterator[None]:
+    """Reads the migrations of Optuna's tables and of MLflow's once: who opens a file reads all, to know the last."""
+    from alembic.config import Config
+    from alembic.script import ScriptDirectory
+
+    read, known = ScriptDirectory.from_config, dict[str | None, ScriptDirectory]()
+
+    def read_once(config: Config) -> ScriptDirectory:
+        place = config.get_main_option("script_location")
+        if place not in known:
+            known[place] = read(config)
+        return known[place]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", read_once)
         yield
 
 

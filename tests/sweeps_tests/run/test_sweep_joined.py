@@ -90,8 +90,9 @@ def cluster() -> Iterator[Cluster]:
     folder = tempfile.mkdtemp(prefix="joined-", dir="/tmp")  # a socket's path must be short
     ray = Path(sys.executable).with_name("ray")
     head = ("--head", "--block", "--port", address.partition(":")[2], "--node-ip-address", "127.0.0.1")
+    left_out = ("--include-dashboard", "false", "--include-log-monitor", "false", "--no-monitor")  # no sweep asks them
     process = subprocess.Popen(
-        (ray, "start", *head, "--include-dashboard", "false", "--num-cpus", "2", "--temp-dir", folder),
+        (ray, "start", *head, *left_out, "--num-cpus", "2", "--temp-dir", folder),
         env={**os.environ, **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

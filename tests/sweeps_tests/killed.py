@@ -1,6 +1,7 @@
 """Processes that die between two writes to the ledger, as by kill -9, and what must not depend on that."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,13 +21,16 @@ class Killed(BaseException):
 
 @dataclass
 class Killer:
-    """Kills the process just before the write of this number, counted from 1."""
+    """Kills the process just before the write of this number, counted from 1, or calls `keep` before each write."""
 
     at: float = math.inf
     writes: int = 0
+    keep: Callable[[], object] | None = None
 
     def __call__(self) -> None:
         self.writes += 1
+        if self.keep:
+            self.keep()
         if self.writes == self.at:
             raise Killed
 

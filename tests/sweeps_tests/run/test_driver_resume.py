@@ -1,9 +1,10 @@
 """A sweep whose process dies at any write goes on to what it would have been. Driven by hand, with one worker."""
 
+import copy
 import io
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,10 @@ class World:
         done = self.saved.get(number, 0)
         return list(trained(self.assigned[number], 1, done)) if done else []
 
+    def copy(self) -> "World":
+        """What a process leaves that dies now."""
+        return replace(self, storage=copy.deepcopy(self.storage), saved=dict(self.saved))
+
     def trials(self) -> list[dict[str, Any]]:
         return [story(trial) for trial in optuna.load_study(storage=self.storage, study_name="mine").trials]
 
@@ -160,21 +165,29 @@ def test_the_sweep_has_every_kind_of_end(undisturbed: list[dict[str, Any]]) -> N
     assert len(outcomes) - outcomes.count("infeasible") == NUM_TRIALS
 
 
-@pytest.mark.slow  # some 200 sweeps
+@pytest.mark.slow  # some 200 halves of a sweep
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize(
-    ("loses_checkpoints", "every"),
-    [pytest.param(False, 1, id="checkpoints"), pytest.param(True, 5, id="no checkpoints")],
-)
-def test_killed_at_any_write_and_resumed_is_undisturbed(
-    killer: Killer, undisturbed: list[dict[str, Any]], loses_checkpoints: bool, every: int
+def test_killed_at_any_write_and_resumed_is_undisturbed(killer: Killer, undisturbed: list[dict[str, Any]]) -> None:
+    left: list[World] = []
+    world = World(InMemoryStorage())
+    killer.keep = lambda: left.append(world.copy())
+    world.process()
+    killer.keep = None
+    assert len(left) > 100
+    for number, again in enumerate(left, 1):
+        again.process()
+        assert again.trials() == undisturbed, f"killed at write {number}"
+
+
+@pytest.mark.slow  # some 40 sweeps
+@pytest.mark.timeout(180)
+def test_killed_and_resumed_without_checkpoints_is_undisturbed(
+    killer: Killer, undisturbed: list[dict[str, Any]]
 ) -> None:
     killer.writes = 0
     World(InMemoryStorage()).process()
-    writes = killer.writes
-    assert writes > 100
-    for at in range(1, writes + 1, every):
-        world = World(InMemoryStorage(), loses_checkpoints=loses_checkpoints)
+    for at in range(1, killer.writes + 1, 5):
+        world = World(InMemoryStorage(), loses_checkpoints=True)
         killer.at, killer.writes = at, 0
         with pytest.raises(Killed):
             world.process()

@@ -72,7 +72,7 @@ def _without_secrets(node: Any, key: str = "") -> Any:
 
 
 class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
-    """Reader of YAML as OmegaConf reads it, ten times as fast: `1e-5` is a number, a date a text, no key stands twice."""
+    """Reader of YAML as OmegaConf reads it, ten times as fast: `1e-5` is a number, a date a text, no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Return a mapping's values by key; raise an error if a key stands twice."""

@@ -52,8 +52,9 @@ def test_yaml_that_refers_to_anything_or_holds_something_else_is_refused(text: s
 
 def test_values_are_read_as_omegaconf_reads_them() -> None:
     """From files that an older release wrote by it, or that somebody has changed by hand."""
-    written = ["1e-5", "-2.5E3", "1.", "1_000", ".inf", "-.inf", "2024-05-01", "12:30", "yes", "off", "~", "0x1F", "1e3x"]
-    text = f"script: {{{', '.join(f'a{n}: {value}' for n, value in enumerate(written))}, b: '1e-5'}}"
+    numbers = ["1e-5", "-2.5E3", "1.", "1_000", ".inf", "-.inf", "0x1F"]
+    others = ["2024-05-01", "12:30", "yes", "off", "~", "1e3x"]
+    text = f"script: {{{', '.join(f'a{n}: {value}' for n, value in enumerate(numbers + others))}, b: '1e-5'}}"
     assert from_yaml(text).script == OmegaConf.create(text).script
     assert from_yaml(text).script["a0"] == 1e-5
 

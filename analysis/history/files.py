@@ -75,7 +75,7 @@ def read_files(path: Path, reading: Reading) -> History:
     for file in files:
         if file not in events and file not in monitors:
             _read_file(file, found, alone=len(files) == 1)
-    _read_monitors(path, monitors, found)
+    _read_monitors(path, monitors, [file for file in files if file.name == EVALUATIONS], found)
     if not found.raws:
         _read_trees(files, found)
     if not found.raws:
@@ -87,7 +87,7 @@ def read_files(path: Path, reading: Reading) -> History:
     return note_ending(history, found.files)
 
 
-def _read_monitors(path: Path, files: Sequence[Path], found: Found) -> None:
+def _read_monitors(path: Path, files: Sequence[Path], evaluations: Sequence[Path], found: Found) -> None:
     """Read monitor files: those of training together, those of evaluations at the steps that training had done."""
     whole = [file for file in files if has_start(file)] or list(files)
     if copies := [file.name for file in files if file not in whole]:
@@ -95,7 +95,7 @@ def _read_monitors(path: Path, files: Sequence[Path], found: Found) -> None:
     trained = [file for file in whole if not is_of_evaluation(file, path)] or whole
     if not trained:
         return
-    found.raws.append(read_monitors(trained))
+    found.raws.append(read_monitors(trained, evaluations))
     found.settings |= found.raws[-1].settings
     if judged := [file for file in whole if file not in trained]:
         found.raws.append(read_evaluation_monitors(judged, trained))

@@ -76,6 +76,9 @@ RETURN_VALUES = "train/return_values"
 STEP_PAY, EVAL_STEP_PAY = "train/step_pay", "eval/step_pay"
 """Return that a step more brings an episode of training, or of evaluations, where that is the same for all steps."""
 
+EVAL_MISSED = "eval/missed_by_training"
+"""Share of the evaluations' late episodes that are worse than 99 % of training's meanwhile, and last no longer."""
+
 EPISODE_LENGTH = metrics.EPISODE_LENGTH
 EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"
@@ -91,6 +94,7 @@ LOGGED_ELSEWHERE = (
         RETURN_VALUES,
         STEP_PAY,
         EVAL_STEP_PAY,
+        EVAL_MISSED,
         EPISODE_LENGTH,
         EVAL_LENGTH,
         SUCCESS_RATE,

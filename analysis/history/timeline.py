@@ -14,6 +14,7 @@ from unstuck.analysis.history.names import UNSTUCK, translate_metric, translate_
 from unstuck.analysis.history.raw import Numbers, Points, Raw, select_points
 from unstuck.analysis.history.record import (
     ENV_STEPS,
+    EVAL_MISSED,
     EVAL_SUCCESS_RATE,
     RETURN_VALUES,
     REWARD_AFTER,
@@ -375,7 +376,7 @@ def _rank_track(track: Track) -> tuple[bool, bool, bool, int]:
     )
 
 
-_OF_EPISODES = (RETURN_VALUES, REWARD_AFTER, STEP_PAY, SUCCESS_RATE)
+_OF_EPISODES = (RETURN_VALUES, REWARD_AFTER, STEP_PAY, SUCCESS_RATE, EVAL_MISSED)
 """What only the record of each episode tells."""
 
 

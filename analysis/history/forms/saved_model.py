@@ -50,6 +50,10 @@ _HEADS = {"action_net.weight": 0.01, "value_net.weight": 1.0}
 """Gain of the orthogonal matrix that a head starts as (common/policies.py, `_build`); hidden layers have sqrt 2."""
 
 _OF_POLICY = re.compile(r"mlp_extractor\.policy_net\.|action_net\.")
+_HUGE, _FULL = 100.0, 20.0
+"""Root mean square of an input from which units are asked whether they are saturated, and that of what a unit is given
+from which its tanh is: of a normal number of this spread one value in twelve lies below 2.1, where tanh is 0.97."""
+
 _SAME = 1e-4
 """Spread, relative to its mean, of the ratio of a column's gradients to the bias's, up to which the column is constant
 in float32: the gradient of a weight is then the bias's gradient times the column's value, for each unit alike."""
@@ -213,6 +217,8 @@ class _State:
             found[PARAMETERS_UNMOVED] = still / len(own) if own else 0.0
         if names and not any(_read_number(group, "weight_decay") for group in self.groups):
             found |= _measure_inputs(names)  # a decay stands in the averages as well, with the gradients
+            if found.get(metrics.INPUT_RMS_MAX, 0.0) > _HUGE and "activation_fn" not in self.options:
+                found |= _measure_saturation(names, self.weights)
         return found
 
     @property
@@ -280,6 +286,19 @@ def _measure_inputs(states: Mapping[str, Mapping[str, Any]]) -> dict[str, float]
     for one in constant[1:]:
         still = still & one if one.shape == still.shape else still
     return {metrics.INPUT_RMS_MAX: math.sqrt(largest), COLUMNS_CONSTANT: still.double().mean().item()}
+
+
+def _measure_saturation(states: Mapping[str, Mapping[str, Any]], weights: Mapping[str, "Tensor"]) -> dict[str, float]:
+    """Measure the share of the first layers' units whose tanh is nearly always beyond 0.97, by inputs and weights."""
+    shares = []
+    for name in states:
+        bias = states.get(name.removesuffix("weight") + "bias", {})
+        if not _FIRST.match(name) or not name.endswith("weight") or not states[name] or not bias:
+            continue
+        inputs = states[name]["exp_avg_sq"].double().sum(0) / bias["exp_avg_sq"].double().sum()
+        sizes = (weights[name].double().square() @ inputs).sqrt()
+        shares.append((sizes > _FULL).double().mean().item())
+    return {metrics.SATURATED_SHARE: sum(shares) / len(shares)} if shares and all(map(math.isfinite, shares)) else {}
 
 
 def _read_number(group: Mapping[str, Any], name: str) -> float | None:

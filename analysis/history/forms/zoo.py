@@ -17,11 +17,13 @@ import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.dialects.dialect import make_canonical
 from unstuck.analysis.history.dialects.plain import find_plain_name
+from unstuck.analysis.history.missed import Episodes, measure_missed
 from unstuck.analysis.history.raw import Points, Raw, select_points
 from unstuck.analysis.history.record import (
     ENV_STEPS,
     EPISODE_LENGTH,
     EVAL_LENGTH,
+    EVAL_MISSED,
     EVAL_STEP_PAY,
     EVAL_SUCCESS_RATE,
     RETURN_VALUES,
@@ -77,10 +79,14 @@ def is_of_evaluation(file: Path, folder: Path) -> bool:
     return any(_JUDGED.search(make_canonical(part)) for part in below.parts)
 
 
-def read_monitors(files: Sequence[Path]) -> Raw:
+def read_monitors(files: Sequence[Path], evaluations: Sequence[Path] = ()) -> Raw:
     """Read the episodes in the monitor files of one run's environments, in the order in which the episodes ended.
 
     Environment steps are counted over all environments together.
+
+    Args:
+        files: Monitor files of training.
+        evaluations: Files of the same run's evaluations, to compare single episodes with; more than one are none.
 
     Raises:
         AnalysisError: A file is no monitor file.
@@ -102,6 +108,9 @@ def read_monitors(files: Sequence[Path]) -> Raw:
             columns[REWARD_AFTER] = Points(np.array([len(returns) - 1.0]), np.array([after]))
     if (step_pay := measure_step_pay(returns, lengths)) is not None:
         columns[STEP_PAY] = Points(np.array([len(returns) - 1.0]), np.array([step_pay]))
+    judged = _read_judged(evaluations[0]) if len(evaluations) == 1 else None
+    if judged is not None and (missed := measure_missed(Episodes(returns, lengths, steps), judged)) is not None:
+        columns[EVAL_MISSED] = Points(np.array([len(returns) - 1.0]), np.array([missed]))
     form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
     return Raw(files[0], columns, form=form, settings=settings)
 
@@ -199,8 +208,26 @@ def read_evaluations(file: Path) -> Raw:
 
 def _measure_judged_pay(stored: np.lib.npyio.NpzFile) -> list[float]:
     """Measure what a step more brings the episodes of all evaluations; empty where their lengths are not stored."""
-    if "ep_lengths" not in stored or stored["results"].shape != stored["ep_lengths"].shape:
-        return []
-    returns, lengths = (stored[name].astype(np.float64).ravel() for name in ("results", "ep_lengths"))
-    pay = measure_step_pay(returns, lengths)
+    judged = _list_judged(stored)
+    pay = measure_step_pay(judged.returns, judged.lengths) if judged is not None else None
     return [] if pay is None else [pay]
+
+
+def _read_judged(file: Path) -> Episodes | None:
+    """Read the single episodes of all evaluations in an `evaluations.npz`; None if the file does not hold any."""
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            return _list_judged(stored)
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+        return None  # whoever reads the file's returns says why
+
+
+def _list_judged(stored: np.lib.npyio.NpzFile) -> Episodes | None:
+    """List the single episodes of all evaluations; None where their lengths are not stored, or do not fit."""
+    if "ep_lengths" not in stored or stored["results"].shape != stored["ep_lengths"].shape:
+        return None
+    returns, lengths = (stored[name].astype(np.float64) for name in ("results", "ep_lengths"))
+    if returns.ndim != 2 or len(returns) != len(stored["timesteps"]):
+        return None
+    steps = np.repeat(stored["timesteps"].astype(np.float64), returns.shape[1])
+    return Episodes(returns.ravel(), lengths.ravel(), steps)

@@ -12,6 +12,7 @@ from unstuck.analysis.history.record import (
     CLIP_RANGE,
     EPISODE_LENGTH,
     EVAL_LENGTH,
+    EVAL_MISSED,
     EVAL_STEP_PAY,
     POLICY_STD,
     RETURN_VALUES,
@@ -381,6 +382,16 @@ def test_what_a_step_more_brings_is_read_from_single_episodes(tmp_path: Path) ->
     assert run.curve(EVAL_STEP_PAY).to_dict() == {2: 0.125}
     np.savez(tmp_path / "evaluations.npz", timesteps=[200, 400, 600, 800], results=lengths / 8 - 1.0)
     assert not load(str(tmp_path)).has(EVAL_STEP_PAY)
+
+
+def test_evaluations_that_go_worse_than_training_are_counted_where_both_are_there(tmp_path: Path) -> None:
+    monitor(tmp_path, "0.monitor.csv", 0.0, *[(6.0 + turn / 200, 20, turn) for turn in range(400)])
+    (tmp_path / "progress.csv").write_text(f"{SB3_HEAD}1,4000,7,0.3\n2,8000,8,0.2\n")
+    returns, at = np.array([[2.0, 8, 8, 8, 8, 8, 8, 8, 8, 8]] * 4), [1000, 3000, 5000, 7000]
+    np.savez(tmp_path / "evaluations.npz", timesteps=at, results=returns, ep_lengths=np.full((4, 10), 20))
+    assert load(str(tmp_path)).curve(EVAL_MISSED).to_dict() == {2: 0.1}
+    np.savez(tmp_path / "evaluations.npz", timesteps=at, results=returns)
+    assert not load(str(tmp_path)).has(EVAL_MISSED)
 
 
 def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> None:

@@ -236,6 +236,26 @@ def test_inputs_are_measured_in_adams_averages(run: Path) -> None:
     assert not load(str(run)).has(metrics.INPUT_RMS_MAX)
 
 
+@pytest.mark.parametrize(
+    ("size", "options", "share"),
+    [
+        (300.0, {}, 5 / 6),  # one of the policy's three units has a weight of 0.01, and is given 3
+        (99.0, {}, None),  # so large inputs are another matter where units were not asked
+        (300.0, {"activation_fn": {":type:": "<class 'type'>"}}, None),  # a rectifier has no end to be at
+    ],
+)
+def test_units_are_saturated_by_inputs_that_are_huge(
+    run: Path, size: float, options: dict[str, Any], share: float | None
+) -> None:
+    gradients, weights = make_gradients(), make_weights()
+    for net, units in (("policy_net", 3), ("value_net", 5)):
+        gradients[f"mlp_extractor.{net}.0.weight"] = torch.tensor([[size**2, 0.0]] * units)
+    weights["mlp_extractor.policy_net.0.weight"][0] = 0.01
+    save_model(run / "model.zip", weights, make_optimiser(gradients), policy_kwargs=options)
+    told = load(str(run)).curve(metrics.SATURATED_SHARE).to_dict()
+    assert told == ({} if share is None else {8: pytest.approx(share)})
+
+
 def test_plain_gradient_descent_is_told_by_its_group(run: Path) -> None:
     group = {"lr": 1e-3, "momentum": 0, "weight_decay": 0, "params": list(range(10))}
     save_model(run / "model.zip", optimiser={"state": {}, "param_groups": [group]})

@@ -66,6 +66,16 @@ def test_design_and_fault_are_parted_by_what_evaluations_meet(more: dict[str, An
     assert by_design.support is (Support.RULED_OUT if expected is Kind.FAULT else Support.OPEN)
 
 
+@pytest.mark.parametrize(("missed", "expected"), [(0.15, Kind.SUSPECT), (0.14, None)])
+def test_evaluation_episodes_that_go_worse_than_any_of_training_are_a_doubt(
+    missed: float, expected: Kind | None
+) -> None:
+    run = elsewhere(RISEN, more={record.EVAL_MISSED: missed, metrics.EVAL_RETURN: RISEN})
+    assert kind(starts_alike.RULE, run) is expected
+    if expected:
+        assert cause(found(starts_alike.RULE, run), "a greedy policy that fails").support is Support.OPEN
+
+
 @pytest.mark.parametrize(
     ("lengths", "expected"),
     [

@@ -7,7 +7,6 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
 
 LEVEL = 0.95
 """Level of every interval, whose text says 95 %."""
@@ -181,6 +180,8 @@ def compute_welch(ours: Array, theirs: Array, trim: float = 0.0) -> tuple[Array,
 
 def compute_margin(error: npt.ArrayLike, freedom: npt.ArrayLike, comparisons: int = 1) -> Array:
     """Compute half the width of 95 % intervals that hold for `comparisons` differences at the same time."""
+    from scipy.special import stdtrit  # late: with it comes all of numpy, and few diagnoses need an interval
+
     tail = (1 - LEVEL) / 2 / comparisons
     return np.asarray(stdtrit(freedom, 1 - tail) * np.asarray(error), dtype=np.float64)
 

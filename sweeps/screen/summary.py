@@ -14,8 +14,6 @@ from rich.text import Text
 from unstuck.analysis.overrides import format_literal, format_point
 from unstuck.analysis.programs import module_program, sweep_program, sweep_words, tool_program
 from unstuck.analysis.report.go_on import describe_go_on, make_go_on_command
-from unstuck.analysis.sweep.trials import VALUE_AND_RUNG
-from unstuck.analysis.sweep.verdicts import Answer, read_verdicts
 from unstuck.analysis.words import pluralize
 from unstuck.records.axis import BATCH
 from unstuck.records.entry import Entry, find_best
@@ -82,6 +80,8 @@ def show_summary(
     """
     console.print(make_leaderboard(config, entries, console.width))
     if any(entry.outcome is Outcome.PRUNED for entry in entries):
+        from unstuck.analysis.sweep.trials import VALUE_AND_RUNG  # late: it brings pandas
+
         print_prose(VALUE_AND_RUNG, console)
     counts = Counter(entry.outcome for entry in entries if entry.outcome)
     could_not_run = counts.pop(Outcome.INFEASIBLE, 0)
@@ -108,6 +108,8 @@ def show_summary(
 
 def _show_go_on(config: SweepConfig, console: Console) -> None:
     """Print the command that trains a stuck run's winning branch further; nothing if no branch has won."""
+    from unstuck.analysis.sweep.verdicts import Answer, read_verdicts
+
     readings = read_verdicts(config.own_folder / "report")
     last = readings.last
     if last is None or readings.judge(last, 1 if config.sweep.mode == "max" else -1).answer is not Answer.WINS:

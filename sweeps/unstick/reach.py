@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import gymnasium
-from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.rl import metrics
 
 _SHARES = (
@@ -68,6 +67,8 @@ def find_reach(metric: str, rises: bool, env_id: str) -> Reach:
         env_id: Id of the environment.
     """
     if metric in _RETURNS and rises:
+        from unstuck.analysis.diagnosis.tasks import find_task  # late: it brings pandas
+
         task = find_task(env_id)
         return Reach(task.best if task else None, _read_reward_threshold(env_id))
     if rises:

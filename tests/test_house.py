@@ -20,6 +20,9 @@ PRIVATE = {  # module: the private members of a library that it alone may use; m
         *("_get_trials", "_is_fixed_param", "_is_relative_param", "_set_trial_param", "_storage", "_suggest"),
         *("_study_id", "_trial_id"),
     },
+    "records.mlflow.mlflow_internals": {
+        *("_check_run_is_active", "_get_run", "_tracking_client", "_update_latest_metrics_if_necessary"),
+    },
     "sweeps.ray_tune.ray_internals": {
         *("ray._private", "_global_node", "_py_driver_sys_path", "_runtime_env_has_working_dir", "_temp_dir"),
         *("_ActorClassCache", "_build_python_executable_command_memory_profileable", "ray.air._internal"),
@@ -130,6 +133,12 @@ def test_the_range_ends_at_the_version_that_was_read(library: str) -> None:
         ("mlflow.store.tracking.dbmodels.models", "SqlRun", ("__table__", "artifact_uri", "run_uuid")),
         ("mlflow.store.tracking.dbmodels.models", "SqlExperiment", ("__table__", "artifact_location")),
         ("mlflow.store.tracking.sqlalchemy_store", "SqlAlchemyStore", ("create_run",)),
+        (
+            "mlflow.store.tracking.sqlalchemy_store",
+            "SqlAlchemyStore",
+            ("_check_run_is_active", "_get_run", "_update_latest_metrics_if_necessary", "sanitize_metric_value"),
+        ),
+        ("mlflow.utils.validation", "_validate_metric_name", ("__call__",)),
         ("torch._inductor", "compile", ("__call__",)),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.mlflow_internals import MetricRow, insert_metrics
 from unstuck.records.mlflow.names import SUMMARY_TAGS, TRIALS
 from unstuck.records.names import NOTE_TAG, OUTCOME_TAG, REASON_TAG, REPORT, RUNNING
 from unstuck.records.redact import redact_url
@@ -100,14 +101,16 @@ def log_metrics(
     from mlflow.entities import Metric
 
     rows = [
-        Metric(name, float(value), record.timestamp_ms, record.step)
+        MetricRow(name, float(value), record.timestamp_ms, record.step)
         for record in records
         for name, value in record.metrics.items()
         if (name, record.step) not in already_logged
     ]
     rows.sort(key=lambda row: (row.key, row.step))  # a run's page lists metrics in the order in which they came
+    if not rows or insert_metrics(client, run, rows):
+        return
     for start in range(0, len(rows), _METRICS_PER_BATCH):
-        client.log_batch(run, metrics=rows[start : start + _METRICS_PER_BATCH])
+        client.log_batch(run, metrics=[Metric(*row) for row in rows[start : start + _METRICS_PER_BATCH]])
 
 
 def set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:

@@ -16,6 +16,7 @@ from optuna.trial import TrialState
 from rich.console import Console
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
+from unstuck.records.mlflow.mlflow_internals import insert_metrics
 from unstuck.records.outcome import Outcome
 from unstuck.records.tracker import NullTracker, SweepHeader, Tracker
 from unstuck.rl import metrics
@@ -319,6 +320,12 @@ def test_mlflow_and_a_real_database_tell_the_same_story_after_every_death(
             return original(self, *args, **kwargs)
 
         monkeypatch.setattr(MlflowClient, name, write)
+
+    def insert(*args: Any) -> bool:
+        killer()
+        return insert_metrics(*args)
+
+    monkeypatch.setattr("unstuck.records.mlflow.client.insert_metrics", insert)
 
     def tracker() -> Tracker:
         tracker = make_tracker(TrackingConfig(), tmp_path)

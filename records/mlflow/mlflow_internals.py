@@ -42,7 +42,7 @@ def insert_metrics(client: "MlflowClient", run: str, rows: Sequence[MetricRow]) 
     if not hasattr(store, "ManagedSessionMaker"):  # no database, but a server
         return False
     for key in {row.key for row in rows}:
-        _validate_metric_name(key)
+        _validate_metric_name(key)  # type: ignore[no-untyped-call]
     table = [_make_columns(store, run, row) for row in rows]
     latest: dict[str, dict[str, Any]] = {}
     for columns in table:

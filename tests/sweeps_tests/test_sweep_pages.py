@@ -30,8 +30,9 @@ from unstuck.records.mlflow.runs import read_runs
 from unstuck.records.outcome import Outcome
 from unstuck.sweeps.catalog.pages import HOST
 
-from tests.sweeps_tests.conftest import FinishedSweep, Watch, descendants
+from tests.sweeps_tests.conftest import FinishedSweep
 from tests.sweeps_tests.real import ROOT
+from tests.sweeps_tests.watch import Watch, descendants
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page

@@ -178,7 +178,7 @@ with no_ray():
 def test_a_sweep_in_a_thread_leaves_the_program_alone_and_ends_when_asked(
     child: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mlflow_tables: Callable[[Path], None]
 ) -> None:
-    """A sweep with Ray: sweeps_tests/run/test_sweep_resume.py."""
+    """A sweep with Ray: sweeps_tests/run/test_sweep_resume.py, by `make test-chaos`."""
     mlflow_tables(tmp_path / "runs" / "mlflow.db")
     child.write_text(WITHOUT_RAY.format(root=str(ROOT)))
     monkeypatch.chdir(tmp_path)

@@ -12,7 +12,7 @@ from unstuck.records.mlflow.links import LOCAL_SERVER
 from unstuck.sweeps.catalog.pages import HOST, Page, find_port, plan_folder_pages, plan_sweep_pages, serve_pages
 
 from tests.conftest import Command
-from tests.sweeps_tests.conftest import descendants
+from tests.sweeps_tests.watch import descendants
 
 
 def test_a_server_that_ends_is_told_with_its_reason_and_the_others_end_too() -> None:

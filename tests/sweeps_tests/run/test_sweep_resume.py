@@ -1,39 +1,48 @@
-"""A whole sweep is killed and gone on with, beside the same one left alone: real Ray, real databases, kill -9.
+"""A whole sweep is killed, gone on with, ended by Ctrl-C and gone on with, beside the same one left alone.
 
-Two sweeps in one folder, and workers that are killed: `make test-chaos`.
+Real Ray, real databases, kill -9: `accident` in conftest.py. Two sweeps in one fresh folder, workers that are killed,
+and a resume that Ray's workers train to the end: `make test-chaos`.
 """
 
 import contextlib
 import io
-import json
 import os
+import shutil
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
+import optuna
 import pytest
 from optuna_dashboard import get_note
-from unstuck.records.files import checkpoint_file, read_records, scratch_file
+from unstuck.records.files import checkpoint_file, read_records
 from unstuck.sweeps.audit.audit import audit_sweep
 from unstuck.sweeps.config.find import find_sweep
 
 import unstuck
-from tests.sweeps_tests.conftest import FinishedSweep
 from tests.sweeps_tests.real import (
     SHORT,
     SMALL,
     check_stopped,
     count_evaluations,
     open_study,
+    runs_in,
     runs_of,
     start,
     stop,
     wait_for,
     workers_of,
 )
+from tests.sweeps_tests.watched import (
+    KILLED_IN,
+    MLFLOW_PASSWORD,
+    NAME,
+    NUM_TRIALS,
+    OPTUNA_PASSWORD,
+    STOPPED_IN,
+    url,
+)
 
-NUM_TRIALS = FinishedSweep.num_trials
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
@@ -49,40 +58,19 @@ def _story(trial):
     return trial.state, trial.value, trial.params, trial.intermediate_values, attributes
 
 
-@dataclass
-class Accident:
-    """What was printed and found around a sweep that was killed and gone on with."""
-
-    folder: Path
-    resumed: str
-    scratch: Path
-    note: str
-
-
-@pytest.fixture(scope="module")
-def accident(tmp_path_factory):
-    """Kills the driver of the sweep `killed` in the midst of its third trial, and goes on with it."""
-    folder = tmp_path_factory.mktemp("accident")
-    killed = start(folder, *KILLED)
-    try:
-        return _kill_and_go_on(folder, killed)
-    finally:
-        killed.kill()
-
-
 @pytest.fixture(scope="module")
 def neighbours(tmp_path_factory):
-    """The same, and the sweep `beside`, which starts at the same time in the same fresh folder.
+    """A folder with the sweep `killed`, whose driver is killed, and the sweep `beside`, which starts at the same time.
 
-    Not its driver is killed, but its workers, and then Ctrl-C ends it.
+    The former goes on to its end. Of the latter the workers are killed, and then Ctrl-C ends it.
     """
     folder = tmp_path_factory.mktemp("neighbours")
     beside, killed = start(folder, *BESIDE), start(folder, *KILLED)
     try:
         with ThreadPoolExecutor() as others:
             stopping = others.submit(_kill_workers_and_stop, folder, beside)
-            accident = _kill_and_go_on(folder, killed)
-            return accident, stopping.result()
+            _kill_and_go_on(folder, killed)
+            return folder, stopping.result()
     finally:
         killed.kill()
         beside.kill()
@@ -92,21 +80,15 @@ KILLED = (*SMALL, "sweep.num_trials=4", "sweep.name=killed")
 
 
 def _kill_and_go_on(folder, killed):
-    wait_for(lambda: checkpoint_file(folder / "runs/killed", 2).exists())
+    wait_for(lambda: checkpoint_file(folder / "runs/killed", KILLED_IN).exists())
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    before = [trial.state.name for trial in _trials(folder, "killed")]
-    assert before.count("RUNNING") == 1
-    note = get_note(open_study(folder, "killed"))
-    scratch = Path(json.loads(scratch_file(folder / "runs/killed").read_text())["path"])
-    assert scratch.is_dir()
     words = (*SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed")
-    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as resumed:
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()):
         patch.chdir(folder)
         patch.setenv("COLUMNS", "200")
         result = unstuck.run_sweep(words)  # as on the command line: tests/chaos
     assert (result.ended, len(result.trials)) == ("all trials have ended", NUM_TRIALS)
-    return Accident(folder, resumed.getvalue(), scratch, note)
 
 
 BESIDE = (
@@ -146,8 +128,20 @@ def test_an_interrupted_sweep_ends_as_one_left_alone(accident, finished_sweep):
             for folder in (finished_sweep.own_folder, accident.folder / "runs/killed")
         )
         assert one == other  # every metric, bit for bit
-    assert [trial.number for trial in killed if "resumed_from" in trial.user_attrs] == [2]
-    assert "trials 2 go on" in accident.resumed
+    assert [trial.number for trial in killed if "resumed_from" in trial.user_attrs] == [KILLED_IN, STOPPED_IN]
+    assert f"trials {KILLED_IN} go on" in accident.printed["stopped"]
+    assert f"trials {STOPPED_IN} go on" in accident.printed["ended"]
+
+
+def test_rays_workers_go_on_with_a_trial_and_train_new_ones_before_ctrl_c(accident):
+    study = optuna.load_study(study_name=NAME, storage=f"sqlite:///{accident.runs_then}/optuna.db")
+    assert [trial.number for trial in study.trials if trial.state.is_finished()] == list(range(STOPPED_IN))
+
+
+def test_ctrl_c_ends_in_seconds_with_everything_recorded(accident):
+    study = optuna.load_study(study_name=NAME, storage=f"sqlite:///{accident.runs_then}/optuna.db")
+    runs = runs_in(f"sqlite:///{accident.runs_then}/mlflow.db", NAME)
+    check_stopped(accident.stopped, "scheduler.reduction_factor=2", study, *runs)
 
 
 def test_no_pickle_and_no_ray_files_in_the_runs_folder(accident):
@@ -168,8 +162,9 @@ def test_the_dashboards_note_says_how_to_go_on_and_then_what_one_left_alone_says
 
 
 def test_every_record_agrees_afterwards(accident, finished_sweep):
-    for name, runs in (("killed", accident.folder / "runs"), ("finished", finished_sweep.runs)):
-        found = audit_sweep(find_sweep(name, runs))
+    stores = (url(accident.runs, "optuna", OPTUNA_PASSWORD), url(accident.runs, "mlflow", MLFLOW_PASSWORD))
+    for sweep in (find_sweep(NAME, accident.runs, *stores), find_sweep("finished", finished_sweep.runs)):
+        found = audit_sweep(sweep)
         assert found.is_clean, "\n".join(found.describe())
 
 
@@ -178,30 +173,30 @@ def test_nothing_is_left_of_the_killed_process(accident):
     assert not list((accident.folder / "runs").glob("*/scratch"))
 
 
-def test_nothing_left_to_do_is_said_and_exits_with_0(accident, command):
-    before = [_story(trial) for trial in _trials(accident.folder, "killed")]
-    command.folder = accident.folder
-    done = command(*SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=killed")
+def test_nothing_left_to_do_is_said_and_exits_with_0(finished_sweep, command):
+    shutil.copytree(finished_sweep.folder, command.folder, dirs_exist_ok=True)
+    before = [_story(trial) for trial in _trials(command.folder, "finished")]
+    done = command(*SMALL, f"sweep.num_trials={NUM_TRIALS}", "resume=finished")
     assert (done.code, done.err) == (0, "")
     assert f"Nothing left to do: all {NUM_TRIALS} trials have ended" in done.out
-    assert [_story(trial) for trial in _trials(accident.folder, "killed")] == before
-    assert audit_sweep(find_sweep("killed", accident.folder / "runs")).is_clean
+    assert [_story(trial) for trial in _trials(command.folder, "finished")] == before
+    assert audit_sweep(find_sweep("finished", command.folder / "runs")).is_clean
 
 
-def test_what_would_mean_nothing_is_refused_in_one_line(accident, command):
-    command.folder = accident.folder
-    done = command(*SMALL, "resume=killed", "sweep.seed=7")
+def test_what_would_mean_nothing_is_refused_in_one_line(finished_sweep, command):
+    command.folder = finished_sweep.folder
+    done = command(*SMALL, "resume=finished", "sweep.seed=7")
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(
         "sweep.py: error: sweep.seed must be what the sweep was started with, 0, got 7: trials with another one do not "
         "compare; start a new sweep, or resume this one as it was: "
     )
-    assert done.err.endswith(" resume=killed\n")
+    assert done.err.endswith(" resume=finished\n")
 
 
 @pytest.mark.chaos
 def test_a_trial_whose_worker_is_killed_goes_on_and_crashes_if_that_happens_more_often_than_allowed(neighbours):
-    folder = neighbours[0].folder
+    folder, _ = neighbours
     client, _, children = runs_of(folder, "beside")
     outcomes = {0: ("crashed", "FAILED"), 1: ("interrupted", "KILLED")}
     for trial in _trials(folder, "beside"):
@@ -215,19 +210,19 @@ def test_a_trial_whose_worker_is_killed_goes_on_and_crashes_if_that_happens_more
 
 @pytest.mark.chaos
 def test_ctrl_c_ends_in_seconds_with_everything_recorded_whatever_has_happened_before(neighbours):
-    accident, stopped = neighbours
-    check_stopped(stopped, open_study(accident.folder, "beside"), *runs_of(accident.folder, "beside"))
+    folder, stopped = neighbours
+    check_stopped(stopped, "health=none scheduler=none", open_study(folder, "beside"), *runs_of(folder, "beside"))
 
 
 @pytest.mark.chaos
 def test_two_sweeps_that_start_at_once_in_a_fresh_folder_have_their_trials(neighbours):
-    folder = neighbours[0].folder
+    folder, _ = neighbours
     assert [len(_trials(folder, name)) for name in ("beside", "killed")] == [2, NUM_TRIALS]
 
 
 @pytest.mark.chaos
 def test_every_record_agrees_of_sweeps_side_by_side(neighbours, finished_sweep):
-    folder = neighbours[0].folder
+    folder, _ = neighbours
     for name in ("beside", "killed"):
         found = audit_sweep(find_sweep(name, folder / "runs"))
         assert found.is_clean, "\n".join(found.describe())

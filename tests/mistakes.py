@@ -99,7 +99,7 @@ COMMANDS = [
     ),
     Mistake(
         "show kdd",
-        "unknown setting just text; --help lists settings",
+        "a sweep's config.yaml must hold settings by group, got 'just text'; put the sweep's own file there",
         {KDD: "just text"},
     ),
     Mistake(

@@ -94,13 +94,15 @@ _Loader.yaml_implicit_resolvers = {
 def from_yaml(text: str) -> SweepConfig:
     """Read a `SweepConfig` from the YAML text that `to_yaml` wrote."""
     try:
-        tree = yaml.load(text, Loader=_Loader)
+        tree = yaml.load(text, Loader=_Loader) if text.strip() else {}
     except yaml.YAMLError as error:
         raise ConfigError(
             f"a sweep's config.yaml must be YAML, got {text[:40]!r}; put the sweep's own file there"
         ) from error
     if not isinstance(tree, dict):
-        raise ConfigError(f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}")
+        raise ConfigError(
+            f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}; put the sweep's own file there"
+        )
     check_keys(tree)
     try:
         return freeze_tree({"format": 1, **tree})

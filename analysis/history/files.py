@@ -21,7 +21,7 @@ from unstuck.analysis.history.forms.packed import is_note_of_mac
 from unstuck.analysis.history.forms.printed import rewrite_prints
 from unstuck.analysis.history.forms.results import is_results, read_results
 from unstuck.analysis.history.forms.tables import find_delimiter, read_table
-from unstuck.analysis.history.forms.texts import decode_text, strip_terminal
+from unstuck.analysis.history.forms.texts import decode_text, rewrite_commas, strip_terminal
 from unstuck.analysis.history.forms.texts import read_text as read_file
 from unstuck.analysis.history.forms.trees import read_tree
 from unstuck.analysis.history.forms.zoo import (
@@ -66,6 +66,8 @@ def read_files(path: Path, reading: Reading) -> History:
     probe = find_probe(path)
     if probe is not None:
         return _read_probe(path, probe, reading)
+    if not path.is_file() and not path.is_dir():
+        raise AnalysisError(f"{path} must be a file or a folder, and is neither; pipe what it gives, and name -")
     found = Found()
     files = [path] if path.is_file() else _list_files(path)
     events = [file for file in files if is_events(file)]
@@ -311,6 +313,7 @@ def _read_any(file: Path | None, text: str) -> Raw:
     delimiter = find_delimiter(text)
     if delimiter:
         return read_table(file, text, delimiter)
-    if (file is None or file.suffix not in _TABLES) and is_console(text):
-        return read_console(file, text)
+    printed = rewrite_commas(text)
+    if (file is None or file.suffix not in _TABLES) and is_console(printed):
+        return read_console(file, printed)
     return read_table(file, text)

@@ -65,7 +65,14 @@ def select_points(values: Sequence[float] | Numbers, at: Numbers | None = None) 
     return Points(places[known], numbers[known])
 
 
+def gather_points(values: Sequence[float | None]) -> Points:
+    """Return a column's values, without missing ones (None), each with its row; a NaN is a number that was logged."""
+    known = [(float(row), value) for row, value in enumerate(values) if value is not None]
+    at, numbers = zip(*known, strict=True) if known else ((), ())
+    return Points(np.array(at, dtype=np.float64), np.array(numbers, dtype=np.float64))
+
+
 def collect_columns(rows: Sequence[Mapping[str, float]]) -> dict[str, Points]:
     """Convert rows (each a mapping from names to numbers) to columns of values by name."""
     names = dict.fromkeys(name for row in rows for name in row)
-    return {name: select_points([row.get(name, np.nan) for row in rows]) for name in names}
+    return {name: gather_points([row.get(name) for row in rows]) for name in names}

@@ -62,6 +62,9 @@ _OF_TUNE = re.compile(r"^\s*(?:timesteps_total|time_total_s|time_this_iter_s|epi
 _HEADING = re.compile(r"^\s*#{1,6}\s*(?P<group>[A-Za-z]\w*)\s*[:/]?\s*$")
 _INDENTED = re.compile(r"^(?P<indent>\s*)(?P<name>[\w./-]+):\s*(?P<value>.*?)\s*$")
 _MARKS = " -*#>\t'\"{["
+_LONGEST = 10_000
+"""Characters from which on a line is no log's: arrays, files of other kinds, which patterns would search for hours."""
+
 _SAMPLED = 2_000
 """Lines from the top and from the bottom that tell in which form a text is printed."""
 
@@ -127,7 +130,7 @@ def _find_plan(text: str) -> int | None:
 
 
 def _split_rows(text: str) -> Iterator[Row]:
-    lines = _ANSI.sub("", text).splitlines()
+    lines = [line for line in _ANSI.sub("", text).splitlines() if len(line) < _LONGEST]
     if any(_ML_AGENTS.search(line) for line in lines):
         return (
             {
@@ -245,7 +248,7 @@ def _read_tune_results(lines: list[str]) -> Iterator[Row]:
         above = [(indent, name) for indent, name in above if indent < depth]
         if found["value"] == "":
             above.append((depth, found["name"]))
-        elif (number := parse_number(found["value"])) == number:
+        elif (number := parse_number(found["value"])) == number or found["value"].lower() == "nan":
             name = "/".join([*(name for _, name in above), found["name"]])
             if name in row:
                 yield row

@@ -18,7 +18,7 @@ def is_results(text: str) -> bool:
     first = text.lstrip().partition("\n")[0]
     try:
         return first.startswith("{") and isinstance(json.loads(first), Mapping)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
@@ -34,7 +34,7 @@ def read_results(file: Path | None, text: str) -> Raw:
     for number, line in enumerate(lines, start=1):
         try:
             tree = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break
             raise AnalysisError(f"line {number} of {file or 'standard input'} must be JSON: {error}") from None

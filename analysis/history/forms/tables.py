@@ -15,6 +15,9 @@ from unstuck.analysis.history.raw import Points, Raw, select_points
 _LISTED = 8  # names that a message lists at most
 _DELIMITERS = ",\t;"
 _SAMPLE = 20  # lines by which a text is told from a table
+_HINT = "sep="
+"""Beginning of the first line by which Excel is told the delimiter."""
+
 _EXTREMES = ("__MIN", "__MAX")
 _KEYS = ("key", "tag", "metric", "metric_name")
 _CHART = re.compile(r"^.+? - (?=\S)")
@@ -26,17 +29,17 @@ TAG_UNKNOWN = "Value"
 
 def find_delimiter(text: str) -> str | None:
     """Return the delimiter (comma, tab ...) of a table's text, or None if the text is not a table."""
-    lines = [line for line in text.splitlines()[:_SAMPLE] if line.strip() and not line.startswith("#")]
+    lines = [line for line in text.splitlines()[:_SAMPLE] if line.strip() and not line.startswith(("#", _HINT))]
     if len(lines) < 2:
         return None
-    for delimiter in _DELIMITERS:
+    for delimiter in _DELIMITERS if max(map(len, lines)) < csv.field_size_limit() else "":
         rows = list(csv.reader(lines, delimiter=delimiter))
         width = len(rows[0])
         if width > 1 and all(len(row) <= width for row in rows) and not any(map(_is_number, rows[0])):
             cells = [cell for row in rows[1:] for cell in row if cell.strip()]
             if sum(map(_is_number, cells)) >= len(cells) / 2:
                 return delimiter
-            if delimiter != "," and sum(map(_is_decimal, cells)) >= len(cells) / 2:
+            if sum(map(_is_decimal, cells)) >= len(cells) / 2:
                 return delimiter
     return None
 
@@ -48,15 +51,17 @@ def read_table(file: Path | None, text: str, delimiter: str = ",") -> Raw:
         AnalysisError: The text is no table, its first row names no columns, or two columns have one name.
     """
     place = file or "standard input"
-    text = _strip_comments(text, delimiter)
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise AnalysisError(f"{place} must be a CSV in UTF-8, and holds zero bytes")
     try:
+        text = _strip_comments(text, delimiter)
         header = [str(name) for name in _parse(text, delimiter, header=None, dtype=str, nrows=1).iloc[0]]
-        body = _drop_cut_field(text, delimiter, len(header))
-        body = _rewrite_commas(body, delimiter) if delimiter != "," and "," in body else body
+        body = _drop_cut_field(_strip_ends(text, delimiter), delimiter, len(header))
+        quoted = delimiter == "," and '"' in body
+        body = _rewrite_commas(body, delimiter) if quoted or (delimiter != "," and "," in body) else body
         frame = _parse(_NAN_CELL.sub(repr(_LOGGED_NAN), body) if "nan" in body.lower() else body, delimiter)
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise AnalysisError(f"{place} must be a CSV with a header: {str(error).partition(chr(10))[0]}") from None
     if all(_is_number(name) for name in header):
         raise AnalysisError(f"the first row of {place} must name its columns, got {', '.join(header[:_LISTED])}")
@@ -85,6 +90,9 @@ _DECIMAL = re.compile(r"[-+]?\d*,\d+(?:[eE][-+]?\d+)?")
 _THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
 """Number whose thousands are parted by commas."""
 
+_DIGITS = 300
+"""Characters from which on a cell holds no number of a log."""
+
 _COUNTERS = frozenset(map(make_canonical, (*PLAIN.iteration, *PLAIN.env_steps)))
 
 
@@ -111,8 +119,9 @@ def _rewrite_commas(text: str, delimiter: str) -> str:
 
 
 def _strip_comments(text: str, delimiter: str) -> str:
-    """Remove comment lines before a table's text, but keep a comment that names the columns (as numpy writes)."""
+    """Remove Excel's hint and comments before a table, but keep a comment that names the columns (as numpy writes)."""
     comments: list[str] = []
+    text = text.partition("\n")[2] if text.startswith(_HINT) else text
     while text.startswith("#"):
         line, _, text = text.partition("\n")
         comments.append(line.lstrip("# "))
@@ -123,6 +132,20 @@ def _strip_comments(text: str, delimiter: str) -> str:
 
 def _parse(text: str, delimiter: str, **options: object) -> pd.DataFrame:
     return pd.read_csv(io.StringIO(text), sep=delimiter, skipinitialspace=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def _strip_ends(text: str, delimiter: str) -> str:
+    """Remove the delimiter behind the last cell of each row, if every row has one and the header has none.
+
+    The cells of such rows would be taken for those of the columns beside.
+    """
+    header, *rows = text.split("\n")
+    ended = [row.endswith(delimiter) for row in rows if row]
+    if not ended or not all(ended[:-1]) or not ended[0] or header.endswith(delimiter):
+        return text
+    if len(next(csv.reader([rows[0]], delimiter=delimiter))) <= len(next(csv.reader([header], delimiter=delimiter))):
+        return text  # an empty last cell
+    return "\n".join([header, *(row.removesuffix(delimiter) for row in rows)])
 
 
 def _drop_cut_field(text: str, delimiter: str, width: int) -> str:
@@ -145,7 +168,11 @@ def _widen_table(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _parse_numbers(column: "pd.Series[float]") -> Points:
-    points = select_points(pd.to_numeric(column, errors="coerce").to_numpy(dtype=np.float64))
+    try:
+        numbers = pd.to_numeric(column, errors="coerce")
+    except OverflowError:  # digits without end
+        numbers = pd.to_numeric(column.astype(str).where(column.astype(str).str.len() < _DIGITS), errors="coerce")
+    points = select_points(numbers.to_numpy(dtype=np.float64))
     return Points(points.at, np.where(points.values == _LOGGED_NAN, np.nan, points.values))
 
 

@@ -28,6 +28,11 @@ _CONTROLS = re.compile(_CONTROL)
 _CODE_PAGE = "cp1252"
 """Code page of Windows in the West: names and numbers, which are ASCII, are the same in all others."""
 
+_COMMA = re.compile(r"(?<=[\s:=])(?<!\d:)(?P<whole>[-+]?\d+),(?P<part>\d+(?:[eE][-+]?\d+)?)(?!\d|,\d|[.:/]\d)")
+"""Number in printed text whose comma is a decimal one, or parts thousands; milliseconds behind a time are none."""
+
+_POINT = re.compile(r"\d\.\d")
+
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|.\x08")
 """Colours and moves of the cursor, titles of a window, and characters that were overwritten."""
 
@@ -67,14 +72,14 @@ def decode_text(data: bytes, place: str) -> str:
     text = _decode(data)
     if text is None:
         raise AnalysisError(f"{place} must be a CSV in UTF-8, and holds other bytes")
-    return text
+    return text.rstrip("\0") or text  # zero bytes at the end: a machine went down while the file grew
 
 
 def _decode(data: bytes) -> str | None:
     """Decode bytes by their mark, as UTF-8, or as a code page of Windows; None if they are no text."""
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         try:
-            return data.decode("utf-16")
+            return data[: len(data) // 2 * 2].decode("utf-16")  # a copy may be cut within a character
         except UnicodeDecodeError:
             return None
     try:
@@ -112,3 +117,12 @@ def _list_parts(bar: re.Match[str]) -> list[str]:
 def _strip_speed(rest: str) -> str:
     """Return what stands behind a bar without the bar's own speed, such as `3.2it/s` or `1.5s/it`."""
     return ", ".join(part for part in rest.split(", ") if not re.fullmatch(r"\s*[\d.?]+\s?\w+/\w+\s*", part))
+
+
+def rewrite_commas(text: str) -> str:
+    """Write the decimal commas of printed text as points; leave a text as it is that has points, or thousands alone."""
+    if "," not in text or _POINT.search(text):
+        return text
+    if all(len(found["part"]) == 3 and len(found["whole"].lstrip("+-")) <= 3 for found in _COMMA.finditer(text)):
+        return text
+    return _COMMA.sub(r"\g<whole>.\g<part>", text)

@@ -1,14 +1,13 @@
 """Read a run's numbers from one object of JSON: a list of records, lists by name, or one of these under a name."""
 
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.history.dialects.plain import find_plain_name
 from unstuck.analysis.history.forms.results import flatten_numbers
-from unstuck.analysis.history.raw import Raw, collect_columns, select_points
+from unstuck.analysis.history.raw import Raw, collect_columns, gather_points, select_points
 
 _JOINED = "/"
 _ROWS = 2
@@ -21,14 +20,15 @@ _POINT = (2, 3)
 def read_tree(file: Path | None, text: str) -> Raw | None:
     """Read the longest record of a run in an object of JSON; None if the text is no JSON, or holds no known metric.
 
-    A record is a list of objects (a row each), an object of lists (a column each), an object of objects with numbers
-    for names (a row each), or a list of points. Of several, in different parts of the object, the longest counts.
+    A record is a list of objects (a row each), an object of lists (a column each) or of objects that count their values
+    (a column each, as pandas writes), an object of objects with numbers for names (a row each), or a list of points. Of
+    several, in different parts of the object, the longest counts.
     """
     try:
         tree = json.loads(text)
-    except ValueError:
+        found = [raw for raw in _find_records(file, tree) if any(map(find_plain_name, raw.columns))]
+    except (ValueError, RecursionError):  # no JSON, or nested too deep for any log
         return None
-    found = [raw for raw in _find_records(file, tree) if any(map(find_plain_name, raw.columns))]
     return max(found, key=_count_rows, default=None)
 
 
@@ -41,7 +41,7 @@ def _find_records(file: Path | None, tree: Any, path: str = "") -> Iterator[Raw]
     if isinstance(tree, Mapping):
         columns = dict(_list_columns(tree))
         if columns:
-            yield Raw(file, {name: select_points(values) for name, values in columns.items()}, form="JSON")
+            yield Raw(file, {name: gather_points(values) for name, values in columns.items()}, form="JSON")
         numbered = [value for name, value in tree.items() if name.isdigit() and isinstance(value, Mapping)]
         if len(numbered) >= _ROWS and len(numbered) == len(tree):
             tree = [{"iteration": int(name), **value} for name, value in tree.items()]
@@ -58,13 +58,15 @@ def _find_records(file: Path | None, tree: Any, path: str = "") -> Iterator[Raw]
             yield Raw(file, {"step": select_points(steps), name: select_points(values)}, form="JSON")
 
 
-def _list_columns(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[float]]]:
-    """Yield name and numbers of each list of numbers in an object, nested names joined by `/`."""
+def _list_columns(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[float | None]]]:
+    """Yield name and numbers of each list, or counted object, of numbers in an object, nested names joined by `/`."""
     for name, value in tree.items():
+        if isinstance(value, Mapping) and len(value) >= _ROWS and all(map(str.isdecimal, value)):
+            value = [value[row] for row in sorted(value, key=int)]
         if isinstance(value, Mapping):
             yield from _list_columns(value, f"{prefix}{name}{_JOINED}")
         elif isinstance(value, list) and len(value) >= _ROWS and all(one is None or _is_number(one) for one in value):
-            yield prefix + name, [math.nan if one is None else float(one) for one in value]
+            yield prefix + name, [None if one is None else float(one) for one in value]
 
 
 def _is_point(row: Any) -> bool:

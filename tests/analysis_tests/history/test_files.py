@@ -89,7 +89,7 @@ def test_a_folder_without_metrics_is_refused(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00")
+    (tmp_path / "log.csv").write_bytes(b"\xff\xfe\x00\xd8\x41\x00")
     with pytest.raises(AnalysisError, match="must be a CSV in UTF-8, and holds other bytes"):
         read_files(tmp_path / "log.csv")
     (tmp_path / "log.csv").write_bytes(b"a\0b,c\n1,2\n")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import ENV_STEPS, load
-from unstuck.analysis.history.forms.texts import strip_terminal
+from unstuck.analysis.history.forms.texts import rewrite_commas, strip_terminal
 from unstuck.rl import metrics
 
 RETURN, VALUE = metrics.TRAIN_RETURN, metrics.VALUE_LOSS
@@ -125,7 +125,7 @@ def test_frames_count_steps_with_a_dot_behind_the_number(tmp_path: Path) -> None
         (b"ARROW1\x00\x00", r"is Feather; write it as CSV: pandas.read_feather"),
         (b"PK\x03\x04\x14\x00", "is an archive of another kind, such as a saved model"),
         (b"\x89PNG\r\n", "is a picture; name the file that the picture was drawn from"),
-        (b"\xff\xfe\x00", "must be a CSV in UTF-8, and holds other bytes"),
+        (b"\xff\xfe\x00\xd8\x41\x00", "must be a CSV in UTF-8, and holds other bytes"),
         (b"reward \xe4\x00\x01", "must be a CSV in UTF-8, and holds other bytes"),
     ],
 )
@@ -171,3 +171,91 @@ def test_outputs_of_a_notebook_without_data_are_passed_over(tmp_path: Path) -> N
 def test_a_column_may_be_named_as_a_form_begins(tmp_path: Path, name: str) -> None:
     (tmp_path / "log.csv").write_text(f"{name},iteration,reward\n0.5,1,1.5\n0.5,2,2.5\n")
     assert load(str(tmp_path / "log.csv")).curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
+
+
+TABLE = "iteration,reward,value_loss\n1,1.5,8\n2,2.5,4\n3,3.5,2\n"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TABLE.replace("\n", "\r").encode(),
+        ("sep=;\r\n" + TABLE.replace(",", ";").replace(".", ",")).encode(),
+        ("sep=,\n" + TABLE).encode(),
+        TABLE.encode() + b"\0" * 64,
+        TABLE.replace("1.5", '"1,5"').replace("2.5", '"2,5"').replace("3.5", '"3,5"').encode(),
+        TABLE.replace("8\n", "8,\n").replace("4\n", "4,\n").replace("2\n", "2,\n").encode(),
+        (TABLE + "4,5.5,1\n").encode("utf-16")[:-11],
+        (TABLE + "9" * 400 + ",,\n").encode(),
+    ],
+    ids=["old Mac", "Excel's hint", "hint of commas", "zero bytes", "quoted", "ends of rows", "cut UTF-16", "digits"],
+)
+def test_tables_that_other_programs_wrote_or_cut_are_read(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "log.csv").write_bytes(data)
+    run = load(str(tmp_path / "log.csv"))
+    assert list(run.curve(RETURN).iloc[:3]) == [1.5, 2.5, 3.5]
+    assert list(run.curve(VALUE).iloc[:3]) == [8.0, 4.0, 2.0]
+
+
+def test_an_empty_last_cell_is_no_delimiter_behind_the_row(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("iteration,reward,value_loss,entropy\n1,1.5,8,\n2,2.5,4,\n")
+    run = load(str(tmp_path / "log.csv"))
+    assert run.curve(RETURN).to_dict() == {1: 1.5, 2: 2.5}
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 4.0}
+
+
+def test_decimal_commas_of_printed_text_are_read(tmp_path: Path) -> None:
+    """Cut at the comma, returns of 15,7 and 16,4 were 15 and 16."""
+    lines = [f"12:00:0{i},123 INFO iter {i} | reward: {i}5,7 | value_loss: 0,{i}25" for i in (1, 2, 3)]
+    (tmp_path / "log.txt").write_text("\n".join(lines))
+    run = load(str(tmp_path / "log.txt"))
+    assert run.curve(RETURN).to_dict() == {1: 15.7, 2: 25.7, 3: 35.7}
+    assert run.curve(VALUE).to_dict() == {1: 0.125, 2: 0.225, 3: 0.325}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Step 1,024 | reward 5\nStep 2,048 | reward 6",
+        "step 10 | reward 1,024.5 | loss 0.1",
+        "12:00:01,123 reward 5",
+        "layers 64,64,1 | shape (3,4) | reward 5",
+    ],
+)
+def test_other_commas_of_printed_text_stay(text: str) -> None:
+    assert rewrite_commas(text) == text
+
+
+@pytest.mark.parametrize("form", ["log", "jsonl", "json"])
+def test_losses_that_are_no_number_count_in_every_form(tmp_path: Path, form: str) -> None:
+    """As in a table: a loss of NaN is a broken one, and a return of NaN says that no episode ended."""
+    returns, losses = [np.nan, 2.0, 2.0], [8.0, 8.0, np.nan]
+    rows = [{"iteration": i, "reward": returns[i - 1], "value_loss": losses[i - 1]} for i in (1, 2, 3)]
+    text = {
+        "log": "\n".join(" | ".join(f"{name}: {value}" for name, value in row.items()) for row in rows),
+        "jsonl": "\n".join(map(json.dumps, rows)),
+        "json": json.dumps(rows),
+    }[form]
+    (tmp_path / f"run.{form}").write_text(text)
+    run = load(str(tmp_path / f"run.{form}"))
+    assert run.curve(VALUE).to_dict() == {1: 8.0, 2: 8.0, 3: np.inf}
+    assert run.curve(RETURN).to_dict() == {2: 2.0, 3: 2.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("deep.json", "[" * 100_000 + "]" * 100_000),
+        ("deep.jsonl", ('{"a":' * 3_000 + "1" + "}" * 3_000 + "\n") * 3),
+        ("line.log", "x" * 300_000 + "\n" + TABLE),
+    ],
+)
+def test_what_no_program_logs_is_refused_in_a_line_and_in_time(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(AnalysisError, match="must"):
+        load(str(tmp_path / name))
+
+
+def test_a_place_that_is_neither_file_nor_folder_is_named() -> None:
+    with pytest.raises(AnalysisError, match="/dev/null must be a file or a folder, and is neither; pipe what it gives"):
+        load("/dev/null")

@@ -22,6 +22,7 @@ LISTS = {"reward": [1.5, 2.5, 3.5], "critic_loss": [8.0, 4.0, 8.0 / 3]}
         {"train": LISTS, "config": {"gamma": 0.9, "hidden": [64, 64]}},
         {"log_history": ROWS, "best": 3.5},
         {str(row["iteration"]): row for row in ROWS},
+        {name: {str(row): value for row, value in enumerate(values)} for name, values in LISTS.items()},
         {"history": {"train": ROWS, "eval": [{"note": "none"}]}},
     ],
 )

@@ -129,7 +129,8 @@ class Categorical(Distribution):
 
         Returns float64 `[P, n]`.
         """
-        return torch.stack([(actions == action).double().mean(1) for action in range(self.num_outputs)], dim=-1)
+        counts = torch.stack([(actions == action).sum(1) for action in range(self.num_outputs)], dim=-1)
+        return counts.double() / actions.shape[1]
 
 
 class MultiCategorical(Distribution):

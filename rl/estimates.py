@@ -69,7 +69,7 @@ def estimate_kl(ratio: Tensor, log_ratio: Tensor) -> Tensor:
     return ((ratio - 1) - log_ratio).mean(-1)
 
 
-def measure_clipping(ratio: Tensor, clip_range: Tensor) -> Tensor:
+def measure_clipping(ratio: Tensor, clip_range: Tensor | float) -> Tensor:
     """Compute the share of samples whose probability ratio is clipped: `[P]` for ratios `[P, B]`."""
     return ((ratio - 1).abs() > clip_range).float().mean(-1)
 
@@ -91,7 +91,7 @@ def compute_explained_variance(predictions: Tensor, returns: Tensor) -> Tensor:
     """
     variance = returns.var(-1, correction=0)
     unexplained = (returns - predictions).var(-1, correction=0)
-    return torch.where(variance > 0, 1 - unexplained / variance, torch.zeros_like(variance))
+    return torch.where(variance > 0, 1 - unexplained / variance, 0.0)
 
 
 def compute_correlations(first: Tensor, second: Tensor) -> Tensor:

@@ -136,7 +136,7 @@ def read_rollout(given: RolloutArrays, num_lanes: int | None = None) -> Rollout:
             f"{first} must have the shape [steps, {num_lanes}], one column for each of num_envs={num_lanes} lanes, got "
             f"{list(shape)}; hand the arrays over before they are flattened"
         )
-    rows = {name: tensor.view(len(tensor), -1) for name, tensor in per_step.items()}
+    rows = {name: tensor if tensor.ndim == 2 else tensor[:, None] for name, tensor in per_step.items()}
     advantages, returns, values = rows.get("advantages"), rows.get("returns"), rows.get("values")
     if values is not None:
         returns = advantages + values if returns is None and advantages is not None else returns
@@ -168,9 +168,10 @@ def _convert(name: str, array: Any) -> Tensor:
     """Convert an array to a tensor without gradient; to float32 if it has one number for each step."""
     try:
         # A tensor stays on its device; what is none goes to the CPU, whatever default a script has set.
-        tensor = array.detach() if isinstance(array, Tensor) else torch.as_tensor(array, device="cpu")
+        tensor = array if isinstance(array, Tensor) else torch.as_tensor(array, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise TypeError(f"{name} must be a tensor or an array of numbers, got {type(array).__name__}") from error
+    tensor = tensor.detach() if tensor.requires_grad else tensor
     if name not in _PER_STEP:
         return tensor
     tensor = tensor.squeeze(-1) if tensor.ndim == 3 and tensor.shape[-1] == 1 else tensor

@@ -1,8 +1,7 @@
 """Record an environment's steps, outside and inside of its wrappers, and change nothing of what the steps do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium
 import numpy as np
@@ -16,8 +15,7 @@ STEPS = 2_048
 """Steps of all watched environments together after which none is watched; no single one records more."""
 
 
-@dataclass(frozen=True)
-class _Call:
+class _Call(NamedTuple):
     """One call of an environment's `step`: action, observation and reward as rows of numbers, None for others."""
 
     action: Array | None
@@ -27,8 +25,7 @@ class _Call:
     ended: bool
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """One step outside and inside of the wrappers; inside, frames that are skipped are joined to one step."""
 
     action: Array | None
@@ -41,6 +38,10 @@ class Step:
     own_reward: Array | None
     own_terminated: bool
 
+
+_PLAIN = frozenset(map(np.dtype, ("float32", "float64", "int64", "int32", "uint8", "int8", "bool")))
+_SINGLE = frozenset((float, int, bool, *(one.type for one in _PLAIN)))
+"""Types of arrays and of numbers that are read without a look inside, as a training does at each step."""
 
 _ROWS = ("action", "seen", "reward", "own_action", "own_seen", "own_reward")
 _FLAGS = ("terminated", "ended", "own_terminated")
@@ -124,28 +125,16 @@ class LaneTap:
 
     def _finish(self, outside: _Call) -> None:
         """Add a step, of whose calls inside the first has the action and the last the observation."""
-        paid = [call.reward for call in self._calls if call.reward is not None]
-        inside = _Call(
-            self._calls[0].action,
-            self._calls[-1].seen,
-            np.sum(paid, axis=0) if len(paid) == len(self._calls) else None,
-            any(call.terminated for call in self._calls),
-            self._calls[-1].ended,
-        )
+        inside = self._calls[0] if len(self._calls) == 1 else _join_calls(self._calls)
         self._calls.clear()
-        self.steps.append(
-            Step(
-                outside.action,
-                outside.seen,
-                outside.reward,
-                outside.terminated,
-                outside.ended,
-                inside.action,
-                inside.seen,
-                inside.reward,
-                inside.terminated,
-            )
-        )
+        self.steps.append(Step(*outside, inside.action, inside.seen, inside.reward, inside.terminated))
+
+
+def _join_calls(calls: Sequence[_Call]) -> _Call:
+    """Join the calls of one step, as where frames are skipped: the first's action, the last's sight, all rewards."""
+    paid = [call.reward for call in calls if call.reward is not None]
+    whole = np.sum(paid, axis=0) if len(paid) == len(calls) else None
+    return _Call(calls[0].action, calls[-1].seen, whole, any(call.terminated for call in calls), calls[-1].ended)
 
 
 def _read_call(action: Array | None, told: Any) -> _Call:
@@ -159,8 +148,12 @@ def _read_call(action: Array | None, told: Any) -> _Call:
 
 def _read_numbers(given: Any) -> Array | None:
     """Return actions or observations as a row of numbers; None for what is no number, or has too many."""
+    kind = type(given)
     try:
-        return _flatten(given)
+        if kind is np.ndarray and given.dtype in _PLAIN and given.size <= WIDEST:
+            row = given.astype(np.float64)
+            return row if row.ndim == 1 else row.reshape(-1)
+        return np.array((given,), dtype=np.float64) if kind in _SINGLE else _flatten(given)
     except Exception:  # whatever values of an environment's own raise: training must not know that somebody watches
         return None
 

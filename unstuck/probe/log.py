@@ -84,8 +84,8 @@ class ProbeLog:
             )
         cells = {ITERATION: str(iteration), **{name: repr(float(value)) for name, value in row.items()}}
         text.write(",".join(cells.get(name, "") for name in self._columns) + "\n")
-        with self._file.open("a", encoding="utf-8") as opened:
-            opened.write(text.getvalue())
+        with self._file.open("ab") as opened:
+            opened.write(text.getvalue().encode())
 
     def _widen(self, names: Sequence[str]) -> None:
         """Add empty columns to a log that an older version of the probe began, which did not know these metrics."""

@@ -70,7 +70,7 @@ class Probe:
         0.0
     """
 
-    NOT_SAVED: ClassVar = ("_agent", "_modules", "_optimizer", "_choices", "_log", "_rollout", "_before")
+    NOT_SAVED: ClassVar = ("_agent", "_modules", "_optimizer", "_choices", "_log", "_rollout", "_parameters", "_before")
     """Attributes that are no part of a saved state: links to the loop, and what one iteration alone needs."""
 
     def __init__(
@@ -102,6 +102,7 @@ class Probe:
         self._episodes = EpisodeReturns(scaled=self.settings.get("ppo.normalize_returns") not in (None, False, "none"))
         self._starts = EpisodeStarts()
         self._rollout: Rollout | None = None
+        self._parameters: Sequence[Tensor] = ()
         self._before: Tensor | None = None
         self._measured: dict[str, float] = {}
 
@@ -156,7 +157,9 @@ class Probe:
         if self.looks and self._agent:
             found |= self._measure_agent(self._agent, rollout)
         self._measured = found
-        self._before = self._copy_parameters()
+        if self._modules is not None:
+            self._parameters = [*self._modules.parameters()]
+            self._before = _join_numbers(self._parameters)
 
     def minibatch(
         self,
@@ -341,16 +344,17 @@ class Probe:
 
     def _measure_change(self) -> dict[str, float]:
         found: dict[str, float] = {}
-        after = self._copy_parameters()
-        if self._before is not None and after is not None:
-            found[metrics.UPDATE_NORM] = ((after - self._before).norm() / self._before.norm()).item()
-            found[PARAMETER_NORM] = after.norm().item()
+        if self._before is not None:
+            before, after = self._before, _join_numbers(self._parameters)
+            norm = torch.linalg.vector_norm
+            found[metrics.UPDATE_NORM] = (norm(after - before) / norm(before)).item()
+            found[PARAMETER_NORM] = norm(after).item()
         if self._rollout is not None and self.looks and self._agent:
             found |= self._agent.measure_after_update(self._rollout)
         return found
 
-    def _copy_parameters(self) -> Tensor | None:
-        if self._modules is None:
-            return None
-        with torch.no_grad():
-            return torch.cat([one.detach().flatten() for one in self._modules.parameters()])
+
+@torch.no_grad()
+def _join_numbers(parameters: Sequence[Tensor]) -> Tensor:
+    """Copy all numbers of some parameters to one tensor."""
+    return torch.cat([one.reshape(-1) for one in parameters])

@@ -1,12 +1,13 @@
 """Measure an agent and its critic from a rollout, as our learner measures itself, and leave both as they were."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
@@ -30,6 +31,8 @@ from unstuck.rl.estimates import (
     measure_repeats,
 )
 from unstuck.rl.value_probe import ValueFloor
+
+Array = npt.NDArray[np.float64]
 
 Evaluate = Callable[[Any, Tensor], tuple[Tensor, Tensor, Tensor]]
 """Function of observations and actions of n samples: log-probabilities, entropies and values, n numbers each."""
@@ -178,7 +181,7 @@ class Critic:
 
     def __init__(self, gamma: float) -> None:
         self.gamma = gamma
-        with torch.device("cpu"):  # a script may have set another default
+        with _make_on_cpu():
             self.floor = ValueFloor(1)
 
     def measure(self, iteration: int, rollout: Rollout) -> dict[str, float]:
@@ -191,7 +194,7 @@ class Critic:
         targets = torch.stack([returns, monte_carlo, rewards], dim=-1)[None].cpu().float()
         observations = flat.view(1, rollout.steps, rollout.lanes, -1).cpu()
         values = values[None].cpu().float()
-        with torch.device("cpu"):
+        with _make_on_cpu():
             self.floor.update(iteration, observations, targets)
             found = self.floor.floor_metrics(values, targets[..., 0], torch.ones(1, 1))
         found[metrics.EXPLAINED_VARIANCE_MC] = compute_explained_variance(values.flatten(1), targets[..., 1].flatten(1))
@@ -203,11 +206,20 @@ class Critic:
         Where an episode or the rollout ends, the loop's own return holds one reward and the value that the loop took
         for what follows: none at a termination.
         """
-        own, earned, cut = returns.double().cpu().numpy(), rewards.double().cpu().numpy(), ends.cpu().numpy()
-        monte_carlo, later = own.copy(), own[-1]
-        for step in reversed(range(len(own) - 1)):
-            monte_carlo[step] = later = np.where(cut[step], own[step], earned[step] + self.gamma * later)
-        return torch.from_numpy(monte_carlo).to(returns)
+        last = ends.clone()
+        last[-1] = True
+        sums = torch.where(last, returns, rewards).double().cpu().numpy()
+        return torch.from_numpy(_sum_discounted(sums, last.cpu().numpy(), self.gamma)).to(returns)
+
+
+def _sum_discounted(rewards: Array, ends: npt.NDArray[np.bool_], gamma: float) -> Array:
+    """Sum rewards `[T, N]` from each step to the next end, discounted, by sums over 1, 2, 4 ... steps; return them."""
+    sums, weights, steps = rewards.copy(), np.where(ends, 0.0, gamma), 1
+    while steps < len(sums):
+        sums[:-steps] += weights[:-steps] * sums[steps:]
+        weights[:-steps] *= weights[steps:]
+        steps *= 2
+    return sums
 
 
 def _compute_gradients(loss: Tensor, parameters: Sequence[Tensor]) -> Sequence[Tensor | None]:
@@ -223,6 +235,14 @@ def compute_norm(parts: Sequence[Tensor | None]) -> float:
     if len({(part.device, part.dtype) for part in known}) == 1:  # one call instead of one a part
         return float(torch.linalg.vector_norm(torch.cat([part.flatten() for part in known])))
     return float(get_total_norm(known))
+
+
+def _make_on_cpu() -> AbstractContextManager[Any]:
+    """Make torch put new tensors on the CPU inside the block, if a script has set another default device.
+
+    Where the default is the CPU nothing is set, since each operation inside such a block takes several times as long.
+    """
+    return nullcontext() if torch.get_default_device().type == "cpu" else torch.device("cpu")
 
 
 @contextmanager

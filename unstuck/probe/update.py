@@ -1,5 +1,6 @@
 """Measure the minibatches of an update, as the loop hands each of them over."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -87,40 +88,45 @@ class UpdateMeasures:
 
     def finish(self) -> dict[str, float]:
         """Return the means over the measured minibatches by metric, and reset for the next update."""
-        measured = {name: _stack(values) for name, values in self._values.items()}
+        each = {name: _read_numbers(values) for name, values in self._values.items()}
         if self._log_ratios:
-            measured |= self._measure_ratios()
+            each |= self._measure_ratios()
         if self._errors:
-            parts = [same.square().mean(-1) for same in _join_alike(self._errors)]
-            measured[metrics.VALUE_LOSS] = torch.cat(parts).double()
-        found = {name: values.mean().item() for name, values in measured.items()}
-        if metrics.GRAD_NORM in measured and self._max_grad_norm is not None:
-            clipped = measured[metrics.GRAD_NORM] > self._max_grad_norm
-            found[metrics.GRAD_CLIPPED_SHARE] = clipped.double().mean().item()
+            each[metrics.VALUE_LOSS] = _join([same.square().mean(-1) for same in _join_alike(self._errors)])
+        found = {name: math.fsum(numbers) / len(numbers) for name, numbers in each.items()}
+        if metrics.GRAD_NORM in each and self._max_grad_norm is not None:
+            norms = each[metrics.GRAD_NORM]
+            found[metrics.GRAD_CLIPPED_SHARE] = sum(norm > self._max_grad_norm for norm in norms) / len(norms)
         if self._first is not None:
             found[metrics.RATIO_DEVIATION] = measure_ratio_deviation(_make_row(self._first)).item()
         self.expected, self._counted, self._values, self._first = self._counted, 0, {}, None
         self._log_ratios, self._errors = [], []
         return found
 
-    def _measure_ratios(self) -> dict[str, Tensor]:
+    def _measure_ratios(self) -> dict[str, list[float]]:
         """Return KL and clip fraction of each minibatch measured."""
         kls, shares = [], []
         for logs in _join_alike(self._log_ratios):
             ratios = logs.exp()
             kls.append(estimate_kl(ratios, logs))
             if self._clip is not None:
-                shares.append(measure_clipping(ratios, ratios.new_full((1, 1), self._clip)))
-        found = {metrics.APPROX_KL: torch.cat(kls).double()}
-        return found | ({metrics.CLIP_FRACTION: torch.cat(shares).double()} if shares else {})
+                shares.append(measure_clipping(ratios, self._clip))
+        found = {metrics.APPROX_KL: _join(kls)}
+        return found | ({metrics.CLIP_FRACTION: _join(shares)} if shares else {})
 
 
-def _stack(values: Sequence[Tensor | float]) -> Tensor:
-    """Return the values of the minibatches as one tensor of float64, on the device of the tensors among them."""
+def _read_numbers(values: Sequence[Tensor | float]) -> list[float]:
+    """Return the values of the minibatches as numbers; a GPU that holds some of them is waited for once."""
     device = next((one.device for one in values if isinstance(one, Tensor) and one.device.type != "cpu"), None)
-    if device is None:  # nothing waits, and numbers are cheaper
-        return torch.tensor([float(one) for one in values], dtype=torch.float64, device="cpu")
-    return torch.stack([torch.as_tensor(one, dtype=torch.float64, device=device) for one in values])
+    if device is None:
+        return [float(one) for one in values]
+    return _join([torch.as_tensor(one, dtype=torch.float64, device=device).reshape(1) for one in values])
+
+
+def _join(parts: Sequence[Tensor]) -> list[float]:
+    """Return the numbers of some tensors `[k]` as one list."""
+    numbers: list[float] = (parts[0] if len(parts) == 1 else torch.cat([*parts])).tolist()
+    return numbers
 
 
 def _make_row(numbers: Tensor) -> Tensor:
@@ -131,6 +137,6 @@ def _make_row(numbers: Tensor) -> Tensor:
 def _join_alike(rows: Sequence[Tensor]) -> list[Tensor]:
     """Join tensors of equally many numbers as rows `[k, n]`; the last minibatch of an epoch may be shorter."""
     by_length: dict[int, list[Tensor]] = {}
-    for row in map(_make_row, rows):
-        by_length.setdefault(row.shape[1], []).append(row)
-    return [torch.cat(same) for same in by_length.values()]
+    for row in rows:
+        by_length.setdefault(row.numel(), []).append(row.flatten())
+    return [torch.stack(same).float() for same in by_length.values()]

@@ -59,10 +59,10 @@ class _Record:
         """Return arrays `[n, K]` of the named numbers; empty if one is missing or two have different shapes."""
         found = []
         for name in names:
-            rows = [np.atleast_1d(value) for one in self.steps if (value := getattr(one, name)) is not None]
-            if len(rows) < len(self.steps) or len({len(row) for row in rows}) != 1:
+            rows = [value for one in self.steps if (value := getattr(one, name)) is not None]
+            if len(rows) < len(self.steps) or len(set(map(len, rows))) != 1:
                 return []
-            found.append(np.stack(rows).astype(np.float64))
+            found.append(np.concatenate(rows).reshape(len(rows), -1))
         return found if len({array.shape for array in found}) == 1 and found[0].shape[1] else []
 
 
@@ -157,9 +157,11 @@ def _find_delay(of: _Record, given: Array, got: Array) -> int | None:
         before = np.roll(given, lag, axis=0)[rows]
         close = np.abs(got[rows] - before) <= ROUNDING * np.maximum(np.abs(before), ROUNDING)
         shares.append(float(close.all(1).mean()))
+        if shares[0] >= OTHER:
+            return 0
     if not shares:
         return None
-    if shares[0] >= OTHER or _is_rescaled(given, got):
+    if _is_rescaled(given, got):
         return 0
     return next((lag for lag, share in enumerate(shares) if share >= SAME), None)
 

@@ -151,7 +151,7 @@ def _read_numbers(given: Any) -> Array | None:
     kind = type(given)
     try:
         if kind is np.ndarray and given.dtype in _PLAIN and given.size <= WIDEST:
-            row = given.astype(np.float64)
+            row: Array = given.astype(np.float64)
             return row if row.ndim == 1 else row.reshape(-1)
         return np.array((given,), dtype=np.float64) if kind in _SINGLE else _flatten(given)
     except Exception:  # whatever values of an environment's own raise: training must not know that somebody watches

@@ -32,7 +32,10 @@ from unstuck.rl import metrics
 from unstuck.rl.estimates import Weights
 
 SAMPLES_A_LOOK = 6_144
-"""Samples of the run for each look at networks and critic, unless `every` says otherwise: so they cost about 2 %."""
+"""Samples of the run for each look at networks and critic, unless `every` says otherwise."""
+
+EARLY_LOOKS = 5
+"""Looks of the pace above that are all taken; later on every second one is, unless `every` says otherwise."""
 
 LOOKS_A_REGRESSION = 4
 """Looks for each measurement of how actions, observations and rewards belong together."""
@@ -110,7 +113,9 @@ class Probe:
     def looks(self) -> bool:
         """True if networks and critic are measured in the present iteration."""
         every = self._every or self._choose_pace()
-        return self.iteration == 0 or (self.iteration + 1) % every == 0
+        number, rest = divmod(self.iteration + 1, every)
+        is_kept = self._every is not None or number <= EARLY_LOOKS or number % 2 == 1
+        return self.iteration == 0 or (rest == 0 and is_kept)
 
     @property
     def _measures_dynamics(self) -> bool:

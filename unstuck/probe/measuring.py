@@ -140,11 +140,13 @@ class Agent:
 def measure_rollout(rollout: Rollout) -> dict[str, float]:
     """Measure returns, advantages and explained variance of a rollout, without its networks; return metrics by name."""
     found: dict[str, Tensor] = {}
-    if rollout.advantages is not None and rollout.returns is not None:
-        found |= describe_rollout(rollout.advantages.flatten()[None], rollout.returns.flatten()[None])
-    if rollout.values is not None and rollout.returns is not None:
-        flat = rollout.values.flatten()[None], rollout.returns.flatten()[None]
-        found[metrics.EXPLAINED_VARIANCE] = compute_explained_variance(*flat)
+    if rollout.returns is None:
+        return {}
+    returns = rollout.returns.reshape(1, -1)
+    if rollout.advantages is not None:
+        found |= describe_rollout(rollout.advantages.reshape(1, -1), returns)
+    if rollout.values is not None:
+        found[metrics.EXPLAINED_VARIANCE] = compute_explained_variance(rollout.values.reshape(1, -1), returns)
     return {name: value.item() for name, value in found.items()}
 
 
@@ -209,10 +211,10 @@ class Critic:
         last = ends.clone()
         last[-1] = True
         sums = torch.where(last, returns, rewards).double().cpu().numpy()
-        return torch.from_numpy(_sum_discounted(sums, last.cpu().numpy(), self.gamma)).to(returns)
+        return torch.from_numpy(sum_discounted(sums, last.cpu().numpy(), self.gamma)).to(returns)
 
 
-def _sum_discounted(rewards: Array, ends: npt.NDArray[np.bool_], gamma: float) -> Array:
+def sum_discounted(rewards: Array, ends: npt.NDArray[np.bool_], gamma: float) -> Array:
     """Sum rewards `[T, N]` from each step to the next end, discounted, by sums over 1, 2, 4 ... steps; return them."""
     sums, weights, steps = rewards.copy(), np.where(ends, 0.0, gamma), 1
     while steps < len(sums):

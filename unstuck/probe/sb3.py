@@ -55,7 +55,7 @@ class SB3Probe(BaseCallback):
     Args:
         folder: Folder of the run, which `unstuck diagnose FOLDER` reads; None to log nothing.
         settings: Settings that the model does not know, by its names or by our paths.
-        every: Iterations from one look at networks and critic to the next; None: about every 6,144 samples.
+        every: Iterations from one look at networks and critic to the next; None: some 6,144 samples, later 12,288.
         on_iteration: Called with the metrics of each iteration.
 
     Attributes:

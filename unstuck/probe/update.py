@@ -56,10 +56,10 @@ class UpdateMeasures:
     def add(self, name: str, value: Tensor | float | None) -> None:
         """Add a metric of the present minibatch, if it is one to measure; of several values, the mean."""
         if value is not None and self.is_middle:
-            each = value.detach() if isinstance(value, Tensor) else float(value)
-            if isinstance(each, Tensor) and each.ndim:
-                each = each.float().mean()
-            self._values.setdefault(name, []).append(each)
+            if isinstance(value, Tensor):
+                value = value.detach().float().mean() if value.ndim else value.detach()
+                value = value.item() if value.device.type == "cpu" else value  # a GPU is waited for at the end
+            self._values.setdefault(name, []).append(value)
 
     def add_ratio(self, logratio: Tensor | None) -> None:
         """Add a minibatch for KL and clip fraction, and the first one for the deviation of the ratio from 1."""
@@ -84,7 +84,9 @@ class UpdateMeasures:
             raise ValueError(
                 f"values and returns must be of the same samples, got {list(values.shape)} and {list(returns.shape)}"
             )
-        self._errors.append(values.detach().flatten() - returns.detach().flatten())
+        if values.shape != returns.shape:
+            values, returns = values.flatten(), returns.flatten()
+        self._errors.append(values.detach() - returns.detach())
 
     def finish(self) -> dict[str, float]:
         """Return the means over the measured minibatches by metric, and reset for the next update."""
@@ -138,5 +140,5 @@ def _join_alike(rows: Sequence[Tensor]) -> list[Tensor]:
     """Join tensors of equally many numbers as rows `[k, n]`; the last minibatch of an epoch may be shorter."""
     by_length: dict[int, list[Tensor]] = {}
     for row in rows:
-        by_length.setdefault(row.numel(), []).append(row.flatten())
+        by_length.setdefault(row.numel(), []).append(row if row.ndim == 1 else row.flatten())
     return [torch.stack(same).float() for same in by_length.values()]

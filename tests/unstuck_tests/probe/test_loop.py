@@ -555,6 +555,24 @@ def test_a_log_that_an_older_version_began_gets_the_new_columns(tmp_path: Path) 
     ]
 
 
+def test_looks_grow_seldom_unless_told_how_often() -> None:
+    def look(every: int | None = None) -> list[int]:
+        """Numbers of the iterations that are looked at, of 12 with 6,144 samples each."""
+        probe = Probe(None, every=every)
+        alike = {"obs": torch.zeros(6_144, 1, 1), "rewards": torch.zeros(6_144, 1)}
+        return [number for number in range(1, 13) if metrics.OBSERVATION_REPEATS in ended(probe, **alike)]
+
+    assert look() == [1, 2, 3, 4, 5, 7, 9, 11]
+    assert look(every=1) == [*range(1, 13)]
+    assert look(every=5) == [1, 5, 10]
+
+
+def test_discounted_sums_end_with_the_episode() -> None:
+    """Two lanes at gamma 0.5: one episode of three steps, and one that ends after each of the first two."""
+    rewards, ends = np.array([[1.0, 1.0], [2.0, 2.0], [4.0, 4.0]]), np.array([[0, 1], [0, 1], [1, 1]], bool)
+    assert measuring.sum_discounted(rewards, ends, 0.5).tolist() == [[3.0, 1.0], [4.0, 2.0], [4.0, 4.0]]
+
+
 def test_a_metric_without_a_column_is_refused(tmp_path: Path) -> None:
     probe = Probe(tmp_path)
     probe.end_iteration(measured={metrics.ENTROPY: 0.5})

@@ -71,7 +71,7 @@ def read_settings(file: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise AnalysisError(f"{file} must be a text file, in UTF-8") from None
     try:
         tree = json.loads(text) if file.suffix == ".json" else yaml.load(text, Loader=_Loader)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise AnalysisError(f"{file} must be {file.suffix[1:].upper()}: {str(error).partition(chr(10))[0]}") from None
     if not isinstance(tree, Mapping):
         raise AnalysisError(f"{file} must hold settings by name, got {type(tree).__name__}")

@@ -198,9 +198,9 @@ def read_evaluations(file: Path) -> Raw:
             }
             if step_pay := _measure_judged_pay(stored):
                 columns[EVAL_STEP_PAY] = Points(steps[-1:], np.array(step_pay))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, IndexError, KeyError, zipfile.BadZipFile) as error:
         raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's: {error}") from None
-    if metrics.EVAL_RETURN not in columns:
+    if metrics.EVAL_RETURN not in columns or not len(columns[metrics.EVAL_RETURN]):
         raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's, and holds no results")
     columns[ENV_STEPS] = Points(steps, steps)
     return Raw(file, columns, stepped=True, evaluated=True, form="evaluations.npz")

@@ -398,6 +398,13 @@ def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> No
     (tmp_path / "evaluations.npz").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(AnalysisError, match=r"must be an evaluations.npz of Stable-Baselines3's"):
         load(str(tmp_path / "evaluations.npz"))
+    (tmp_path / "evaluations.npz").write_bytes(b"")
+    with pytest.raises(AnalysisError, match=r"must be an evaluations.npz of Stable-Baselines3's: No data left"):
+        load(str(tmp_path / "evaluations.npz"))
+    for steps, results in (([1, 2], [[3.0], [np.nan], [5.0]]), ([], []), ([1, 2], [[np.nan], [np.nan]])):
+        np.savez(tmp_path / "evaluations.npz", timesteps=np.array(steps), results=np.array(results))
+        with pytest.raises(AnalysisError, match=r"must be an evaluations.npz of Stable-Baselines3's"):
+            load(str(tmp_path / "evaluations.npz"))
     (tmp_path / "monitor.csv").write_text('#{"t_start": 1}\nr,l\n1,2\n')
     with pytest.raises(AnalysisError, match=r"monitor.csv must be a monitor file of Stable-Baselines3's"):
         load(str(tmp_path / "monitor.csv"))

@@ -51,6 +51,7 @@ def test_comments_behind_settings_are_kept(tmp_path: Path) -> None:
         ("a.json", '{"a": }', r"a\.json must be JSON: Expecting value"),
         ("a.yaml", "- 1\n- 2", r"a\.yaml must hold settings by name, got list"),
         ("a.yaml", "", r"a\.yaml must hold settings by name, got NoneType"),
+        ("a.yaml", "b: {" * 1_000, r"a\.yaml must be YAML: maximum recursion depth exceeded"),
         ("a.yaml", "a: !mine 3", r"a\.yaml must be YAML: could not determine a constructor"),
     ],
 )

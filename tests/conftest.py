@@ -346,8 +346,6 @@ class Command:
         return self._run("unstuck", main, arguments)
 
     def _run(self, program: str, main: Callable[[], int | None], arguments: tuple[str, ...]) -> Done:
-        from hydra._internal.hydra import Hydra
-        from hydra.types import RunMode
         from unstuck.sweeps.ray_tune.cluster import Cluster
 
         before, import_path = dict(os.environ), list(sys.path)
@@ -358,9 +356,6 @@ class Command:
             if not self.starts_ray:
                 patch.setattr(Cluster, "begin", lambda _: None)
                 patch.setattr(Cluster, "wait", _refuse_ray)
-            if not any(word.startswith(("hydra", "--config")) for word in arguments):
-                # Hydra would compose all for its mode alone, then again to run: see test_command_fixture.py.
-                patch.setattr(Hydra, "get_mode", lambda hydra, config_name, overrides: RunMode.RUN)
             try:
                 code = main() or 0
             except SystemExit as end:

@@ -19,19 +19,6 @@ def test_a_sweep_of_commit_3fefaf5_has_format_1(old_sweeps):
     assert load_sweep(old_sweeps / "runs" / "stopped").format == 1
 
 
-def test_hydra_composes_once_and_to_the_same_configuration_as_by_itself(command, monkeypatch):
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-
-    composed, configs, compose = [], [], ConfigLoaderImpl.load_configuration
-    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", lambda *a, **k: composed.append(1) or compose(*a, **k))
-    monkeypatch.setattr("unstuck.sweeps.run.sweep.run_sweep", lambda config, *_: configs.append(config) or 0)
-    for times, own in ((1, []), (2, ["--config-name=config"])):  # with an option for Hydra the fixture changes nothing
-        composed.clear()
-        assert command("+experiment=quickstart", "sweep.name=x", "ppo.lr=1e-3", *own).code == 0
-        assert len(composed) == times
-    assert configs[0] == configs[1]
-
-
 def test_a_composition_from_what_was_read_once_is_that_of_hydra_by_itself(tmp_path, monkeypatch, composed_fast):
     """A group that is chosen by another one's choice, and a file that changes: neither may be what it was before."""
     for name, text in {

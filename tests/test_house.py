@@ -27,6 +27,7 @@ PRIVATE = {  # module: the private members of a library that it alone may use; m
         *("ray._private", "_global_node", "_py_driver_sys_path", "_runtime_env_has_working_dir", "_temp_dir"),
         *("_ActorClassCache", "_build_python_executable_command_memory_profileable", "ray.air._internal"),
     },
+    "sweeps.config.compose": {"hydra._internal.hydra"},
     "sweeps.config.command": {"hydra._internal.utils", "_get_value_element_as_str"},
     "rl.compiling": {"torch._inductor"},
     "sweeps.trainers.sb3_member": {  # what `learn` does and saves, an iteration at a time
@@ -128,6 +129,7 @@ def test_the_range_ends_at_the_version_that_was_read(library: str) -> None:
         ("ray.tune.execution.tune_controller", "PlacementGroupResourceManager", ("request_resources",)),
         ("ray.air._internal.usage", "tag_callbacks", ("__call__",)),
         ("torch.optim", "Optimizer", ("add_param_group",)),
+        ("hydra._internal.hydra", "Hydra", ("get_mode",)),
         ("hydra._internal.utils", "get_args_parser", ("__call__",)),
         ("hydra.core.override_parser.types", "Override", ("_get_value_element_as_str",)),
         ("mlflow.store.tracking.dbmodels.models", "SqlRun", ("__table__", "artifact_uri", "run_uuid")),

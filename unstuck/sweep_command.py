@@ -16,7 +16,7 @@ from unstuck.records.machine import collect_garbage_seldom, limit_threads
 from unstuck.records.provenance import find_own_version
 from unstuck.rl.own_modules import add_own_modules
 from unstuck.sweeps.config.command import read_arguments
-from unstuck.sweeps.config.compose import Checked, check_and_freeze
+from unstuck.sweeps.config.compose import Checked, check_and_freeze, composing_once
 from unstuck.sweeps.config.experiments import list_experiments
 from unstuck.sweeps.config.hydra_errors import explain_errors
 from unstuck.sweeps.config.keys import CONF
@@ -89,7 +89,8 @@ def _compose(program: str, arguments: Sequence[str], beside: Path) -> Checked | 
             print(*map(explain_setting, line.explained), sep="\n\n")
             return 0
         sys.argv[1:] = line.words  # where Hydra reads them
-        hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
+        with composing_once(line.words):
+            hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")(compose)()
     for error in refused:
         raise error
     return composed[0] if composed else 0  # nothing after --help, --cfg or --info: Hydra has answered

@@ -3,14 +3,17 @@
 import re
 import secrets
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from hydra import compose
+from hydra._internal.hydra import Hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from unstuck.analysis.programs import sweep_program
@@ -25,6 +28,26 @@ from unstuck.sweeps.config.settings import FORMAT, StudyConfig, SweepConfig, Tra
 
 register_schema()
 OmegaConf.register_new_resolver("command", lambda: shlex.join(sweep_program()), replace=True)  # for the help
+
+
+@contextmanager
+def composing_once(words: Sequence[str]) -> Iterator[None]:
+    """Keep Hydra, inside the block, from composing all settings a first time only to see in which mode to run.
+
+    There is one mode, unless a word is an option or a setting of Hydra's own: then Hydra composes twice, as by itself.
+
+    Args:
+        words: Words of the command line, as Hydra gets them.
+    """
+    if not all("=" in word and not word.lstrip("+~").startswith(("-", "hydra")) for word in words):
+        yield
+        return
+    before = Hydra.get_mode
+    Hydra.get_mode = lambda hydra, config_name, overrides: RunMode.RUN  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        Hydra.get_mode = before  # type: ignore[method-assign]
 
 
 def to_config(cfg: DictConfig, experiment: str | None = None, now: datetime | None = None) -> SweepConfig:

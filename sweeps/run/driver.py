@@ -114,7 +114,7 @@ class Driver:
         """Record the next trial as running, and return the trial as an `Assignment`; None if there is none now.
 
         More may come while `is_waiting`. A configuration that cannot run is recorded as infeasible, and the sampler is
-        asked again. What `judge` has left for later waits as long as there is a trial for a worker.
+        asked again. What is left for later, such as MLflow's record of the start, waits as long as a worker does.
         """
         assignment = None
         if self.failure is None:
@@ -178,6 +178,7 @@ class Driver:
             self._startup.deliver()
         with self.note_failure():
             if notes:
+                self.follow_up()  # the run that they are tags of
                 self._recorder.note(number, notes)
                 self._progress.show_notes(number, notes)
             for period in _split_into_periods(record for record in records if record.step > trial.last_step):
@@ -187,7 +188,7 @@ class Driver:
         return None
 
     def follow_up(self) -> None:
-        """Diagnose, and write to MLflow, what `judge` has left for later; nothing if there is nothing left."""
+        """Diagnose, and write to MLflow, what `propose` and `judge` left for later; nothing if nothing is left."""
         with self.note_failure():
             while self._later:
                 self._later.popleft()()
@@ -300,7 +301,9 @@ class Driver:
             trial.last_judged_before_resume, trial.decision = entry.last_step, entry.decision
             trial.rungs, trial.milestones = _select_judged_rungs(entry), entry.milestones
         # Tags of an earlier process: the process may have died before MLflow had them.
-        self._recorder.open(trial, {**(entry.tags if entry else {}), **({BRANCHED_FROM: start} if start else {})})
+        tags = {**(entry.tags if entry else {}), **({BRANCHED_FROM: start} if start else {})}
+        self._progress.show_start(trial)
+        self._later.append(partial(self._recorder.open, trial, tags))
         return Assignment(number, _drop_urls(config), self._folder, self._owner, self._budget, Path.cwd()), ""
 
     def _record(self, trial: LiveTrial, period: Sequence[Record]) -> Verdict | None:

@@ -28,11 +28,10 @@ class TrialRecorder:
         self._ledger, self._tracker, self._progress, self._budget = ledger, tracker, progress, budget
 
     def open(self, trial: LiveTrial, tags: Mapping[str, str]) -> None:
-        """Open a trial's run in MLflow, with tags, and keep the run's id in the ledger; show that the trial starts."""
+        """Open a trial's run in MLflow, with tags, and keep the run's id in the ledger."""
         self._open_run(trial)
         if tags:
             self._tracker.tag_trial(trial.number, tags)
-        self._progress.show_start(trial)
 
     def note(self, number: int, notes: Mapping[str, str]) -> None:
         """Record notes on a trial, by name, as attributes in the ledger and as tags in MLflow."""

@@ -5,11 +5,13 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.compose import to_config
 from unstuck.sweeps.config.settings import SweepConfig
 
 from tests.composing import composed
+from tests.conftest import Command
 
 
 def test_the_composed_default_is_the_dataclass_default_but_for_the_space_and_the_paths() -> None:
@@ -63,3 +65,22 @@ def test_paths_are_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert config.sweep.folder == str(tmp_path / "out")
     with pytest.raises(ConfigError, match=r"^sweep\.folder must be a folder on this machine, got s3://bucket/runs$"):
         to_config(composed("sweep.folder=s3://bucket/runs"))
+
+
+@pytest.mark.parametrize(
+    ("own", "times"),
+    [([], 1), (["--config-name=config"], 2), (["hydra.verbose=false"], 2)],
+    ids=["settings alone", "an option", "a setting of Hydra's"],
+)
+def test_hydra_composes_once_and_to_the_same_configuration_as_by_itself(
+    command: Command, monkeypatch: pytest.MonkeyPatch, own: list[str], times: int
+) -> None:
+    calls: list[int] = []
+    configs: list[SweepConfig] = []
+    load = ConfigLoaderImpl.load_configuration
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", lambda *a, **k: calls.append(1) or load(*a, **k))
+    monkeypatch.setattr("unstuck.sweeps.run.sweep.run_sweep", lambda config, *_: configs.append(config) or 0)
+    assert command("+experiment=quickstart", "sweep.name=x", "ppo.lr=1e-3", *own).code == 0
+    assert len(calls) == times
+    expected = to_config(composed("+experiment=quickstart", "sweep.name=x", "ppo.lr=1e-3"))
+    assert replace(configs[0], sweep=expected.sweep) == expected

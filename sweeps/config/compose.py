@@ -43,7 +43,7 @@ def composing_once(words: Sequence[str]) -> Iterator[None]:
         yield
         return
     before = Hydra.get_mode
-    Hydra.get_mode = lambda hydra, config_name, overrides: RunMode.RUN  # type: ignore[method-assign]
+    Hydra.get_mode = lambda hydra, config_name, overrides: RunMode.RUN  # type: ignore[assignment, method-assign]
     try:
         yield
     finally:

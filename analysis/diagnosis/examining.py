@@ -5,7 +5,7 @@ from dataclasses import replace
 from unstuck.analysis.diagnosis.finding import Blind, Finding, Ground, Kind, Rule, Sureness, Unexamined
 from unstuck.analysis.diagnosis.signals import OURS, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.history.record import FINISHED, PROBED
+from unstuck.analysis.history.record import FINISHED, OF_MONITORS, PROBED
 
 ENDED = 0.5
 """Share of its plan from which on a run of another learner that has nothing to show is late."""
@@ -28,8 +28,8 @@ def examine_rule(run: Signals, rule: Rule) -> Finding | Unexamined | None:
 
 
 def _is_of_others(group: tuple[str, ...]) -> bool:
-    """True if only a probe (logger in another program's loop) logs the metrics, not our own learner."""
-    return all(name in PROBED for name in group)
+    """True if only a probe (logger in another program's loop), or files of episodes, tell the metrics."""
+    return all(name in PROBED or name in OF_MONITORS for name in group)
 
 
 def is_recorded(run: Signals, name: str) -> bool:

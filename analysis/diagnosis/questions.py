@@ -57,6 +57,7 @@ WOULD_TELL = {
     record.PARAMETERS_UNMOVED: "whether the policy ever had a gradient: keep the saved model beside the log",
     record.START_REPEATS: "whether episodes begin alike",
     record.STARTS_RESEEDED: "whether each reset sets the seed",
+    record.EVAL_MISSED: "whether evaluations meet what training does not: keep both files of episodes beside the log",
     record.WRAPPED_ACTION_DELAY: "whether a wrapper does actions late",
     record.WRAPPED_ACTION_REACH: "whether a wrapper scales actions away",
     record.WRAPPED_ACTION_CUT: "whether a wrapper cuts actions off",
@@ -119,6 +120,8 @@ def list_questions(run: Signals, findings: Sequence[Ranked], blind: Sequence[Une
 def is_askable(run: Signals, name: str) -> bool:
     """True if the run's program is able to log a metric (or setting) that also has a meaning in the run's task."""
     if name not in WOULD_TELL or (name in OF_TRIAGE and not run.is_triage):
+        return False
+    if name in record.OF_MONITORS:
         return False
     if name in record.PROBED:
         return run.history.probed != ""  # the probe alone measures it

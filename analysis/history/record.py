@@ -79,6 +79,9 @@ STEP_PAY, EVAL_STEP_PAY = "train/step_pay", "eval/step_pay"
 EVAL_MISSED = "eval/missed_by_training"
 """Share of the evaluations' late episodes that are worse than 99 % of training's meanwhile, and last no longer."""
 
+OF_MONITORS = (RETURN_VALUES, STEP_PAY, EVAL_STEP_PAY, EVAL_MISSED)
+"""Columns that files of single episodes alone tell, and no program logs."""
+
 EPISODE_LENGTH = metrics.EPISODE_LENGTH
 EVAL_LENGTH = "eval/episode_length"
 SUCCESS_RATE = "train/success_rate"

@@ -14,7 +14,7 @@ from unstuck.analysis.diagnosis import RULES, diagnose
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind
 from unstuck.analysis.document import to_text
 from unstuck.analysis.history import History, load
-from unstuck.analysis.history.record import PROBED
+from unstuck.analysis.history.record import OF_MONITORS, PROBED
 from unstuck.analysis.report.as_json import diagnosis_json
 from unstuck.analysis.report.run import run_document
 from unstuck.analysis.report.verdict import state_verdict
@@ -70,7 +70,7 @@ def test_what_was_not_recorded_limits_the_diagnosis_and_is_asked_for() -> None:
 def test_an_empty_run_is_examined_by_nobody() -> None:
     diagnosis = diagnose(replace(healthy(), table=healthy().table.iloc[:0]))
     assert diagnosis.findings == ()
-    of_others = [rule for rule in RULES if any(set(group) <= set(PROBED) for group in rule.needs)]
+    of_others = [rule for rule in RULES if any(set(group) <= {*PROBED, *OF_MONITORS} for group in rule.needs)]
     assert len(diagnosis.unexamined) == len(RULES) - len(of_others) == len(RULES) - 6
 
 

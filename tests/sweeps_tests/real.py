@@ -13,10 +13,12 @@ from pathlib import Path
 
 import optuna
 import psutil
+import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from optuna_dashboard import get_note
 from unstuck.records.files import scratch_file
+from unstuck.sweeps.explain.diagnoses import Diagnoses
 
 ROOT = Path(__file__).parents[2]
 SHORT = (
@@ -124,6 +126,11 @@ def check_stopped(
     for trial in study.trials:
         history = client.get_metric_history(children[trial.number].info.run_id, "progress/f1")
         assert {point.step: point.value for point in history} == trial.intermediate_values
+
+
+def leave_out_diagnoses(patch: pytest.MonkeyPatch) -> None:
+    """Trials are not diagnosed while they train in this process, for sweeps of which something else is tested."""
+    patch.setattr(Diagnoses, "refresh_if_due", lambda *_, **__: None)
 
 
 def _processes_that_name(folder: str) -> list[str]:

@@ -45,7 +45,8 @@ def dump(store: Path, ids: set[str]) -> list[tuple[object, ...]]:
         ]
 
 
-def test_two_sweeps_of_one_name_on_one_server_never_touch_each_other(command, tmp_path, without_ray):
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
+def test_two_sweeps_of_one_name_on_one_server_never_touch_each_other(command, tmp_path):
     mlflow = tmp_path / "mlflow.db"
     stores = (f"tracking.mlflow_url=sqlite:///{mlflow}",)
     first = command(*TINY, *stores, "sweep.name=same", "sweep.folder=ann")

@@ -70,7 +70,8 @@ def test_a_repair_gives_an_old_sweep_its_id_and_finds_what_was_moved(command, ol
 
 @pytest.mark.slow
 @pytest.mark.timeout(240)
-def test_a_copy_of_an_old_sweep_goes_on_to_the_end_that_it_would_have_had(command, old_sweeps, tmp_path, without_ray):
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
+def test_a_copy_of_an_old_sweep_goes_on_to_the_end_that_it_would_have_had(command, old_sweeps, tmp_path):
     copy = Path(shutil.copytree(old_sweeps / "runs", tmp_path / "copy"))
     original = contents(old_sweeps / "runs")
     resumed = command(*SETTINGS, "resume=stopped", f"sweep.folder={copy}", f"data.path={old_sweeps / 'flows.csv'}")

@@ -37,7 +37,8 @@ def rows_of(table: str) -> dict[int, list[str]]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-def test_the_control_runs_to_its_end_and_all_places_give_the_same_numbers(command, without_ray):
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
+def test_the_control_runs_to_its_end_and_all_places_give_the_same_numbers(command):
     done = command(*SWEEP)
     assert done.code == 0, done.err
     study = optuna.load_study(study_name="told", storage=f"sqlite:///{command.folder}/runs/optuna.db")

@@ -23,6 +23,7 @@ from tests.sweeps_tests.bandit import (
     write_environment,
     write_hostile_files,
 )
+from tests.sweeps_tests.real import leave_out_diagnoses
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -67,6 +68,7 @@ def calls(module_command: Command) -> Iterator[tuple[Call, Call]]:
         tune_trials(*arguments)
 
     with no_ray(), pytest.MonkeyPatch.context() as patch:
+        leave_out_diagnoses(patch)
         patch.setenv("SLURM_CPUS_PER_TASK", "1")
         patch.setattr("unstuck.sweeps.run.sweep.tune_trials", break_and_tune)
         failed = call(module_command, "sweep.name=mine")

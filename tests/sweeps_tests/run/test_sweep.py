@@ -203,7 +203,8 @@ def test_interrupting_while_ray_starts_is_not_lost(tmp_path, mlflow_tables, numb
     assert parent.info.status == "KILLED"
 
 
-def test_time_budget_ends_a_sweep_with_everything_recorded(command, without_ray):
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
+def test_time_budget_ends_a_sweep_with_everything_recorded(command):
     long = ("ppo.num_iterations=100000", "sweep.num_trials=50", "scheduler=none", "health=none")
     done = command(*SHORT, *long, "sweep.name=budget", "sweep.max_hours=0.0003")
     assert done.code == 1
@@ -213,9 +214,11 @@ def test_time_budget_ends_a_sweep_with_everything_recorded(command, without_ray)
     assert outcomes == {"interrupted"}
 
 
-def test_cartpole_sweeps_by_episode_return(command, without_ray):
-    short = ("ppo.num_iterations=4", "ppo.eval_every=2", "scheduler.grace_iterations=2")
-    done = command("+experiment=cartpole", *short, "sweep.num_trials=2", "sweep.seeds=2", "sweep.name=cartpole")
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
+def test_cartpole_sweeps_by_episode_return(command):
+    short = ("ppo.num_iterations=4", "ppo.eval_every=2", "ppo.num_steps=32", "scheduler.grace_iterations=2")
+    few = ("sweep.num_trials=2", "sweep.seeds=2", "env.eval_episodes=3", "sweep.name=cartpole")
+    done = command("+experiment=cartpole", *short, *few)
     assert done.code == 0, done.err
     assert "cartpole: eval/episode_return, mean over 2 seeds" in done.out
     values = [trial.value for trial in open_study(command.folder, "cartpole").trials]

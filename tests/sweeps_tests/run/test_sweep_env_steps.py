@@ -16,7 +16,7 @@ from unstuck.sweeps.__main__ import main
 
 from benchmarks.in_process import no_ray
 from tests.conftest import Command
-from tests.sweeps_tests.real import open_study, runs_of
+from tests.sweeps_tests.real import leave_out_diagnoses, open_study, runs_of
 
 WIDE = [
     "+experiment=quickstart",
@@ -43,7 +43,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 
 def _sweep(command: Command, *overrides: str) -> str:
-    with no_ray():
+    with no_ray(), pytest.MonkeyPatch.context() as patch:
+        leave_out_diagnoses(patch)
         done = command(*WIDE, *overrides)
     assert done.code == 0, done.out + done.err
     return done.out

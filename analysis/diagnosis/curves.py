@@ -41,14 +41,14 @@ class Curves:
 
     def select_first(self, name: str, count: int = 3) -> Window | None:
         """Return the first `count` finite values of a metric as a `Window`; None if there are none."""
-        return _make_window(name, self.select_finite(name).iloc[:count])
+        return _make_window(name, self.select_finite(name), slice(count))
 
     def select_last(self, name: str, share: float = LATE_SHARE, least: int = 3) -> Window | None:
         """Return a metric's last finite values (a `share` of all, at least `least`) as a `Window`; None if none."""
         key = name, share, least
         if key not in self._late:
             curve = self.select_finite(name)
-            self._late[key] = _make_window(name, curve.iloc[-max(least, math.ceil(share * len(curve))) :])
+            self._late[key] = _make_window(name, curve, slice(-max(least, math.ceil(share * len(curve))), None))
         return self._late[key]
 
     def trend(self, name: str, start: int = 0) -> Trend:
@@ -75,7 +75,6 @@ class Curves:
         return len(steps) > 0 and float(steps[0]) <= max(FIRST, 2 * apart)
 
 
-def _make_window(name: str, curve: "pd.Series[float]") -> Window | None:
-    if curve.empty:
-        return None
-    return Window(name, tuple(curve.index.tolist()), tuple(curve.tolist()))
+def _make_window(name: str, curve: "pd.Series[float]", part: slice = slice(None)) -> Window | None:
+    values = curve.to_numpy()[part].tolist()  # a slice of a series takes pandas ten times as long
+    return Window(name, tuple(curve.index.to_numpy()[part].tolist()), tuple(values)) if values else None

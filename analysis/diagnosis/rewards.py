@@ -71,10 +71,7 @@ def compute_threat_share(run: Signals) -> float | None:
 
     None if neither confusion counts nor the setting were recorded.
     """
-    counts = run.confusion
-    if not counts.empty:
-        return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
-    return run.read_number("data.threat_share")
+    return run.read_number("data.threat_share") if run.threats_judged is None else run.threats_judged
 
 
 def judge_constant_policies(run: Signals) -> tuple[Support, str]:

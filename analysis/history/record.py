@@ -115,6 +115,9 @@ _OF_TRIAL = (metrics.EFFECTIVE_PREFIX, metrics.FINAL_PREFIX)
 
 _SEED = re.compile(r"/seed_(\d+)$")
 
+_EMPTY: "pd.Series[float]" = pd.Series(dtype=float)
+"""Curve of a metric that was never recorded; nobody writes into curves."""
+
 
 @dataclass(frozen=True)
 class History:
@@ -165,10 +168,15 @@ class History:
         """Return a metric's recorded values by iteration; empty if the metric was never recorded."""
         found = self._curves.get(name)
         if found is None:
-            found = self.table[name] if name in self.table.columns else pd.Series(dtype=float)
-            missing = np.isnan(found.to_numpy(dtype=np.float64))
-            found = self._curves[name] = found[~missing] if missing.any() else found
+            found = self._curves[name] = self._select_values(name) if name in self.table.columns else _EMPTY
         return found
+
+    def _select_values(self, name: str) -> "pd.Series[float]":
+        values = self.table[name].to_numpy(dtype=np.float64)
+        recorded = ~np.isnan(values)
+        if (index := self._indexes.get(recorded.tobytes())) is None:
+            index = self._indexes[recorded.tobytes()] = self.table.index[recorded]
+        return pd.Series(values[recorded], index, name=name)  # a series of a series takes pandas three times as long
 
     def family(self, prefix: str) -> dict[str, "pd.Series[float]"]:
         """Return the curves of all metrics whose names begin with `prefix`, by the rest of the name.
@@ -252,6 +260,11 @@ class History:
     @cached_property
     def _curves(self) -> dict[str, "pd.Series[float]"]:
         """Cache of curves computed so far, since rules ask for the same curves again and again."""
+        return {}
+
+    @cached_property
+    def _indexes(self) -> dict[bytes, "pd.Index[int]"]:
+        """Cache of the iterations at which curves have values, by which rows these are: many curves share them."""
         return {}
 
 

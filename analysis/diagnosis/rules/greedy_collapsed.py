@@ -3,7 +3,7 @@
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rewards import judge_constant_policies
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import Signals, select_columns
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import join_words, number, percent, pluralize
 from unstuck.rl import metrics
@@ -52,7 +52,7 @@ def _by_counts(run: Signals) -> tuple[str, tuple[Evidence, ...], int] | None:
     if len(counts) < EVALUATIONS:
         return None
     for does, columns in (("allows everything", ["tp", "fp"]), ("flags everything", ["tn", "fn"])):
-        empty = (counts[columns].sum(axis=1) == 0).to_numpy()
+        empty = select_columns(counts, columns).sum(axis=1) == 0
         if empty[-EVALUATIONS:].all():
             begin = len(empty) - int(empty[::-1].cumprod().sum())
             part = counts.iloc[begin:]

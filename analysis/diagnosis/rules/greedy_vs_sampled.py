@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import Signals, select_columns
 from unstuck.analysis.diagnosis.standing import evaluates_apart, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
@@ -144,10 +144,12 @@ def _shares(run: Signals) -> list[tuple[Evidence, float]]:
     greedy, sampled = run.shares(metrics.GREEDY_PREFIX), run.shares(metrics.ACTION_PREFIX)
     if greedy.empty or sampled.empty:
         return []
-    difference = (greedy.iloc[-1] - sampled.iloc[-1]).dropna().abs().sum() / 2 / max(1, len(run.choices))
-    text = f"{percent(float(difference))} of the actions differ between the greedy and the sampled policy"
+    both = [name for name in greedy.columns if name in sampled.columns]
+    apart = np.abs(select_columns(greedy, both)[-1] - select_columns(sampled, both)[-1]) if both else np.zeros(1)
+    difference = float(apart.sum()) / 2 / max(1, len(run.choices))
+    text = f"{percent(difference)} of the actions differ between the greedy and the sampled policy"
     names = (f"{metrics.GREEDY_PREFIX}<action>", f"{metrics.ACTION_PREFIX}<action>")
-    return [(Evidence(text, names, (int(greedy.index[-1]), int(greedy.index[-1]))), float(difference))]
+    return [(Evidence(text, names, (int(greedy.index[-1]), int(greedy.index[-1]))), difference)]
 
 
 def _returns(run: Signals) -> tuple[Evidence, bool] | None:

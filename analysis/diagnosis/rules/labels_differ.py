@@ -6,11 +6,12 @@ lies between the best and the worst way to deal its actions out to benign flows 
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
-from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.signals import Signals, select_columns
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import percent
 from unstuck.rl import metrics
@@ -39,7 +40,7 @@ Array = npt.NDArray[np.float64]
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding on whether training and evaluation have equal shares of threats; None if unknown."""
-    judged, bounds = _judged_share(run), bound_trained_share(run)
+    judged, bounds = run.threats_judged if run.is_triage else None, bound_trained_share(run)
     if judged is None or bounds is None:
         return None
     low, high, facts = bounds
@@ -64,6 +65,7 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+@lru_cache(maxsize=16)
 def bound_trained_share(run: Signals) -> tuple[float, float, tuple[Evidence, ...]] | None:
     """Return bounds of the share of threats among the flows trained on, with evidence; None if nothing tells."""
     table, paid = _rewards(run), run.select_finite(metrics.TRAIN_RETURN)
@@ -75,14 +77,6 @@ def bound_trained_share(run: Signals) -> tuple[float, float, tuple[Evidence, ...
     fits = np.logical_and.reduce([fit for fit, _ in told])
     shares = SHARES[fits] if fits.any() else SHARES[told[0][0]]
     return float(shares.min()), float(shares.max()), tuple(fact for _, fact in told)
-
-
-def _judged_share(run: Signals) -> float | None:
-    """Compute the share of threats among the evaluated network flows; None without confusion counts."""
-    counts = run.confusion
-    if counts.empty or not run.is_triage:
-        return None
-    return float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
 
 
 def _show_judged(run: Signals, share: float) -> Evidence:
@@ -107,8 +101,8 @@ def _early(run: Signals, benign: Array, threat: Array) -> tuple[npt.NDArray[np.b
     entropy, most = run.select_finite(metrics.ENTROPY).iloc[:EARLY], run.entropy_range
     if most is None or entropy.empty:
         return None
-    blind = (entropy > BLIND * most).cumprod().astype(bool)
-    last = int(entropy.index[blind][-1]) if blind.any() else 0
+    blind = int(np.logical_and.accumulate(entropy.to_numpy() > BLIND * most).sum())
+    last = int(entropy.index[blind - 1]) if blind else 0
     window = _window(run, 1, last)
     if window is None or abs(float((threat - benign).mean())) < 1e-9:
         return None
@@ -149,15 +143,16 @@ def _deal_out(taken: Array, gain: Array, order: npt.NDArray[np.int64]) -> Array:
 def _window(run: Signals, first: int, last: int) -> tuple[Array, Array, str, tuple[int, int]] | None:
     """Return a window's rewards of a flow `[n]`, action shares `[4]`, text and iterations; None if not recorded."""
     flows = run.read_number("env.flows_per_episode") or math.nan
-    paid, shares = run.select_finite(metrics.TRAIN_RETURN).loc[first:last] / flows, run.shares(metrics.ACTION_PREFIX)
-    shares = shares.loc[first:last]
-    if len(paid) < 2 or shares.empty or not set(ACTIONS) <= set(shares):
+    returns = run.select_finite(metrics.TRAIN_RETURN).loc[first:last]
+    shares = run.shares(metrics.ACTION_PREFIX).loc[first:last]
+    if len(returns) < 2 or shares.empty or not set(ACTIONS) <= set(shares):
         return None
-    taken = np.asarray(shares[list(ACTIONS)].mean(), dtype=np.float64)
-    reach = int(paid.index[0]), int(paid.index[-1])
+    paid = np.asarray(returns / flows, dtype=np.float64)
+    taken = np.asarray(select_columns(shares, ACTIONS).mean(axis=0), dtype=np.float64)
+    reach = int(returns.index[0]), int(returns.index[-1])
     allowed = percent(float(taken[0]), 1)
     text = f"a flow paid {paid.mean():.3g} with {allowed} allowed over iterations {reach[0]} to {reach[1]}"
-    return np.asarray(paid, dtype=np.float64), np.asarray(taken / taken.sum()), text, reach
+    return paid, np.asarray(taken / taken.sum()), text, reach
 
 
 def _error(run: Signals, shares: Array, benign: Array, threat: Array, paid: Array) -> Array:

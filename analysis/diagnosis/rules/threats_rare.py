@@ -26,10 +26,9 @@ def examine(run: Signals) -> Finding | None:
 
 def _rare_in_training(run: Signals) -> Finding | None:
     """Return a fault if returns tell that training hardly shows a threat, and evaluation many; None otherwise."""
-    counts, bounds, level = run.confusion, bound_trained_share(run), run.select_last(metrics.F1, share=0.0)
-    if counts.empty or bounds is None or level is None or level.mean >= GOOD or bounds[1] > HARDLY_ANY:
+    judged, bounds, level = run.threats_judged, bound_trained_share(run), run.select_last(metrics.F1, share=0.0)
+    if judged is None or bounds is None or level is None or level.mean >= GOOD or bounds[1] > HARDLY_ANY:
         return None
-    judged = float((counts["tp"] + counts["fn"]).sum() / counts.to_numpy().sum())
     if judged < TIMES * bounds[1] or judged - bounds[1] < APART:
         return None
     most, others = percent(bounds[1], 1), percent(judged, 1)

@@ -148,6 +148,8 @@ def test_counts_need_all_four() -> None:
     assert list(counts.columns) == ["tp", "tn", "fp", "fn"]
     assert set(counts.sum(axis=1)) == {1600.0}
     assert Signals(healthy(fn=None)).confusion.empty
+    assert Signals(healthy()).threats_judged == pytest.approx(174 / 1600)
+    assert Signals(healthy(fn=None)).threats_judged is None
     turn = np.arange(1, LENGTH + 1)
     odd = healthy(tp=np.where(turn == 50, math.inf, np.where(turn == 60, math.nan, 100.0)))
     assert list(Signals(odd).confusion.index) == [10, 20, 30, 40, 70, 80, 90, 100]

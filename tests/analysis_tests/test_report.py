@@ -4,7 +4,9 @@ import json
 import math
 import shutil
 import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.document.markdown import to_markdown
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history import Stores, load
+from unstuck.analysis.report import write_sweep
 from unstuck.analysis.report.searched import describe_main_setting
 from unstuck.analysis.report.sweep import Findings, sweep_document
 from unstuck.analysis.report.sweep_verdict import sweep_verdict
@@ -95,6 +98,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
                 break
     tracker.end_sweep(Outcome.COMPLETED, {})
     return Stores(folder)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fewer_draws() -> Iterator[None]:
+    """Importances from 6 draws instead of 20: each grows a forest, and what reports say of them is the same."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(write_sweep, "compute_importances", partial(compute_importances, draws=6))
+        yield
 
 
 @pytest.fixture(scope="module")

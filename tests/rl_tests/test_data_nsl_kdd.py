@@ -1,3 +1,4 @@
+import functools
 import warnings
 from pathlib import Path
 
@@ -7,9 +8,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import f1_score
 from sklearn.neural_network import MLPClassifier
 from unstuck.rl.config import DataConfig
-from unstuck.rl.data import load_flows
+from unstuck.rl.data import FlowData, load_flows
 from unstuck.rl.data.nsl_kdd import CATEGORICAL, FEATURES, read_nsl_kdd
 from unstuck.rl.errors import DataError
+
+PUBLISHED = "KDDTrain+_20Percent.txt"
 
 
 def _row(k: int, label: str) -> list[str]:
@@ -85,10 +88,14 @@ def test_one_class_only(tmp_path: Path):
         load_flows(_config(tmp_path, _rows(200, 0)))
 
 
+@functools.cache
+def _published(folder: Path, order: str) -> FlowData:
+    return load_flows(DataConfig(source="nsl_kdd", path=str(folder / "nsl-kdd" / PUBLISHED), order=order))
+
+
 @pytest.mark.parametrize("order", ["shuffled", "stream"])
 def test_the_published_file(real_data: Path, order: str):
-    path = str(real_data / "nsl-kdd" / "KDDTrain+_20Percent.txt")
-    flows = load_flows(DataConfig(source="nsl_kdd", path=path, order=order))
+    flows = _published(real_data, order)
     parts = (flows.train, flows.validation, flows.test)
     for part in parts[1:]:
         assert (len(part), int(part.threat.sum())) == (1600, 174)
@@ -114,8 +121,7 @@ def test_the_published_file_with_its_own_share(real_data: Path):
 
 @pytest.mark.slow
 def test_an_mlp_tells_threats_in_the_published_file(real_data: Path):
-    path = str(real_data / "nsl-kdd" / "KDDTrain+_20Percent.txt")
-    flows = load_flows(DataConfig(source="nsl_kdd", path=path))
+    flows = _published(real_data, "shuffled")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model = MLPClassifier((64, 64), max_iter=40, random_state=0).fit(flows.train.features, flows.train.threat)

@@ -4,7 +4,18 @@ from dataclasses import replace
 
 import pytest
 from unstuck.analysis.diagnosis import RULES, diagnose
-from unstuck.analysis.diagnosis.finding import Diagnosis, Finding, Kind, Ranked, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.examining import examine_rule
+from unstuck.analysis.diagnosis.finding import (
+    Diagnosis,
+    Finding,
+    Kind,
+    Ranked,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+    Unexamined,
+)
 from unstuck.analysis.diagnosis.questions import WOULD_TELL
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history.record import LOGGED_ELSEWHERE
@@ -77,8 +88,9 @@ def test_without_any_of_a_group_that_it_needs_a_rule_is_blind(rule: Rule) -> Non
     run = replace(untaught(), dialect="sb3")  # what only a probe logs is not asked of our own learner
     for group in rule.needs:
         columns = [column for column in run.table.columns if any(_is_of(column, name) for name in group)]
-        unexamined = {one.rule.name: one.missing for one in diagnose(without(run, *columns)).unexamined}
-        assert group in unexamined.get(rule.name, ())
+        found = examine_rule(Signals(without(run, *columns)), rule)
+        assert isinstance(found, Unexamined)
+        assert group in found.missing
 
 
 def _is_of(column: str, name: str) -> bool:

@@ -15,7 +15,7 @@ from benchmarks.own_loop import Settings, main, train
 
 pytestmark = pytest.mark.timeout(60)
 
-SHORT = replace(Settings(), total_timesteps=4_096, num_steps=32, minibatch_size=64)
+SHORT = replace(Settings(), total_timesteps=2_048, num_steps=32, minibatch_size=64)
 
 
 @pytest.fixture(scope="module")

@@ -25,9 +25,9 @@ def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsy
     shown = [block for block in blocks if "import unstuck" in block or ("Probe(" in block and "args" not in block)]
     assert len(shown) == 3
     for text in shown:
-        exec(text, ran)
+        exec(text.replace("model.learn(4_096,", "model.learn(1_024,"), ran)  # two iterations show what eight do
     assert "not judged" in capsys.readouterr().out
-    assert (tmp_path / "runs" / "sb3" / "probe.csv").read_text().count("\n") == 1 + 8
+    assert (tmp_path / "runs" / "sb3" / "probe.csv").read_text().count("\n") == 1 + 2
     assert (tmp_path / "runs" / "two" / "probe.json").is_file()
 
 

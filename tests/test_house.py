@@ -30,6 +30,7 @@ PRIVATE = {  # module: the private members of a library that it alone may use; m
     "sweeps.config.compose": {"hydra._internal.hydra"},
     "sweeps.config.command": {"hydra._internal.utils", "_get_value_element_as_str"},
     "rl.compiling": {"torch._inductor"},
+    "sweeps.trainers.torch_internals": {"_dynamo"},
     "sweeps.trainers.sb3_member": {  # what `learn` does and saves, an iteration at a time
         *("_current_progress_remaining", "_last_episode_starts", "_last_obs", "_last_original_obs", "_setup_learn"),
         *("_total_timesteps", "_update_current_progress_remaining"),
@@ -128,7 +129,7 @@ def test_the_range_ends_at_the_version_that_was_read(library: str) -> None:
         ("ray.tune.execution.tune_controller", "_ActorClassCache", ("get",)),
         ("ray.tune.execution.tune_controller", "PlacementGroupResourceManager", ("request_resources",)),
         ("ray.air._internal.usage", "tag_callbacks", ("__call__",)),
-        ("torch.optim", "Optimizer", ("add_param_group",)),
+        ("torch", "_dynamo", ("disable", "graph_break")),
         ("hydra._internal.hydra", "Hydra", ("get_mode",)),
         ("hydra._internal.utils", "get_args_parser", ("__call__",)),
         ("hydra.core.override_parser.types", "Override", ("_get_value_element_as_str",)),

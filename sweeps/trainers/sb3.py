@@ -48,7 +48,9 @@ def make_trainer(spec: TrialSpec) -> MembersInTurn:
             f"{' '.join(str(error).split())}; install what fits by {_INSTALL}"
         ) from error
     from unstuck.sweeps.trainers.sb3_member import Sb3Member
+    from unstuck.sweeps.trainers.torch_internals import defer_compiler
 
+    defer_compiler()
     return MembersInTurn(NAME, spec, Sb3Member)
 
 
@@ -112,5 +114,5 @@ SB3 = TrainerKind(
     proves=PER_MEMBER,
     program="sb3",
     limits=_LIMITS,
-    libraries=(*LIBRARIES, "stable_baselines3", "torch._dynamo"),  # the last for torch's optimisers
+    libraries=(*LIBRARIES, "stable_baselines3"),
 )

@@ -15,7 +15,7 @@ from unstuck.rl.envs.gym import read_spaces
 from unstuck.rl.errors import ConfigError
 from unstuck.sweeps.config.effects import format_value
 from unstuck.sweeps.config.settings import SweepConfig
-from unstuck.sweeps.trainers.torch_internals import without_compiler
+from unstuck.sweeps.trainers.torch_internals import defer_compiler
 
 from unstuck.probe.sb3_settings import read_schedule
 
@@ -154,8 +154,8 @@ def _make_plain(settings: Sb3Settings, config: SweepConfig) -> PPO:
 
 def require_model(config: SweepConfig) -> None:
     """Make a model by a configuration once, and raise `ConfigError` if the model has other settings than asked for."""
-    with without_compiler():  # nothing trains here
-        model = make_model(config, seed=0).ppo
+    defer_compiler()
+    model = make_model(config, seed=0).ppo
     try:
         wrong = find_differences(model, config.ppo)
     finally:

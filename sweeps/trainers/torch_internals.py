@@ -1,27 +1,49 @@
-"""Make optimisers of torch without its compiler, by a mark of torch's own; no other module uses the mark."""
+"""Keep torch's compiler from being imported where nothing is compiled, by a stand-in; no other module makes one."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
 
-from torch.optim import Optimizer
+import torch
 
-_MARK = "__dynamo_disable"
-"""Attribute of a function of torch: the same function as the compiler has marked it, once that is imported."""
+_NAME = "torch._dynamo"
 
 
-@contextmanager
-def without_compiler() -> Iterator[None]:
-    """Keep optimisers made inside the block from importing torch's compiler, which takes a second.
+class _StandIn(ModuleType):
+    """Module in the compiler's place that answers torch's optimisers, and gives way to the compiler for all else.
 
-    torch imports the compiler as soon as an optimiser is made, only to say that it leaves optimisers alone. Nothing is
-    to be trained with an optimiser that was made so.
+    An optimiser asks two things of the compiler: leave some of its methods alone, and break a graph. Where nothing
+    is compiled, the compiler does neither.
     """
-    make = getattr(Optimizer.add_param_group, "__wrapped__", None)
-    if make is None or hasattr(make, _MARK):
-        yield
-        return
-    setattr(make, _MARK, make)
-    try:
-        yield
-    finally:
-        delattr(make, _MARK)
+
+    @staticmethod
+    def disable(method: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
+        """Return the method as it is."""
+        return method
+
+    @staticmethod
+    def graph_break(*_: Any) -> None:
+        """Do nothing: there is no graph."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Import the compiler, put it in its place, and return its member; `__path__` is asked for by an import below.
+
+        Raises:
+            AttributeError: Python asks for a name of its own, as whoever looks through all modules does.
+        """
+        if name.startswith("__") and name != "__path__":
+            raise AttributeError(name)
+        if sys.modules.get(_NAME) is self:
+            del sys.modules[_NAME], torch._dynamo
+        return getattr(import_module(_NAME), name)
+
+
+def defer_compiler() -> None:
+    """Make torch import its compiler once something is compiled, instead of with the first optimiser.
+
+    The import takes a second of a core. What optimisers compute is the same.
+    """
+    if _NAME not in sys.modules:
+        sys.modules[_NAME] = torch._dynamo = _StandIn(_NAME)

@@ -1,24 +1,65 @@
-"""Optimisers that are made only to be looked at must not cost a second of imports."""
+"""In a process of its own each time: the test's process may have torch's compiler already."""
 
+import subprocess
 import sys
 
 import pytest
+
+TRAINS = """
+import sys
 import torch
-from torch.optim import SGD, Optimizer
-from unstuck.sweeps.trainers.torch_internals import _MARK, without_compiler
+from torch.optim import Adam
+from unstuck.sweeps.trainers.torch_internals import defer_compiler
+
+def is_loaded():
+    return "torch._dynamo.config" in sys.modules
+
+def train(optimizer):
+    for _ in range(3):
+        optimizer.zero_grad()
+        (weights**2).sum().backward()
+        optimizer.step()
+
+defer_compiler()
+defer_compiler()
+weights = torch.tensor([0.5, 1.5]).requires_grad_()
+optimizer = Adam([weights], lr=0.1)
+train(optimizer)
+print(is_loaded(), *weights.tolist())
+"""
+
+COMPILES = """
+assert not hasattr(sys.modules["torch._dynamo"], "__file__") and not is_loaded()
+double = torch.compile(lambda numbers: 2 * numbers, backend="eager")
+print(double(torch.ones(2)).tolist(), is_loaded(), torch._dynamo is sys.modules["torch._dynamo"], end=" ")
+print(torch._dynamo.__file__ is not None)
+train(optimizer)
+"""
 
 
-@pytest.fixture
-def no_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that has not imported torch's compiler, and cannot."""
-    monkeypatch.delattr(Optimizer.add_param_group.__wrapped__, _MARK, raising=False)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "torch._dynamo", None)
+def run(code: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
-@pytest.mark.usefixtures("no_compiler")
-def test_an_optimiser_inside_needs_no_compiler_and_one_behind_does() -> None:
-    weights = [torch.zeros(2, requires_grad=True)]
-    with without_compiler():
-        assert SGD(weights, lr=0.5).param_groups[0]["lr"] == 0.5
-    with pytest.raises(ImportError, match=r"torch\._dynamo"):
-        SGD(weights, lr=0.5)
+def train_by_hand(weight: float) -> float:
+    """Three steps of Adam, by the formula, on the square of one weight."""
+    mean = square = 0.0
+    for step in (1, 2, 3):
+        gradient = 2 * weight
+        mean, square = 0.9 * mean + 0.1 * gradient, 0.999 * square + 0.001 * gradient**2
+        weight -= 0.1 * (mean / (1 - 0.9**step)) / ((square / (1 - 0.999**step)) ** 0.5 + 1e-8)
+    return weight
+
+
+def test_an_optimiser_does_its_steps_without_the_compiler() -> None:
+    ((loaded, *weights),) = [line.split() for line in run(TRAINS)]
+    assert loaded == "False"
+    assert [float(one) for one in weights] == pytest.approx([train_by_hand(0.5), train_by_hand(1.5)], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_the_compiler_is_there_once_something_is_compiled() -> None:
+    _, compiled = run(TRAINS + COMPILES)
+    assert compiled == "[2.0, 2.0] True True True"

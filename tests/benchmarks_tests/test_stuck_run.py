@@ -16,6 +16,7 @@ from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 
 from benchmarks.stuck_run import __main__ as study
 from benchmarks.stuck_run import faults
+from tests.sweeps_tests.real import leave_out_diagnoses
 
 SMALL = PPOConfig(
     num_iterations=4,
@@ -134,6 +135,7 @@ def test_faults_are_planted_into_every_learner_that_is_made_inside_the_block_and
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_the_quick_study_prints_every_table_and_trains_nothing_twice(tmp_path, capsys, monkeypatch):
+    leave_out_diagnoses(monkeypatch)
     monkeypatch.setattr(sys, "argv", ["stuck_run", "--quick", "--folder", str(tmp_path)])
     study.main()
     printed = capsys.readouterr().out

@@ -35,7 +35,7 @@ def entries(command: Command) -> list[Entry]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
-@pytest.mark.usefixtures("without_ray")
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
 def test_a_stage_that_a_dying_process_had_decided_is_run_by_the_resume(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,6 +16,7 @@ from unstuck.rl.branch_point import read_branch_point
 from unstuck.sweeps.config.find import find_sweep
 
 from tests.conftest import Command, Done
+from tests.sweeps_tests.real import leave_out_diagnoses
 from tests.sweeps_tests.trained import SB3, WORDS
 
 FLOWS = ("data.num_flows=2000", "ppo.num_envs=4", "ppo.num_steps=32", "ppo.minibatch_size=64", "sweep.seeds=2")
@@ -56,7 +57,8 @@ def train_unstick(folder: Path, trainer: str) -> Done:
     from benchmarks.in_process import no_ray
 
     command = Command(folder)
-    with no_ray():
+    with no_ray(), pytest.MonkeyPatch.context() as patch:
+        leave_out_diagnoses(patch)
         ran = command(*stuck_by(trainer))
         assert ran.code == 0, ran.err
         done = command(*UNSTICK, *(() if trainer == "ppo" else ("unstick.stages=1",)))

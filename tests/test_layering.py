@@ -85,7 +85,7 @@ ONLY_IN = {  # library: who may import it
     ),
     "omegaconf": (
         "sweep_command",
-        *(f"sweeps.config.{module}" for module in ("compose", "hydra_errors", "saved")),
+        *(f"sweeps.config.{module}" for module in ("compose", "hydra_errors")),
     ),
 }
 

@@ -227,7 +227,7 @@ def _read_file(file: Path, found: Found, alone: bool) -> None:
         raise AnalysisError(f"{file} must be a log, and is a program; name the file or folder that the program writes")
     elif alone or is_record(file) or file.suffix in (*_PRINTED, *_SETTINGS):
         text = read_file(file) if alone or is_record(file) else _read_beside(file)
-        if text is None:
+        if text is None or not (text.strip() or alone):
             found.remarks.append(f"not read, as it holds no text: {file.name}")
             return
         raw = _read_any(file, text)

@@ -4,6 +4,7 @@ Sources: stable_baselines3/common/monitor.py (r, l and t are an episode's return
 t_start, which the first line holds) and common/callbacks.py (`EvalCallback`: a row of episodes for each evaluation).
 """
 
+import io
 import json
 import re
 import zipfile
@@ -91,7 +92,7 @@ def read_monitors(files: Sequence[Path], evaluations: Sequence[Path] = ()) -> Ra
     Raises:
         AnalysisError: A file is no monitor file.
     """
-    episodes, settings = _read_episodes(files)
+    episodes, settings, remarks = _read_episodes(files)
     steps = episodes["l"].cumsum().to_numpy(dtype=np.float64)
     returns, lengths = (episodes[name].to_numpy(dtype=np.float64) for name in ("r", "l"))
     columns = {
@@ -112,7 +113,7 @@ def read_monitors(files: Sequence[Path], evaluations: Sequence[Path] = ()) -> Ra
     if judged is not None and (missed := measure_missed(Episodes(returns, lengths, steps), judged)) is not None:
         columns[EVAL_MISSED] = Points(np.array([len(returns) - 1.0]), np.array([missed]))
     form = "monitor file" if len(files) == 1 else f"{len(files)} monitor files"
-    return Raw(files[0], columns, form=form, settings=settings)
+    return Raw(files[0], columns, form=form, settings=settings, remarks=remarks)
 
 
 def _measure_goal(returns: npt.NDArray[np.float64], lengths: npt.NDArray[np.float64]) -> float | None:
@@ -138,7 +139,7 @@ def read_evaluation_monitors(files: Sequence[Path], trained: Sequence[Path]) -> 
     Raises:
         AnalysisError: A file is no monitor file.
     """
-    (judged, _), (episodes, _) = _read_episodes(files), _read_episodes(trained)
+    (judged, _, remarks), (episodes, _, _) = _read_episodes(files), _read_episodes(trained)
     steps = np.concatenate([[0.0], episodes["l"].cumsum().to_numpy(dtype=np.float64)])
     done = np.searchsorted(episodes["ended"].to_numpy(), judged["ended"].to_numpy(), side="right")
     means = judged.assign(at=steps[done])[done > 0].groupby("at")[["r", "l"]].mean()
@@ -148,33 +149,53 @@ def read_evaluation_monitors(files: Sequence[Path], trained: Sequence[Path]) -> 
         EVAL_LENGTH: select_points(means["l"].to_numpy(dtype=np.float64), at),
         ENV_STEPS: Points(at, at),
     }
-    return Raw(files[0], columns, stepped=True, evaluated=True, form="monitor file of evaluations")
+    return Raw(files[0], columns, stepped=True, evaluated=True, form="monitor file of evaluations", remarks=remarks)
 
 
-def _read_episodes(files: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """Read the episodes in monitor files by the time at which each ended, and what the files say of the environment.
+def _read_episodes(files: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any], tuple[str, ...]]:
+    """Read the episodes in monitor files by the time at which each ended, what the files say, and remarks on damage.
 
     Raises:
         AnalysisError: A file is no monitor file.
     """
     tables = []
     settings: dict[str, Any] = {}
+    remarks = []
     for file in files:
         try:
-            text = file.read_text(encoding="utf-8")
+            text = file.read_text(encoding="utf-8").rstrip("\0")
             first, _, rest = text.partition("\n") if text.startswith("#") else ("{}", "", text)
-            table = pd.read_csv(pd.io.common.StringIO(rest))  # type: ignore[attr-defined]
+            table = _read_rows(rest)
             header = json.loads(first.lstrip("#"))
             table["ended"] = table["t"] + float(header.get("t_start", 0.0))
             env_id = header.get("env_id")
             settings |= {"env_id": env_id} if isinstance(env_id, str) and env_id != UNNAMED else {}
         except (ValueError, KeyError, OSError) as error:
             raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
+        if lost := sum(map(bool, map(str.strip, rest.splitlines()))) - 1 - len(table):
+            remarks.append(f"{lost} lines of {file.name} are no episodes, as of two writers at once: left out")
         told = next((name for name in table.columns if name not in _COUNTED and _is_success(name)), None)
         if told is not None:
             table[_SUCCESS] = pd.to_numeric(table[told], errors="coerce")
         tables.append(table[["r", "l", "ended", *([_SUCCESS] if told is not None else [])]])
-    return pd.concat(tables, join="inner").sort_values("ended", kind="stable"), settings
+    episodes = pd.concat(tables, join="inner").sort_values("ended", kind="stable")
+    return episodes, settings, tuple(remarks)
+
+
+def _read_rows(text: str) -> pd.DataFrame:
+    """Read a monitor file's rows without those that are damaged: too long, or with a word for a number.
+
+    Raises:
+        ValueError: No row is whole.
+        KeyError: A column of every monitor file is missing.
+    """
+    table = pd.read_csv(io.StringIO(text), on_bad_lines="skip", index_col=False, low_memory=False)
+    for name in _COUNTED:
+        table[name] = pd.to_numeric(table[name], errors="coerce")
+    whole = table.dropna(subset=list(_COUNTED)).copy()
+    if len(table) and whole.empty:
+        raise ValueError("no row of it holds an episode")
+    return whole
 
 
 def _is_success(name: str) -> bool:

@@ -394,6 +394,31 @@ def test_evaluations_that_go_worse_than_training_are_counted_where_both_are_ther
     assert not load(str(tmp_path)).has(EVAL_MISSED)
 
 
+def test_lines_of_a_monitor_file_that_are_no_episodes_are_left_out_and_told(tmp_path: Path) -> None:
+    whole = [f"{turn}.0,{turn},{turn}.5" for turn in range(1, 21)]
+    damaged = ["--9.0,10,22.02-8-869-7-4.1,10,3.5", "5.0,10,2.5,7.0,10,2.5", "r,l,t", "3.0,4"]
+    start = '#{"t_start": 0.0, "env_id": "None"}'
+    rows = [*whole[:10], *damaged, *whole[10:]]
+    (tmp_path / "monitor.csv").write_text("\n".join([start, "r,l,t", *rows]) + "\n" + "\0" * 8)
+
+    run = load(str(tmp_path / "monitor.csv"))
+
+    assert run.curve(RETURN).tolist() == [float(turn) for turn in range(1, 21)]
+    assert any("4 lines of monitor.csv are no episodes" in remark for remark in run.remarks)
+
+
+def test_empty_files_of_other_workers_are_no_part_of_a_run(tmp_path: Path) -> None:
+    rows = [f"{turn},{turn * 100},{turn}.0" for turn in range(1, 21)]
+    (tmp_path / "progress.csv").write_text("\n".join(["iteration,total_timesteps,episode_return", *rows]) + "\n")
+    (tmp_path / "progress-rank001.csv").touch()
+    (tmp_path / "1.monitor.csv").touch()
+
+    run = load(str(tmp_path))
+
+    assert len(run.curve(RETURN)) == 20
+    assert any("progress-rank001.csv" in remark for remark in run.remarks)
+
+
 def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> None:
     (tmp_path / "evaluations.npz").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(AnalysisError, match=r"must be an evaluations.npz of Stable-Baselines3's"):

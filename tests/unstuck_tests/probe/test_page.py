@@ -16,7 +16,7 @@ from unstuck.probe.log import NAMES
 PAGE = read_page("docs/probe.md")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.slow
 def test_the_examples_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     pytest.importorskip("stable_baselines3")
     monkeypatch.chdir(tmp_path)

@@ -1,6 +1,5 @@
 """Sum the rewards of a loop to the returns of its episodes, and tell the first observations of episodes apart."""
 
-import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -46,7 +45,7 @@ class EpisodeReturns:
         long = [float(one) for one in lengths or ()]
         for name, values in ((metrics.TRAIN_RETURN, ended), (metrics.EPISODE_LENGTH, long)):
             if values:
-                self.last[name] = math.fsum(values) / len(values)
+                self.last[name] = sum(values) / len(values)  # fsum refuses inf beside -inf
         self._ended = []
         return dict(self.last)
 

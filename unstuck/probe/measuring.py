@@ -217,10 +217,11 @@ class Critic:
 def sum_discounted(rewards: Array, ends: npt.NDArray[np.bool_], gamma: float) -> Array:
     """Sum rewards `[T, N]` from each step to the next end, discounted, by sums over 1, 2, 4 ... steps; return them."""
     sums, weights, steps = rewards.copy(), np.where(ends, 0.0, gamma), 1
-    while steps < len(sums):
-        sums[:-steps] += weights[:-steps] * sums[steps:]
-        weights[:-steps] *= weights[steps:]
-        steps *= 2
+    with np.errstate(invalid="ignore"):  # the product of a weight of 0 and an infinite reward
+        while steps < len(sums):
+            sums[:-steps] += weights[:-steps] * sums[steps:]
+            weights[:-steps] *= weights[steps:]
+            steps *= 2
     return sums
 
 

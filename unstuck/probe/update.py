@@ -1,6 +1,5 @@
 """Measure the minibatches of an update, as the loop hands each of them over."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -55,11 +54,12 @@ class UpdateMeasures:
 
     def add(self, name: str, value: Tensor | float | None) -> None:
         """Add a metric of the present minibatch, if it is one to measure; of several values, the mean."""
-        if value is not None and self.is_middle:
-            if isinstance(value, Tensor):
-                value = value.detach().float().mean() if value.ndim else value.detach()
-                value = value.item() if value.device.type == "cpu" else value  # a GPU is waited for at the end
-            self._values.setdefault(name, []).append(value)
+        if value is None or not self.is_middle:
+            return
+        if isinstance(value, Tensor):  # copied, since the loop may go on with its own tensor
+            value = value.detach().float().mean() if value.ndim else value.detach().clone()
+        is_far = isinstance(value, Tensor) and value.device.type != "cpu"  # a GPU is waited for at the end
+        self._values.setdefault(name, []).append(value if is_far else float(value))
 
     def add_ratio(self, logratio: Tensor | None) -> None:
         """Add a minibatch for KL and clip fraction, and the first one for the deviation of the ratio from 1."""
@@ -95,7 +95,7 @@ class UpdateMeasures:
             each |= self._measure_ratios()
         if self._errors:
             each[metrics.VALUE_LOSS] = _join([same.square().mean(-1) for same in _join_alike(self._errors)])
-        found = {name: math.fsum(numbers) / len(numbers) for name, numbers in each.items()}
+        found = {name: sum(numbers) / len(numbers) for name, numbers in each.items()}  # fsum refuses inf beside -inf
         if metrics.GRAD_NORM in each and self._max_grad_norm is not None:
             norms = each[metrics.GRAD_NORM]
             found[metrics.GRAD_CLIPPED_SHARE] = sum(norm > self._max_grad_norm for norm in norms) / len(norms)

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 from unstuck.rl import metrics
 from unstuck.sweeps.trainers.object_state import pack, unpack
@@ -52,6 +53,27 @@ def test_what_the_loop_does_with_its_own_tensor_afterwards_does_not_matter() -> 
     logs += 1.0
     measures.count()
     assert measures.finish() == {metrics.APPROX_KL: 0.0, metrics.CLIP_FRACTION: 0.0, metrics.RATIO_DEVIATION: 0.0}
+
+
+def test_a_number_that_the_loop_changes_in_place_afterwards_does_not_matter() -> None:
+    measures, loss = UpdateMeasures(None, None), torch.tensor(1.0)
+    measures.add(metrics.POLICY_LOSS, loss)
+    loss += 1.0
+    measures.count()
+    assert measures.finish() == {metrics.POLICY_LOSS: 1.0}
+
+
+def test_losses_that_diverge_both_ways_have_no_mean_and_stop_no_training() -> None:
+    measures = UpdateMeasures(None, None)
+    for loss in (math.inf, -math.inf):
+        measures.add(metrics.POLICY_LOSS, torch.tensor(loss))
+        measures.count()
+    assert math.isnan(measures.finish()[metrics.POLICY_LOSS])
+
+
+def test_what_is_no_number_is_refused_at_once() -> None:
+    with pytest.raises(TypeError):
+        UpdateMeasures(None, None).add(metrics.ENTROPY, [1.0, 2.0])  # type: ignore[arg-type]
 
 
 def test_a_state_that_was_saved_with_a_tensor_goes_on() -> None:

@@ -48,6 +48,9 @@ _BARE = re.compile(rf"^(?P<name>[A-Za-z][\w ./()-]*?)\s+(?P<value>{_NUMBER})\s*%
 _EVALUATED = re.compile(rf"Eval num_timesteps=(?P<steps>\d+), episode_reward=(?P<mean>{_NUMBER})")
 _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*|\d{4}-\d\d-\d\d[T ][\d:.,]+\s*|(?:INFO|DEBUG|WARNING)\b[:\s-]*)+")
 _SEPARATORS = re.compile(r"\s*[|;,\t]\s*(?=\S)|\s+-+\s+|(?<![:=\s])\s{2,}")
+_THOUSANDS = re.compile(r"(?<!\d:)(?<![\d.,(\[])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
+"""Number whose thousands are parted by commas; milliseconds behind a time are none, nor is the top of a list."""
+
 _PADDED = (
     (re.compile(r"(?<=[^\W\d_])\s{2,}(?=[:=])"), ""),  # `Reward    : 3`
     (re.compile(r"(?<=[:=])\s{2,}(?=\S)"), " "),  # `Reward:\t3`
@@ -317,7 +320,8 @@ def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
         yield "num_timesteps", parse_number(found["steps"])
         yield "eval/mean_reward", parse_number(found["mean"])
         return
-    for segment in _SEPARATORS.split(_strip_padding(line).strip(" \t|")):
+    line = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), _strip_padding(line))
+    for segment in _SEPARATORS.split(line.strip(" \t|")):
         counted = _COUNTED.match(segment)
         if counted:
             yield counted["name"].lower(), parse_number(counted["value"])

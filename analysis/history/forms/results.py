@@ -11,13 +11,20 @@ from unstuck.analysis.history.raw import Raw, collect_columns
 
 _SETTINGS = "config"
 _JOINED = "/"
+_DIGITS = 300
+"""Digits from which on a whole number is beyond all floats."""
+
+
+def parse_json(text: str) -> Any:
+    """Parse a text of JSON, whose whole numbers too large for a float become infinite."""
+    return json.loads(text, parse_int=lambda digits: int(digits) if len(digits) < _DIGITS else float(digits))
 
 
 def is_results(text: str) -> bool:
     """True if each line of the text is a JSON object; False for one object over several lines, a settings file."""
     first = text.lstrip().partition("\n")[0]
     try:
-        return first.startswith("{") and isinstance(json.loads(first), Mapping)
+        return first.startswith("{") and isinstance(parse_json(first), Mapping)
     except (ValueError, RecursionError):
         return False
 
@@ -33,7 +40,7 @@ def read_results(file: Path | None, text: str) -> Raw:
     lines = [line for line in text.splitlines() if line.strip()]
     for number, line in enumerate(lines, start=1):
         try:
-            tree = json.loads(line)
+            tree = parse_json(line)
         except (ValueError, RecursionError) as error:
             if number == len(lines):
                 break

@@ -31,6 +31,9 @@ _CODE_PAGE = "cp1252"
 _COMMA = re.compile(r"(?<=[\s:=])(?<!\d:)(?P<whole>[-+]?\d+),(?P<part>\d+(?:[eE][-+]?\d+)?)(?!\d|,\d|[.:/]\d)")
 """Number in printed text whose comma is a decimal one, or parts thousands; milliseconds behind a time are none."""
 
+_OF_THOUSANDS = re.compile(r"[-+]?[1-9]\d{0,2}")
+"""What may stand before a comma that parts thousands."""
+
 _POINT = re.compile(r"\d\.\d")
 
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|.\x08")
@@ -120,9 +123,12 @@ def _strip_speed(rest: str) -> str:
 
 
 def rewrite_commas(text: str) -> str:
-    """Write the decimal commas of printed text as points; leave a text as it is that has points, or thousands alone."""
+    """Write the decimal commas of printed text as points; leave a text as it is that has points, or thousands alone.
+
+    No thousands begin with 0: where one number is 0,123 all commas are decimal ones.
+    """
     if "," not in text or _POINT.search(text):
         return text
-    if all(len(found["part"]) == 3 and len(found["whole"].lstrip("+-")) <= 3 for found in _COMMA.finditer(text)):
+    if all(len(found["part"]) == 3 and _OF_THOUSANDS.fullmatch(found["whole"]) for found in _COMMA.finditer(text)):
         return text
     return _COMMA.sub(r"\g<whole>.\g<part>", text)

@@ -1,12 +1,11 @@
 """Read a run's numbers from one object of JSON: a list of records, lists by name, or one of these under a name."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from unstuck.analysis.history.dialects.plain import find_plain_name
-from unstuck.analysis.history.forms.results import flatten_numbers
+from unstuck.analysis.history.forms.results import flatten_numbers, parse_json
 from unstuck.analysis.history.raw import Raw, collect_columns, gather_points, select_points
 
 _JOINED = "/"
@@ -25,7 +24,7 @@ def read_tree(file: Path | None, text: str) -> Raw | None:
     several, in different parts of the object, the longest counts.
     """
     try:
-        tree = json.loads(text)
+        tree = parse_json(text)
         found = [raw for raw in _find_records(file, tree) if any(map(find_plain_name, raw.columns))]
     except (ValueError, RecursionError):  # no JSON, or nested too deep for any log
         return None

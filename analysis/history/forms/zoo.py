@@ -45,6 +45,9 @@ MONITOR, HEADER = b"#{", b"r,l,t"
 """Beginnings of a monitor file, and of one whose first line was lost, as where people joined several."""
 
 _COUNTED = ("r", "l", "t")
+_BEGUN = re.compile(r"^(?=#\{)", re.MULTILINE)
+"""Place in a text where a monitor file begins."""
+
 _SUCCESS = "success"
 
 LAST = 100
@@ -161,9 +164,8 @@ def _read_episodes(files: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any],
     tables = []
     settings: dict[str, Any] = {}
     remarks = []
-    for file in files:
+    for file, text in ((each, part) for each in files for part in _split_joined(each)):
         try:
-            text = file.read_text(encoding="utf-8").rstrip("\0")
             first, _, rest = text.partition("\n") if text.startswith("#") else ("{}", "", text)
             table = _read_rows(rest)
             header = json.loads(first.lstrip("#"))
@@ -180,6 +182,18 @@ def _read_episodes(files: Sequence[Path]) -> tuple[pd.DataFrame, dict[str, Any],
         tables.append(table[["r", "l", "ended", *([_SUCCESS] if told is not None else [])]])
     episodes = pd.concat(tables, join="inner").sort_values("ended", kind="stable")
     return episodes, settings, tuple(remarks)
+
+
+def _split_joined(file: Path) -> list[str]:
+    """Split the text of monitor files that were joined to one, each part with its own first line.
+
+    Raises:
+        AnalysisError: The file is no text.
+    """
+    try:
+        return [part for part in _BEGUN.split(file.read_text(encoding="utf-8").rstrip("\0")) if part]
+    except (ValueError, OSError) as error:
+        raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
 
 
 def _read_rows(text: str) -> pd.DataFrame:
@@ -219,7 +233,7 @@ def read_evaluations(file: Path) -> Raw:
             }
             if step_pay := _measure_judged_pay(stored):
                 columns[EVAL_STEP_PAY] = Points(steps[-1:], np.array(step_pay))
-    except (OSError, EOFError, ValueError, IndexError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, TypeError, ValueError, IndexError, KeyError, zipfile.BadZipFile) as error:
         raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's: {error}") from None
     if metrics.EVAL_RETURN not in columns or not len(columns[metrics.EVAL_RETURN]):
         raise AnalysisError(f"{file} must be an evaluations.npz of Stable-Baselines3's, and holds no results")

@@ -330,6 +330,19 @@ def test_monitor_files_and_evaluations_of_rl_zoo_are_one_run(tmp_path: Path) -> 
     assert alone.curve(metrics.EVAL_RETURN).to_dict() == {1: 50.0}
 
 
+def test_monitor_files_that_were_joined_are_read_by_the_clock_of_each(tmp_path: Path) -> None:
+    monitor(tmp_path, "first.csv", 100.0, (10.0, 10, 1.0), (30.0, 30, 3.0))
+    monitor(tmp_path, "second.csv", 101.0, (20.0, 20, 1.0))
+    first, second = ((tmp_path / name).read_text() for name in ("first.csv", "second.csv"))
+    for joined in (first + second, first + second.partition("\n")[2].replace(",1.0", ",2.0")):
+        file = tmp_path / "joined" / "monitor.csv"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(joined)
+        run = load(str(file.parent))
+        assert run.curve(RETURN).tolist() == [10.0, 20.0, 30.0]
+        assert run.curve(ENV_STEPS).tolist() == [10, 30, 60]
+
+
 SB3_HEAD = "time/iterations,time/total_timesteps,rollout/ep_rew_mean,train/value_loss\n"
 
 
@@ -420,6 +433,10 @@ def test_empty_files_of_other_workers_are_no_part_of_a_run(tmp_path: Path) -> No
 
 
 def test_what_claims_to_be_of_rl_zoo_and_is_not_is_refused(tmp_path: Path) -> None:
+    with (tmp_path / "evaluations.npz").open("wb") as opened:
+        np.save(opened, np.zeros(3))  # an array alone
+    with pytest.raises(AnalysisError, match=r"must be an evaluations.npz of Stable-Baselines3's"):
+        load(str(tmp_path / "evaluations.npz"))
     (tmp_path / "evaluations.npz").write_bytes(b"PK\x03\x04 nothing")
     with pytest.raises(AnalysisError, match=r"must be an evaluations.npz of Stable-Baselines3's"):
         load(str(tmp_path / "evaluations.npz"))

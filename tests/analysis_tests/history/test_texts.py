@@ -213,6 +213,25 @@ def test_decimal_commas_of_printed_text_are_read(tmp_path: Path) -> None:
     assert run.curve(VALUE).to_dict() == {1: 0.125, 2: 0.225, 3: 0.325}
 
 
+def test_commas_of_three_digits_behind_a_0_are_decimal(tmp_path: Path) -> None:
+    """No thousands begin with 0: a loss of 0,125 was read as 0, and a return of 15,725 as 15 or as 15725."""
+    lines = [f"iter {i} | reward: {i}5,725 | value_loss: 0,{i}25" for i in (1, 2, 3)]
+    (tmp_path / "log.txt").write_text("\n".join(lines))
+    run = load(str(tmp_path / "log.txt"))
+    assert run.curve(RETURN).to_dict() == {1: 15.725, 2: 25.725, 3: 35.725}
+    assert run.curve(VALUE).to_dict() == {1: 0.125, 2: 0.225, 3: 0.325}
+
+
+@pytest.mark.parametrize("returns", ["{i}5", "{i}5.0"])
+def test_commas_of_thousands_part_no_pairs_of_printed_text(tmp_path: Path, returns: str) -> None:
+    """2,048 steps were read as 2."""
+    text = f"iter {{i}}, timesteps: {{i}},048, reward: {returns}, layers: [128,256]"
+    (tmp_path / "log.txt").write_text("\n".join(text.format(i=i) for i in (1, 2, 3)))
+    run = load(str(tmp_path / "log.txt"))
+    assert run.curve(ENV_STEPS).to_dict() == {1: 1048.0, 2: 2048.0, 3: 3048.0}
+    assert run.curve(RETURN).to_dict() == {1: 15.0, 2: 25.0, 3: 35.0}
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -1,6 +1,7 @@
 """One object of JSON as a run's record: a list of records, lists by name, points, and notebooks' outputs."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -78,3 +79,10 @@ def test_a_notebook_without_a_log_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "run.ipynb").write_text(text)
     with pytest.raises(AnalysisError, match=r"must hold the printed log of a training in its outputs, and holds none"):
         load(str(tmp_path / "run.ipynb"))
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "metrics.jsonl"])
+def test_whole_numbers_beyond_all_floats_are_infinite(tmp_path: Path, name: str) -> None:
+    rows = [{"iteration": 1, "reward": 1}, {"iteration": 2, "reward": 10**400}]
+    (tmp_path / name).write_text(json.dumps(rows) if name.endswith("n") else "\n".join(map(json.dumps, rows)))
+    assert load(str(tmp_path / name)).curve(RETURN).tolist() == [1.0, math.inf]

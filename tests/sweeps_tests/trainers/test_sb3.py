@@ -400,14 +400,14 @@ def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
     small = ("ppo.num_envs=4", "ppo.num_steps=64", "ppo.minibatch_size=64", "ppo.eval_every=2", "env.eval_episodes=3")
     stuck = command(
         *("trainer=sb3", "trainer.make=my_script:make", "env.id=CartPole-v1", "ppo.lr=3", "ppo.num_iterations=12"),
-        *("sweep.seeds=1", "sweep.name=stuck", *small, *common),
+        *("sweep.seeds=1", "sweep.seed=2", "sweep.name=stuck", *small, *common),
         *("sampler=points", "sweep.num_trials=null", "sampler.points=[{}]", "scheduler=none", "health=none"),
     )
     assert stuck.code == 0, stuck.err
     assert "updates too large" in stuck.out
     fixed = command(
         *("+experiment=unstick", "run=stuck/0", "sweep.name=fixed", "unstick.iterations=6", "unstick.max_arms=1"),
-        *("unstick.repeats=4", "unstick.stages=1", "arms=[prescribed]", *common),
+        *("unstick.repeats=3", "unstick.stages=1", "arms=[prescribed]", *common),
     )
     assert fixed.code == 0, fixed.err
     assert "updates are too large" in fixed.out

@@ -75,7 +75,9 @@ class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
     """Reader of YAML as OmegaConf reads it, ten times as fast: `1e-5` is a number, a date a text, no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Return a mapping's values by key; raise an error if a key stands twice."""
+        """Return a mapping's values by key; raise an error if a key stands twice, or is no single value."""
+        if not all(isinstance(key, yaml.ScalarNode) for key, _ in node.value):
+            raise yaml.constructor.ConstructorError(None, None, "found a key with parts", node.start_mark)
         keys = [key.value for key, _ in node.value]
         if len(set(keys)) < len(keys):
             raise yaml.constructor.ConstructorError(None, None, "found a key twice", node.start_mark)
@@ -83,7 +85,7 @@ class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
 
 
 _Loader.add_implicit_resolver(  # YAML 1.1 asks for a dot
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), [*"-+0123456789"]
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9][0-9_]*(\.[0-9_]*)?[eE][-+]?[0-9]+$"), [*"-+0123456789"]
 )
 _Loader.yaml_implicit_resolvers = {
     first: [(tag, form) for tag, form in resolvers if tag != "tag:yaml.org,2002:timestamp"]
@@ -94,19 +96,22 @@ _Loader.yaml_implicit_resolvers = {
 def from_yaml(text: str) -> SweepConfig:
     """Read a `SweepConfig` from the YAML text that `to_yaml` wrote."""
     try:
-        tree = yaml.load(text, Loader=_Loader) if text.strip() else {}
-    except yaml.YAMLError as error:
+        tree = yaml.load(text, Loader=_Loader)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: `!!int x`
         raise ConfigError(
             f"a sweep's config.yaml must be YAML, got {text[:40]!r}; put the sweep's own file there"
         ) from error
+    if tree is None:  # an empty file, or comments alone
+        tree = {}
     if not isinstance(tree, dict):
         raise ConfigError(
             f"a sweep's config.yaml must hold settings by group, got {text[:40]!r}; put the sweep's own file there"
         )
-    check_keys(tree)
     try:
+        check_keys(tree)
         return freeze_tree({"format": 1, **tree})
-    except (AttributeError, TypeError) as error:  # settings check their values, which are of the right type elsewhere
+    except (AttributeError, TypeError, RecursionError) as error:
+        # Settings check their values, which are of the right type elsewhere; anchors can nest settings in themselves.
         raise ConfigError(
             f"a sweep's config.yaml must hold settings as the sweep wrote them, got others: {error}; put the sweep's "
             "own file there"

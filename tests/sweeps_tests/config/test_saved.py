@@ -43,6 +43,10 @@ def test_yaml_holds_no_password(password: str) -> None:
         ("- data", r"^a sweep's config\.yaml must hold settings by group"),
         ("data: {label: !!python/object/apply:os.system ['true']}", r"^a sweep's config\.yaml must be YAML"),
         ("sweep: {name: ../x}", r"^sweep\.name must be 1 to 100 letters"),
+        ("? [data, label]\n: a", r"^a sweep's config\.yaml must be YAML"),
+        ("sweep: {seeds: !!int x}", r"^a sweep's config\.yaml must be YAML"),
+        ("data: &data {label: {x: *data}}", r"^a sweep's config\.yaml must hold settings as the sweep wrote them"),
+        ("script: &own {a: *own}", r"^a sweep's config\.yaml must hold settings as the sweep wrote them"),
     ],
 )
 def test_yaml_that_refers_to_anything_or_holds_something_else_is_refused(text: str, message: str) -> None:
@@ -52,11 +56,16 @@ def test_yaml_that_refers_to_anything_or_holds_something_else_is_refused(text: s
 
 def test_values_are_read_as_omegaconf_reads_them() -> None:
     """From files that an older release wrote by it, or that somebody has changed by hand."""
-    numbers = ["1e-5", "-2.5E3", "1.", "1_000", ".inf", "-.inf", "0x1F"]
+    numbers = ["1e-5", "-2.5E3", "1.", "1_000", "1_000e2", ".inf", "-.inf", "0x1F"]
     others = ["2024-05-01", "12:30", "yes", "off", "~", "1e3x"]
     text = f"script: {{{', '.join(f'a{n}: {value}' for n, value in enumerate(numbers + others))}, b: '1e-5'}}"
     assert from_yaml(text).script == OmegaConf.create(text).script
     assert from_yaml(text).script["a0"] == 1e-5
+
+
+@pytest.mark.parametrize("text", ["", " \n", "# settings\n", "---\n"])
+def test_yaml_without_settings_is_that_of_the_first_format_with_defaults(text: str) -> None:
+    assert from_yaml(text) == from_yaml("format: 1")
 
 
 def test_yaml_of_what_could_not_be_a_configuration() -> None:

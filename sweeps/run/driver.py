@@ -189,8 +189,8 @@ class Driver:
 
     def follow_up(self) -> None:
         """Diagnose, and write to MLflow, what `propose` and `judge` left for later; nothing if nothing is left."""
-        with self.note_failure():
-            while self._later:
+        while self._later:
+            with self.note_failure():  # of one trial; the others' runs are opened all the same
                 self._later.popleft()()
 
     def crash(self, number: int, error: str) -> None:

@@ -20,6 +20,7 @@ from unstuck.records.errors import LedgerError, LibraryError, TrackingError
 from unstuck.records.ledger import Ledger
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.names import to_mlflow
+from unstuck.records.names import MLFLOW_RUN
 from unstuck.records.outcome import Outcome, Verdict
 from unstuck.records.tracker import NullTracker, SweepHeader, Tracker
 from unstuck.rl import metrics
@@ -518,6 +519,27 @@ def test_interrupting_leaves_all_that_run_to_a_resume(opened: Opener) -> None:
         assert trial.intermediate_values == curve == dict(sweep.history(number, "eval/f1"))
         assert trial.user_attrs["reason"] == run.data.tags["reason"] == "stopped by the user"
         assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "interrupted")
+
+
+def test_a_ledger_that_fails_leaves_no_trial_without_its_run(
+    opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = opened()
+    annotate = Ledger.annotate
+
+    def fail_where_run_is_kept(ledger: Ledger, number: int, attributes: Mapping[str, Any]) -> None:
+        if MLFLOW_RUN in attributes:
+            raise LedgerError("the database is locked")
+        annotate(ledger, number, attributes)
+
+    numbers = [sweep.start() for _ in range(3)]
+    monkeypatch.setattr(Ledger, "annotate", fail_where_run_is_kept)
+    sweep.driver.follow_up()
+    assert isinstance(sweep.driver.failure, LedgerError)
+    assert sorted(sweep.runs) == numbers
+    sweep.driver.interrupt("the database is locked")
+    assert [sweep.runs[number].data.tags["outcome"] for number in numbers] == ["interrupted"] * 3
+    assert "must be started" not in sweep.printed.getvalue()
 
 
 @dataclass

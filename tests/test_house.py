@@ -141,7 +141,7 @@ def test_the_range_ends_at_the_version_that_was_read(library: str) -> None:
             "SqlAlchemyStore",
             ("_check_run_is_active", "_get_run", "_update_latest_metrics_if_necessary", "sanitize_metric_value"),
         ),
-        ("mlflow.utils.validation", "_validate_metric_name", ("__call__",)),
+        ("mlflow.utils.validation", "_validate_metric", ("__call__",)),
         ("torch._inductor", "compile", ("__call__",)),
     ],
 )

@@ -1,9 +1,9 @@
 """Search MLflow's runs, and write to a run in batches within MLflow's limits, through a client."""
 
 import time
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow.mlflow_internals import MetricRow, insert_metrics
@@ -16,11 +16,16 @@ if TYPE_CHECKING:  # imported where first needed: it takes 1.4 s
     from mlflow import MlflowClient
     from mlflow.entities import Run as Run  # for those who read runs, too
 
+_T = TypeVar("_T")
+
 PARAM_LENGTH, TAG_LENGTH = 6000, 8000
 """Characters that MLflow allows in a parameter and in a tag."""
 
 _METRICS_PER_BATCH, _PARAMS_PER_BATCH = 1000, 100
 """Rows that MLflow takes in one call."""
+
+_METRICS_PER_INSERT = 10_000
+"""Rows inserted at once, in a second or two: as long, nobody else can write to a file of sqlite."""
 
 _PAGE = 1000
 """Runs in one page of an answer."""
@@ -90,8 +95,8 @@ def log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> N
     from mlflow.entities import Param
 
     rows = [Param(key, make_storable(value, PARAM_LENGTH)) for key, value in params.items()]
-    for start in range(0, len(rows), _PARAMS_PER_BATCH):
-        client.log_batch(run, params=rows[start : start + _PARAMS_PER_BATCH])
+    for batch in _split(rows, _PARAMS_PER_BATCH):
+        client.log_batch(run, params=batch)
 
 
 def log_metrics(
@@ -107,10 +112,16 @@ def log_metrics(
         if (name, record.step) not in already_logged
     ]
     rows.sort(key=lambda row: (row.key, row.step))  # a run's page lists metrics in the order in which they came
-    if not rows or insert_metrics(client, run, rows):
-        return
-    for start in range(0, len(rows), _METRICS_PER_BATCH):
-        client.log_batch(run, metrics=[Metric(*row) for row in rows[start : start + _METRICS_PER_BATCH]])
+    for at_once in _split(rows, _METRICS_PER_INSERT):
+        if not insert_metrics(client, run, at_once):
+            for batch in _split(at_once, _METRICS_PER_BATCH):
+                client.log_batch(run, metrics=[Metric(*row) for row in batch])
+
+
+def _split(rows: Sequence[_T], at_most: int) -> Iterator[Sequence[_T]]:
+    """Yield rows in parts of at most that many."""
+    for start in range(0, len(rows), at_most):
+        yield rows[start : start + at_most]
 
 
 def set_tags(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:

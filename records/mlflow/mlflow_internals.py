@@ -34,7 +34,7 @@ def insert_metrics(client: "MlflowClient", run: str, rows: Sequence[MetricRow]) 
         MlflowException: The database refused, the run is deleted, or a name is none that MLflow allows.
     """
     from mlflow.store.tracking.dbmodels.models import SqlMetric
-    from mlflow.utils.validation import _validate_metric_name
+    from mlflow.utils.validation import _validate_metric
     from sqlalchemy import insert
     from sqlalchemy.exc import IntegrityError
 
@@ -42,7 +42,7 @@ def insert_metrics(client: "MlflowClient", run: str, rows: Sequence[MetricRow]) 
     if not hasattr(store, "ManagedSessionMaker"):  # no database, but a server
         return False
     for key in {row.key for row in rows}:
-        _validate_metric_name(key)  # type: ignore[no-untyped-call]
+        _validate_metric(key, 0.0, 0, 0)  # type: ignore[no-untyped-call]
     table = [_make_columns(store, run, row) for row in rows]
     latest: dict[str, dict[str, Any]] = {}
     for columns in table:

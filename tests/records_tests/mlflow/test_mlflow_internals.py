@@ -1,6 +1,7 @@
 """Rows inserted at once beside rows written by MLflow's client: whoever reads finds the same."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
+from unstuck.records.measurement import Record
+from unstuck.records.mlflow import client as client_module
+from unstuck.records.mlflow.client import log_metrics
 from unstuck.records.mlflow.connection import connect
 from unstuck.records.mlflow.mlflow_internals import MetricRow, insert_metrics
 
@@ -56,7 +60,7 @@ def test_nothing_is_written_of_rows_that_the_run_holds_in_part(client: MlflowCli
 def test_what_mlflow_refuses_is_refused(client: MlflowClient, runs: tuple[str, str]) -> None:
     run, deleted = runs
     client.delete_run(deleted)
-    for refused, key in ((run, "a;b"), (run, "../a"), (deleted, "loss")):
+    for refused, key in ((run, "a;b"), (run, "../a"), (run, "a" * 251), (deleted, "loss")):
         row = MetricRow(key, 0.5, 1_000, 1)
         for write in (lambda: insert_metrics(client, refused, [row]), lambda: client.log_metric(refused, key, 0.5)):  # noqa: B023
             with pytest.raises(MlflowException):
@@ -66,3 +70,24 @@ def test_what_mlflow_refuses_is_refused(client: MlflowClient, runs: tuple[str, s
 
 def test_a_tracking_server_is_left_to_the_client(tmp_path: Path) -> None:
     assert not insert_metrics(MlflowClient("http://127.0.0.1:9"), "run", ODD)
+
+
+def test_many_rows_are_inserted_in_parts_that_each_fall_back_alone(
+    client: MlflowClient, runs: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A whole trial at once would keep all others from writing to the file for a minute."""
+    run, _ = runs
+    inserted: list[tuple[int, bool]] = []
+
+    def insert(client: MlflowClient, run: str, rows: Sequence[MetricRow]) -> bool:
+        inserted.append((len(rows), insert_metrics(client, run, rows)))
+        return inserted[-1][1]
+
+    monkeypatch.setattr(client_module, "insert_metrics", insert)
+    monkeypatch.setattr(client_module, "_METRICS_PER_INSERT", 4)
+    records = [Record(step, 1_000 + step, {"a": float(step), "b": 0.0}) for step in range(1, 6)]
+    client.log_metric(run, "b", 0.0, 1_005, 5)  # the last of ten rows
+    log_metrics(client, run, records)
+    assert inserted == [(4, True), (4, True), (2, False)]
+    for name in ("a", "b"):
+        assert sorted(point.step for point in client.get_metric_history(run, name)) == [1, 2, 3, 4, 5]

@@ -521,9 +521,7 @@ def test_interrupting_leaves_all_that_run_to_a_resume(opened: Opener) -> None:
         assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "interrupted")
 
 
-def test_a_ledger_that_fails_leaves_no_trial_without_its_run(
-    opened: Opener, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_ledger_that_fails_leaves_no_trial_without_its_run(opened: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     sweep = opened()
     annotate = Ledger.annotate
 

@@ -70,6 +70,8 @@ class Curves:
 
     def holds_start(self, name: str) -> bool:
         """True if a metric's record begins at the run's start, and not far into the run."""
+        if self.history.unrecorded:
+            return False
         steps = self.select_finite(name).index.to_numpy()
         apart = float(np.median(np.diff(steps))) if len(steps) > 1 else 0.0
         return len(steps) > 0 and float(steps[0]) <= max(FIRST, 2 * apart)

@@ -89,8 +89,12 @@ class Signals(Curves):
         self._dominance: dict[str, pd.Series[float]] = {}
 
     def compute_progress(self, iteration: int) -> float:
-        """Compute the share of the planned iterations (or of the recorded ones without a plan) done at an iteration."""
-        return iteration / max(1, self.planned or 0, self.history.length)
+        """Compute the share of the planned iterations (or of those done without a plan) done at an iteration.
+
+        Iterations before those of a record that begins in mid-run are done, too.
+        """
+        before = self.history.unrecorded
+        return (iteration + before) / max(1, self.planned or 0, self.history.length + before)
 
     @cached_property
     def planned(self) -> int | None:
@@ -100,7 +104,7 @@ class Signals(Curves):
         total, steps = self.read_number("total_timesteps"), self.select_finite(ENV_STEPS)
         if total is None or steps.empty or not 0 < float(steps.iloc[-1]) <= total:
             return None
-        return round(int(steps.index[-1]) * total / float(steps.iloc[-1]))
+        return round((int(steps.index[-1]) + self.history.unrecorded) * total / float(steps.iloc[-1]))
 
     @cached_property
     def averaged(self) -> int:
@@ -117,7 +121,8 @@ class Signals(Curves):
         told = self.setting(FINISHED)
         if isinstance(told, bool):
             return told
-        return self.history.has_ended or (self.planned is not None and self.history.last_iteration >= self.planned)
+        done = self.history.last_iteration + self.history.unrecorded
+        return self.history.has_ended or (self.planned is not None and done >= self.planned)
 
     @cached_property
     def is_ours(self) -> bool:
@@ -221,7 +226,7 @@ class Signals(Curves):
     def _guessed_range(self) -> float | None:
         """Guess the largest possible entropy from the first recorded entropy; None if no number of actions fits."""
         start, entropy = self.select_first(metrics.ENTROPY, 1), self.select_finite(metrics.ENTROPY)
-        if start is None:
+        if start is None or self.history.unrecorded:
             return None
         sizes = (math.log(number) for number in range(2, MOST_GUESSED + 1))
         most = next((size for size in sizes if NEARLY_UNIFORM * size <= start.mean <= size + ROUNDING), None)

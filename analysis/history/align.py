@@ -11,6 +11,9 @@ from unstuck.rl import metrics
 _PACE = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.ENTROPY, metrics.LR, metrics.TRAIN_RETURN)
 """Metrics of which the first one logged tells when iterations ended."""
 
+LATE_START = 3
+"""Iterations at the start that a record may lack and still hold the start: a first rollout, or a logger that waits."""
+
 _LARGEST_STRIDE = 64
 """Largest distance of logged steps that count iterations; steps further apart are environment steps."""
 
@@ -99,6 +102,28 @@ def count_from_one(table: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     if not moved:
         return table, 0
     return table.set_axis(pd.Index(counts + moved, name="iteration"), axis=0), moved
+
+
+def count_unrecorded(table: pd.DataFrame, moved: int) -> int:
+    """Count the iterations of a run before the first of its record, as of a training that goes on; 0 if it is whole.
+
+    Args:
+        table: The run's table, counted from 1.
+        moved: Offset that was added to the numbers in the files.
+
+    Example:
+        >>> count_unrecorded(pd.DataFrame({ENV_STEPS: [550e3, 600e3, 650e3]}, index=[1, 2, 3]), 0)
+        10
+    """
+    steps = table[ENV_STEPS].dropna() if ENV_STEPS in table else pd.Series(dtype=float)
+    before = -moved
+    if before <= 0 and len(steps) > 1 and steps.iloc[-1] > steps.iloc[0]:
+        at, done = steps.index.to_numpy(), steps.to_numpy()
+        mean = float(done[-1] - done[0]) / int(at[-1] - at[0])
+        an_iteration = max(mean, float(np.median(np.diff(done) / np.diff(at))))
+        before = round(float(done[0]) / an_iteration) - int(at[0])
+    stride = float(np.median(np.diff(table.index))) if len(table) > 1 else 1.0
+    return before if before > LATE_START * stride else 0
 
 
 def merge_tables(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from unstuck.analysis.errors import AnalysisError
+from unstuck.analysis.history.align import count_unrecorded
 from unstuck.analysis.history.derive import derive_metrics
 from unstuck.analysis.history.dialects.dialect import Dialect, make_canonical
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD, PLAIN
@@ -138,6 +139,7 @@ def assemble_history(
         left_out=tuple(left),
         read_as=_describe_probe(probed, table) if dialect is UNSTUCK else _describe_reading(dialect, tracks, table),
         speed=_find_speed(found.raws, table),
+        unrecorded=0 if dialect is UNSTUCK else count_unrecorded(table, moved),
     )
 
 

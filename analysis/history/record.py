@@ -143,6 +143,7 @@ class History:
             columns became which metric. Empty for runs that the project itself recorded.
         speed: Environment steps in a second, as the program logged them; None if not logged.
         has_ended: True if the run's files, or MLflow, tell that the run has ended; False if nothing tells so.
+        unrecorded: Number of iterations before the first of the table, in a record that begins in mid-run.
     """
 
     name: str
@@ -159,6 +160,7 @@ class History:
     read_as: str = ""
     speed: float | None = None
     has_ended: bool = False
+    unrecorded: int = 0
 
     def has(self, *names: str) -> bool:
         """True if the run recorded each of the named metrics at least once."""

@@ -107,10 +107,12 @@ def _bounds(run: Signals) -> list[Evidence]:
 def _learning_rate(run: Signals) -> list[Evidence]:
     """Compare the logged learning rate with the setting, at the start and, if constant, at the end; return faults.
 
-    Without a schedule on record the two may differ by right: by a warm-up, or a rate that follows KL.
+    Without a schedule on record the two may differ by right: by a warm-up, or a rate that follows KL. And a linear one
+    of a record that begins in mid-run has fallen by a share that only a plan tells.
     """
     wanted, schedule = run.read_number("ppo.lr"), run.setting("ppo.lr_schedule")
-    if schedule not in ("constant", "linear"):
+    untold = schedule == "linear" and run.history.unrecorded and run.planned is None
+    if schedule not in ("constant", "linear") or untold:
         return []
     looked_at = [run.select_first(metrics.LR, 1)]
     if schedule == "constant":

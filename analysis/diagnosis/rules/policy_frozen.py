@@ -219,13 +219,15 @@ def _kl(run: Signals) -> list[Evidence]:
 def _shares(run: Signals) -> list[Evidence]:
     """Return evidence that the shares of sampled actions hardly change through half of the run or more."""
     shares = run.shares(metrics.ACTION_PREFIX)
-    if len(shares) < 3 or run.compute_progress(int(shares.index[-1]) - int(shares.index[0])) < 0.5:
+    if len(shares) < 3:
+        return []
+    first, last = int(shares.index[0]), int(shares.index[-1])
+    if run.compute_progress(last) - run.compute_progress(first) < 0.5:
         return []
     rows, sums = shares.to_numpy(), 2 * max(1, len(run.choices))
     apart = max(float(np.abs(one - other).sum()) / sums for one, other in combinations(rows[:: -(-len(rows) // 40)], 2))
     if apart > STILL_SHARES:
         return []
-    first, last = int(shares.index[0]), int(shares.index[-1])
     text = (
         f"sampled action shares ({', '.join(shares.columns)}) are {format_shares(rows[0])} at iteration {first} and "
         f"{format_shares(rows[-1])} at {last}: at most {percent(apart, 1)} of the actions differ between any two"

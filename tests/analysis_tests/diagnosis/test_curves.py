@@ -64,6 +64,11 @@ def test_a_trend_can_be_asked_from_an_iteration_on() -> None:
     assert make_curves([]).trend(NAME).slope == 0.0
 
 
+def test_a_record_that_begins_in_mid_run_does_not_hold_the_start() -> None:
+    table = pd.DataFrame({NAME: 1.0}, index=pd.Index([1, 2], name="iteration"), dtype=float)
+    assert not Curves(History("a run", "nowhere", table, unrecorded=10)).holds_start(NAME)
+
+
 @pytest.mark.parametrize(
     ("steps", "holds"),
     [([1, 2], True), ([3, 4], True), ([4, 5], False), ([20, 30], True), ([21, 31], False), ([], False)],

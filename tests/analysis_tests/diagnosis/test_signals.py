@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals, format_setting, format_shares
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import POLICY_STD
+from unstuck.analysis.history.record import ENV_STEPS, POLICY_STD
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import first, unset
@@ -30,6 +30,27 @@ def test_how_far_a_run_is_done_goes_by_its_planned_length() -> None:
     assert curve([1.0] * 10).compute_progress(10) == 1.0
     assert curve([1.0] * 50, **{"ppo.num_iterations": 40}).compute_progress(25) == 0.5  # it went on
     assert curve([]).compute_progress(0) == 0.0
+
+
+def test_iterations_before_a_record_that_begins_in_mid_run_are_done_too() -> None:
+    """10 rows of 50,000 steps from step 550,000 on: 20 of the 40 iterations of 2 million are done in the end."""
+    plan = curve([1.0] * 10, total_timesteps=2_000_000).history
+    steps = np.linspace(550e3, 1000e3, 10)
+    run = Signals(replace(plan, table=plan.table.assign(**{ENV_STEPS: steps}), unrecorded=10))
+    assert run.planned == 40
+    assert (run.compute_progress(1), run.compute_progress(10)) == (11 / 40, 0.5)
+    assert not run.has_ended
+    assert Signals(replace(run.history, settings={"total_timesteps": 1_000_000})).has_ended
+    unplanned = Signals(replace(run.history, settings={}))
+    assert (unplanned.compute_progress(1), unplanned.compute_progress(10)) == (11 / 20, 1.0)
+
+
+def test_the_first_entropy_of_a_record_that_begins_in_mid_run_tells_no_number_of_actions() -> None:
+    """A policy of 4 actions that has come down to ln 2 would be one of 2 that is untrained."""
+    table = pd.DataFrame({metrics.ENTROPY: [math.log(2), 0.1]}, index=[1, 2])
+    run = History("a run", "nowhere", table)
+    assert Signals(run).entropy_range == pytest.approx(math.log(2))
+    assert Signals(replace(run, unrecorded=10)).entropy_range is None
 
 
 def test_a_figure_is_a_number_and_nothing_else() -> None:

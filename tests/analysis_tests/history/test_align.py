@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from unstuck.analysis.history.align import count_from_one, merge_tables
+from unstuck.analysis.history.align import count_from_one, count_unrecorded, merge_tables
 from unstuck.analysis.history.align import tabulate_iterations as aligned
 from unstuck.analysis.history.raw import Points
 from unstuck.analysis.history.record import ENV_STEPS
@@ -119,3 +119,30 @@ def test_iterations_are_counted_from_one(counts: list[int], from_one: list[int])
     assert table.index.tolist() == from_one
     assert moved == from_one[0] - counts[0]
     assert table.index.name == "iteration" or not moved
+
+
+@pytest.mark.parametrize(
+    ("steps", "before"),
+    [
+        ([50_000, 100_000, 150_000], 0),
+        ([200_000, 250_000, 300_000], 0),  # a logger that waited for the first episodes
+        ([250_000, 300_000, 350_000], 4),
+        ([550_000, 600_000, 650_000], 10),
+        ([550_000, 1_100_000, 1_110_000, 1_120_000], 0),  # the stride is that of the whole record
+        ([550_000], 0),  # one iteration tells nothing of how long it was
+        ([550_000, 550_000], 0),
+    ],
+)
+def test_steps_done_before_the_first_iteration_tell_a_record_that_begins_in_mid_run(
+    steps: list[int], before: int
+) -> None:
+    table = pd.DataFrame({ENV_STEPS: steps}, index=range(1, len(steps) + 1), dtype=float)
+    assert count_unrecorded(table, 0) == before
+
+
+@pytest.mark.parametrize(
+    ("counts", "before"),
+    [([1, 2, 3], 0), ([0, 10, 20], 0), ([4, 5, 6], 0), ([858, 859, 860], 857), ([860, 870, 880], 850), ([], 0)],
+)
+def test_numbers_of_iterations_tell_it_too(counts: list[int], before: int) -> None:
+    assert count_unrecorded(*count_from_one(pd.DataFrame({LOSS: 1.0}, index=counts, dtype=float))) == before

@@ -89,6 +89,28 @@ def test_a_rate_that_was_set_to_fall_may_have_begun_to(first: float, length: int
     assert (kind(RULE, run) is Kind.FAULT) == bug
 
 
+@pytest.mark.parametrize(
+    ("first", "total", "bug"),
+    [
+        (0.89, 200, False),  # 22 of 200 iterations done, of which 21 are not on record: what a linear schedule sets
+        (0.7, 200, True),
+        (0.89, None, False),  # by how much it should have fallen is not known
+        (0.7, None, False),
+    ],
+)
+def test_a_record_that_begins_in_mid_run_begins_with_a_rate_that_has_fallen(
+    first: float, total: int | None, bug: bool
+) -> None:
+    rate = 3e-4 * (first - (TURN - 1) / 200)
+    plan = {"ppo.lr_schedule": "linear", "ppo.num_iterations": total}
+    run = replace(healthy(lr=rate, ratio_deviation=None, settings=plan), dialect="mlagents")
+    assert (kind(RULE, replace(run, unrecorded=21)) if bug else ask(RULE, replace(run, unrecorded=21))) is (
+        Kind.FAULT if bug else None
+    )
+    if total:
+        assert kind(RULE, run) is Kind.FAULT  # the same record, taken for the start
+
+
 def test_numbers_are_shown_with_their_bounds() -> None:
     assert facts(found(RULE, healthy(entropy=1.5))) == [
         "train/entropy must lie in 0 to 1.386 and is 1.5 over iterations 1 to 100"

@@ -5,10 +5,15 @@ from dataclasses import replace
 from unstuck.analysis.diagnosis.finding import Blind, Finding, Ground, Kind, Rule, Sureness, Unexamined
 from unstuck.analysis.diagnosis.signals import OURS, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.history.record import FINISHED, OF_MONITORS, PROBED
+from unstuck.analysis.history.record import ENV_STEPS, FINISHED, OF_MONITORS, PROBED
+from unstuck.analysis.words import pluralize
 
 ENDED = 0.5
 """Share of its plan from which on a run of another learner that has nothing to show is late."""
+
+FEW_ITERATIONS, FEW_STEPS = 16, 65_536
+"""Iterations and environment steps, of which a run that has fewer of both was too short for a fault of its pace: ten
+iterations of Blackjack, whose returns are mostly chance, show no rise in a run that learns."""
 
 _OFFER = f" (of a run that has ended, say so: --set {FINISHED}=true)"
 
@@ -44,7 +49,7 @@ def weigh_finding(run: Signals, finding: Finding) -> Finding:
 
     Sizes and paces are known of our own learner. Of another one only a proof is sure; what a run does not suffer from
     is no fault, unless it was measured beyond doubt; and that nothing was learned so far is one only if the run has
-    ended, or was planned to by now.
+    ended, or was planned to by now, and was no short one.
     """
     if run.is_ours or finding.ground is Ground.PROOF or finding.kind not in (Kind.FAULT, Kind.SUSPECT):
         return finding
@@ -53,9 +58,18 @@ def weigh_finding(run: Signals, finding: Finding) -> Finding:
         pass
     elif kind is Kind.FAULT and judge_standing(run).has_learned:
         kind, why = Kind.SUSPECT, why or judge_standing(run).brief
+    elif kind is Kind.FAULT and finding.ground is Ground.PACE and _is_short(run):
+        count = pluralize(run.history.last_iteration, "iteration")
+        kind, why = Kind.SUSPECT, f"{why}; {count} are too few to tell: train longer"
     elif kind is Kind.FAULT and finding.ground is Ground.PACE and not _is_over(run):
         kind, why = Kind.SUSPECT, f"{why}; how long this task takes is not known{_OFFER if run.planned is None else ''}"
     return replace(finding, kind=kind, why=why, sureness=min(finding.sureness, Sureness.LIKELY))
+
+
+def _is_short(run: Signals) -> bool:
+    """True if a run has few iterations and, as far as recorded, few environment steps; False if these are unknown."""
+    steps = run.select_last(ENV_STEPS, share=0.0, least=1)
+    return run.history.last_iteration < FEW_ITERATIONS and steps is not None and steps.values[-1] < FEW_STEPS
 
 
 def _is_over(run: Signals) -> bool:

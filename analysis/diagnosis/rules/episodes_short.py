@@ -104,8 +104,9 @@ def _cut_off(run: Signals) -> Finding | None:
     if limit > 1 and min(lengths.values) >= (1 - ALIKE) * limit:
         fact = _last_longer(run, limit, LONGER) or _pay_nothing(limit, np.asarray(returns.values))
     else:
-        lengths, limit = late, max(late.values)
-        fact = _last_longer(run, limit, FAR_LONGER) if min(late.values) == limit else None
+        longest, lengths, limit = limit, late, max(late.values)
+        is_later = min(late.values) == limit and (limit < longest or limit <= 1)  # others grow up to their limit
+        fact = _last_longer(run, limit, FAR_LONGER) if is_later else None
     if fact is None:
         return None
     standing = judge_standing(run)

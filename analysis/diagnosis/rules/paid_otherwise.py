@@ -207,9 +207,14 @@ def _read_step_pay(run: Signals, name: str) -> float | None:
 
 
 def _stay(run: Signals) -> bool:
-    """True if evaluations were made, and neither gain nor lose: where a cost is turned into a reward they do either."""
+    """True if evaluations were made, and neither gain nor lose: where a cost is turned into a reward they do either.
+
+    Evaluations of training's own sign are paid by the same wrapper, and may have been level from the first one on.
+    """
     values = np.asarray(run.select_finite(metrics.EVAL_RETURN), dtype=np.float64)
-    return len(values) >= JUDGED and not _gains(values) and not _gains(-values)
+    if len(values) < JUDGED or values.mean() * run.select_finite(metrics.TRAIN_RETURN).mean() > 0:
+        return False
+    return not _gains(values) and not _gains(-values)
 
 
 def _gains(values: npt.NDArray[np.float64]) -> bool:
@@ -297,9 +302,9 @@ RULE = Rule(
         "0.8 of its best while a success rate of 0.1 or more was halved; or "
         "what wrappers pay correlates with the environment's rewards at -0.95 or less, or a cost of actions is 3 "
         "spreads of the environment's returns, or each step is paid twice what a step more brings, with the other "
-        "sign, where nothing is learned; 10, or a turned sign beside 6 evaluations that neither gain "
-        "nor lose, are a fault in any run; or a step more brings episodes of training exactly "
-        "so much in half of the pairs, those of evaluations so much with the other sign, or nothing where all steps of "
+        "sign, where nothing is learned; 10, or a turned sign beside 6 evaluations that neither gain nor lose, and "
+        "have not training's sign, are a fault in any run; or a step more brings episodes of training exactly so much "
+        "in half of the pairs, those of evaluations so much with the other sign, or nothing where all steps of "
         "an episode make twice the range of evaluations, and 6 evaluations have not gained"
     ),
     source="Jones 2021 (compare with simple policies; look at single rewards); Ng et al. 1999 (shaping); measured here",

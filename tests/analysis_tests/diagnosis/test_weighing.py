@@ -67,6 +67,28 @@ def test_a_finding_that_the_end_would_settle_says_how_to_tell_that_the_run_has_e
     )
 
 
+@pytest.mark.parametrize(
+    ("iterations", "steps", "expected"),
+    [(10, 2_048.0, Kind.SUSPECT), (15, 4_369.0, Kind.SUSPECT), (16, 2_048.0, Kind.FAULT), (15, 4_370.0, Kind.FAULT)],
+)
+def test_a_run_of_few_iterations_and_few_steps_was_too_short_for_a_fault_of_its_pace(
+    iterations: int, steps: float, expected: Kind
+) -> None:
+    run = stranger(finished=True)
+    short = replace(run, table=run.table.assign(**{ENV_STEPS: steps * TURN}).loc[:iterations])
+    assert weighed(short, Ground.PACE)[0] is expected
+    assert weighed(short, Ground.STATE)[0] is Kind.FAULT
+    unknown = replace(short, table=short.table.drop(columns=ENV_STEPS))
+    assert weighed(unknown, Ground.PACE)[0] is Kind.FAULT  # a row may be of many updates
+
+
+def test_a_run_that_was_too_short_is_told_so() -> None:
+    run = stranger(finished=True)
+    short = Signals(replace(run, table=run.table.assign(**{ENV_STEPS: 2_048.0 * TURN}).loc[:10]))
+    found = weigh_finding(short, Finding("It is: 1", Kind.FAULT, Sureness.SURE, "so", ground=Ground.PACE))
+    assert found.why == "so; 10 iterations are too few to tell: train longer"
+
+
 def test_a_suspect_stays_one_and_what_is_fine_or_a_limit_is_left_alone() -> None:
     assert weighed(stranger(RISING), Ground.STATE, Kind.SUSPECT) == (Kind.SUSPECT, Sureness.LIKELY)
     assert weighed(stranger(RISING), Ground.STATE, Kind.FINE) == (Kind.FINE, Sureness.SURE)

@@ -175,6 +175,8 @@ def test_rewards_that_come_seldom_and_late_are_forgotten_by_a_short_horizon(
         (0.0, Ground.MEASURED),  # a goal that nobody reaches, since training is fined for it
         (np.linspace(-300, -20, LENGTH), Ground.PACE),  # evaluations gain: both are paid alike
         (np.linspace(300, 20, LENGTH), Ground.PACE),  # a cost, which training gets below and evaluations count
+        (-0.5, Ground.PACE),  # evaluations have training's sign, and were level from the first one on
+        (0.5, Ground.MEASURED),
         (None, Ground.PACE),
     ],
 )

@@ -12,6 +12,7 @@ from unstuck.analysis.diagnosis.evaluations import find_paid_otherwise
 from unstuck.analysis.diagnosis.signals import OURS, WINDOW, WINDOWED, Signals
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.history.known import EVALUATION_GREEDY
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_SUCCESS_RATE, SUCCESS_RATE
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
@@ -314,7 +315,9 @@ def name_return(run: Signals) -> str:
 
 
 def evaluates_greedily(run: Signals) -> bool:
-    """True if a run's evaluations take the most probable action, as far as its program tells."""
+    """True if a run's evaluations take the most probable action, as far as its settings and its program tell."""
+    if run.setting(EVALUATION_GREEDY) is False:
+        return False
     trainer = run.setting("trainer.name")
     return run.history.program in _GREEDY if trainer is None else trainer in _GREEDY_TRAINERS
 

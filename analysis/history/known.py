@@ -52,8 +52,8 @@ COUNTS = Kind("a list of whole numbers", lambda value: _is_list(value, _is_count
 NUMBERS = Kind("a list of numbers", lambda value: _is_list(value, _is_number))
 NAMES = Kind("a list of names", lambda value: _is_list(value, lambda name: isinstance(name, str)))
 
-EVALUATION_NORMALISED = "eval.normalize_observations"
-"""Setting: whether evaluations scale observations as training does."""
+EVALUATION_GREEDY, EVALUATION_NORMALISED = "eval.deterministic", "eval.normalize_observations"
+"""Settings: whether evaluations take the most probable action, and whether they scale observations as training does."""
 
 KNOWN: Mapping[str, Kind] = {
     **dict.fromkeys(("ppo.num_iterations", "ppo.num_envs", "ppo.num_steps", "ppo.minibatch_size"), COUNT),
@@ -65,7 +65,7 @@ KNOWN: Mapping[str, Kind] = {
     **dict.fromkeys(("ppo.clip_range_vf", "ppo.target_kl"), POSITIVE.or_null()),
     **dict.fromkeys(("ppo.lr_schedule", "ppo.clip_range_schedule"), _one_of("constant", "linear")),
     **dict.fromkeys(("ppo.normalize_advantage", "ppo.normalize_observations", "ppo.shared_trunk"), TRUTH),
-    EVALUATION_NORMALISED: TRUTH,
+    **dict.fromkeys((EVALUATION_GREEDY, EVALUATION_NORMALISED), TRUTH),
     "ppo.normalize_returns": _one_of("none", "running", "batch"),
     "ppo.hidden_sizes": COUNTS,
     FINISHED: TRUTH,

@@ -9,7 +9,7 @@ from gymnasium.utils import seeding
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, EvalCallback, EventCallback
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv, VecEnv, VecNormalize, unwrap_vec_normalize
 
-from unstuck.analysis.history.known import EVALUATION_NORMALISED
+from unstuck.analysis.history.known import EVALUATION_GREEDY, EVALUATION_NORMALISED
 from unstuck.analysis.history.record import ENDS_TRUNCATED, STARTS_RESEEDED, TRUNCATED_EARLY, TRUNCATED_LENGTHS
 
 MOST_RESETS = 32
@@ -87,21 +87,22 @@ def list_environments(env: VecEnv | None) -> list[Any]:
 
 
 def read_evaluation(callback: Any, training: VecNormalize | None) -> dict[str, Any]:
-    """Return as a setting whether evaluations of an `EvalCallback` scale observations as training does.
+    """Return as settings what evaluations of an `EvalCallback` do otherwise than usual, or than training does.
 
     Args:
         callback: Callback, or list of callbacks, that `learn` was given.
         training: Normaliser of the training; None without one.
 
     Returns:
-        The setting by its dotted path; empty where nothing is evaluated, or training scales no observations.
+        By dotted paths: that actions are drawn, where they are; and whether observations are scaled as in training,
+        where training scales them.
     """
-    if training is None or not training.norm_obs:
-        return {}
-    normalisers = [unwrap_vec_normalize(one.eval_env) for one in _list_evaluations(callback)]
-    if not normalisers:
-        return {}
-    return {EVALUATION_NORMALISED: all(one is not None and one.norm_obs for one in normalisers)}
+    found = list(_list_evaluations(callback))
+    told: dict[str, Any] = {} if all(one.deterministic for one in found) else {EVALUATION_GREEDY: False}
+    if not found or training is None or not training.norm_obs:
+        return told
+    normalisers = [unwrap_vec_normalize(one.eval_env) for one in found]
+    return told | {EVALUATION_NORMALISED: all(one is not None and one.norm_obs for one in normalisers)}
 
 
 def _list_evaluations(callback: Any) -> Iterator[EvalCallback]:

@@ -6,7 +6,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 import pytest
-from unstuck.analysis.history.known import EVALUATION_NORMALISED
+from unstuck.analysis.history.known import EVALUATION_GREEDY, EVALUATION_NORMALISED
 from unstuck.analysis.history.record import ENDS_TRUNCATED, STARTS_RESEEDED, TRUNCATED_EARLY, TRUNCATED_LENGTHS
 
 pytest.importorskip("stable_baselines3", reason="it comes with the extra `sb3`")
@@ -86,3 +86,6 @@ def test_evaluations_that_do_not_scale_observations_as_training_does() -> None:
     assert read_evaluation(forgets, scaled(False)) == {}
     assert read_evaluation(forgets, None) == {}
     assert read_evaluation(None, training) == {}
+    draws = EvalCallback(DummyVecEnv([Coins]), deterministic=False)
+    assert read_evaluation(CallbackList([forgets, draws]), None) == {EVALUATION_GREEDY: False}
+    assert read_evaluation(draws, training) == {EVALUATION_GREEDY: False, EVALUATION_NORMALISED: False}

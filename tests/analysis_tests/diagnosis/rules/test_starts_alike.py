@@ -93,3 +93,5 @@ def test_greedy_episodes_of_one_evaluation_that_differ_do_not_begin_as_training_
     assert kind(starts_alike.RULE, run) is expected
     drawn = replace(run, dialect="cleanrl")  # whose evaluations may draw their actions
     assert kind(starts_alike.RULE, drawn) is Kind.SUSPECT
+    asked = replace(run, settings={**run.settings, "eval.deterministic": False})
+    assert kind(starts_alike.RULE, asked) is Kind.SUSPECT

@@ -26,6 +26,7 @@ PRIVATE = {  # module: the private members of a library that it alone may use; m
     "sweeps.ray_tune.ray_internals": {
         *("ray._private", "_global_node", "_py_driver_sys_path", "_runtime_env_has_working_dir", "_temp_dir"),
         *("_ActorClassCache", "_build_python_executable_command_memory_profileable", "ray.air._internal"),
+        *("_post_init_hooks", "ray._common.usage"),
     },
     "sweeps.config.compose": {"hydra._internal.hydra"},
     "sweeps.config.command": {"hydra._internal.utils", "_get_value_element_as_str"},
@@ -152,9 +153,12 @@ def test_the_members_are_there(module: str, owner: str, members: tuple[str, ...]
 
 @pytest.mark.slow
 def test_ray_takes_the_arguments() -> None:
+    from ray._common.usage import usage_lib
     from ray._private import worker
     from ray.job_config import JobConfig
 
+    assert "_post_init_hooks.append(put_pre_init_usage_stats)" in inspect.getsource(usage_lib)
+    assert "in _post_init_hooks:" in inspect.getsource(worker.init) + inspect.getsource(worker.connect)
     assert 'kwargs.pop("_temp_dir"' in inspect.getsource(worker.init)
     assert "_py_driver_sys_path" in inspect.signature(JobConfig).parameters
     assert hasattr(worker, "_global_node")

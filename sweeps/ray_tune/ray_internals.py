@@ -53,8 +53,12 @@ _IDLE_AGENT = Path(__file__).with_name("idle_agent.py")
 def start_ray(cpus: int, folder: str) -> None:
     """Start Ray on the local machine, with Ray's files in the given folder; raise whatever error Ray raises."""
     import ray
+    from ray._common.usage import usage_lib
     from ray._private import node, services, worker
 
+    # Nobody is told of usage. As Ray goes through what it has counted, another thread that imports Ray Tune adds to it,
+    # which ended the start: "dictionary changed size during iteration".
+    worker._post_init_hooks = [one for one in worker._post_init_hooks if one is not usage_lib.put_pre_init_usage_stats]
     for start in _UNNEEDED:
         setattr(node.Node, start, lambda *_, **__: None)
     # Begins the commands of the raylet's two agents, which come before the agents' own files.

@@ -110,7 +110,8 @@ OK = "iteration,train/value_loss,eval/f1\n1,1.0,0.1\n2,0.9,0.2\n"
         ("iteration,eval/f1\n1.5,0.5\n", "iteration in run.csv must hold whole numbers from 0 on, got 1.5"),
         ("iteration,eval/f1\ninf,0.5\n", "iteration in run.csv must hold whole numbers from 0 on, got inf"),
         ("\0" * 3000, "run.csv must be a CSV in UTF-8, and holds zero bytes"),
-        ("\udcff\udcfe\0", "run.csv must be a CSV in UTF-8, and holds other bytes"),
+        ("\udcfe\udcfd\0", "run.csv must be a CSV in UTF-8, and holds other bytes"),
+        ("\udcff\udcfe\0", "run.csv must be a CSV with a header: No columns to parse from file"),  # UTF-16, of no text
     ],
 )
 def test_a_log_that_says_nothing_is_refused_in_one_line(command: Any, text: str, message: str) -> None:

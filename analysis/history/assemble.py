@@ -114,6 +114,8 @@ def assemble_history(
     tracks = tracks or _assume_return(found.raws)
     if not tracks:
         seen = ", ".join(sorted(found.names())[:_LISTED])
+        if not seen:
+            raise AnalysisError(f"{source} must hold metrics, got none; name the file that the numbers were logged to")
         raise AnalysisError(
             f"{source} must hold metrics under known names, got {seen}; say what they are in a mapping file: "
             "--names FILE"

@@ -26,6 +26,7 @@ SB3 = Dialect(
             "rollout/ep_rew_mean": metrics.TRAIN_RETURN,
             "rollout/ep_len_mean": EPISODE_LENGTH,
             "rollout/success_rate": SUCCESS_RATE,
+            "rollout/episode_success": SUCCESS_RATE,  # of callbacks of people's own
             "eval/mean_reward": metrics.EVAL_RETURN,
             "eval/mean_ep_length": EVAL_LENGTH,
             "eval/success_rate": EVAL_SUCCESS_RATE,

@@ -35,6 +35,10 @@ _KOSTRIKOV = re.compile(
     rf"{_NUMBER})/",
     re.IGNORECASE,
 )
+_SAMPLE_FACTORY = re.compile(
+    r"Total num frames: (?P<total_timesteps>\d+)\.(?:(?!Total num frames)[\s\S])*?Avg episode reward: \[\(\d+, '"
+    rf"(?P<mean_reward>{_NUMBER})'\)",
+)
 _ITERATION = re.compile(r"Learning iteration\s+(?P<done>\d+)\s*/\s*(?P<planned>\d+)", re.IGNORECASE)
 _PAIR = re.compile(
     rf"(?P<name>[^\W\d_][^:=|;]*?)['\"]?\s*[:=]\s*\[?(?P<value>{_NUMBER})(?P<unit>\s?%|x|)(?![\w.:/]*[A-Za-z_(\[]|:?\d)"
@@ -50,6 +54,9 @@ _PREFIX = re.compile(r"^\s*(?:\[[^\]]*\]\s*|\d{4}-\d\d-\d\d[T ][\d:.,]+\s*|(?:IN
 _SEPARATORS = re.compile(r"\s*[|;,\t]\s*(?=\S)|\s+-+\s+|(?<![:=\s])\s{2,}")
 _THOUSANDS = re.compile(r"(?<!\d:)(?<![\d.,(\[])[1-9]\d{0,2}(?:,\d{3})+(?!\d|,\d)")
 """Number whose thousands are parted by commas; milliseconds behind a time are none, nor is the top of a list."""
+
+_REWARD_STD = re.compile(r"\b(?:rewards?|returns?|scores?):\s*mean\b[^|;]*?\bstd(?=\s*[:=])", re.IGNORECASE)
+"""Rewards' mean and spread, of which the spread alone would have the name of the policy's: `Rewards: mean=1, std=2`."""
 
 _PADDED = (
     (re.compile(r"(?<=[^\W\d_])\s{2,}(?=[:=])"), ""),  # `Reward    : 3`
@@ -148,8 +155,9 @@ def _split_rows(text: str) -> Iterator[Row]:
             {name: parse_number(value) for name, value in found.groupdict().items()}
             for found in _match_lines(_STARTER, lines)
         )
-    if found := list(_KOSTRIKOV.finditer("\n".join(lines))):
-        return ({name: parse_number(value) for name, value in m.groupdict().items()} for m in found)
+    for pattern in (_KOSTRIKOV, _SAMPLE_FACTORY):
+        if found := list(pattern.finditer("\n".join(lines))):
+            return ({name: parse_number(value) for name, value in m.groupdict().items()} for m in found)
     if any(_RESULT.match(line) for line in lines) or all(
         any(pattern.match(line) for line in lines) for pattern in (_TRAINED, _OF_TUNE)
     ):
@@ -321,6 +329,7 @@ def _find_pairs(line: str) -> Iterator[tuple[str, float]]:
         yield "eval/mean_reward", parse_number(found["mean"])
         return
     line = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), _strip_padding(line))
+    line = _REWARD_STD.sub(r"\g<0>_of_rewards", line)
     for segment in _SEPARATORS.split(line.strip(" \t|")):
         counted = _COUNTED.match(segment)
         if counted:

@@ -4,6 +4,7 @@ Sources: stable_baselines3/common/monitor.py (r, l and t are an episode's return
 t_start, which the first line holds) and common/callbacks.py (`EvalCallback`: a row of episodes for each evaluation).
 """
 
+import codecs
 import io
 import json
 import re
@@ -66,7 +67,8 @@ def is_monitor(file: Path) -> bool:
     """True if a file begins as a Stable-Baselines3 monitor file does, with or without the line about its start."""
     try:
         with file.open("rb") as opened:
-            return opened.read(max(len(MONITOR), len(HEADER))).startswith((MONITOR, HEADER))
+            top = opened.read(len(codecs.BOM_UTF8) + max(len(MONITOR), len(HEADER)))
+            return top.removeprefix(codecs.BOM_UTF8).startswith((MONITOR, HEADER))
     except OSError:
         return False
 
@@ -191,7 +193,7 @@ def _split_joined(file: Path) -> list[str]:
         AnalysisError: The file is no text.
     """
     try:
-        return [part for part in _BEGUN.split(file.read_text(encoding="utf-8").rstrip("\0")) if part]
+        return [part for part in _BEGUN.split(file.read_text(encoding="utf-8-sig").rstrip("\0")) if part]
     except (ValueError, OSError) as error:
         raise AnalysisError(f"{file} must be a monitor file of Stable-Baselines3's: {error}") from None
 

@@ -14,6 +14,7 @@ from unstuck.analysis.history.record import (
     EPISODE_LENGTH,
     EVAL_SUCCESS_RATE,
     POLICY_STD,
+    SUCCESS_RATE,
     TOTAL_LOSS,
 )
 from unstuck.rl import metrics
@@ -75,6 +76,12 @@ def test_a_success_rate_is_a_share(tmp_path: Path) -> None:
     names = ["time/total_timesteps", "train/value_loss", "eval/success_rate"]
     run = write(tmp_path, names, [4096, 2.0, 0.5], [8192, 2.0, 1.0])
     assert run.curve(EVAL_SUCCESS_RATE).tolist() == [0.5, 1.0]
+
+
+def test_a_success_rate_of_a_callback_is_read_and_a_number_of_successes_is_not(tmp_path: Path) -> None:
+    names = ["time/total_timesteps", "train/value_loss", "rollout/episode_success"]
+    assert write(tmp_path, names, [4096, 2.0, 0.0], [8192, 2.0, 0.5]).curve(SUCCESS_RATE).tolist() == [0.0, 0.5]
+    assert not write(tmp_path, names, [4096, 2.0, 0.0], [8192, 2.0, 7.0]).has(SUCCESS_RATE)
 
 
 @pytest.mark.parametrize("case", ["as it is", "upper", "lower"])

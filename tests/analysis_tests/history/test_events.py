@@ -160,3 +160,8 @@ def test_hyperparameters_of_the_plugin_are_read_as_settings(tmp_path: Path) -> N
     assert parse_table("\n".join(text for each in texts for text in each.values())) == given
     history = load(str(tmp_path))
     assert (history.setting("ppo.gamma"), history.curve("train/episode_return").to_dict()) == (0.5, {10: 1.0})
+
+
+def test_a_file_without_scalars_is_refused_in_a_whole_sentence(tmp_path: Path) -> None:
+    with pytest.raises(AnalysisError, match=r"must hold metrics, got none; name the file that the numbers were logged"):
+        load(str(written(tmp_path, event(7))))

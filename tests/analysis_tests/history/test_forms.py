@@ -249,8 +249,13 @@ def test_own_prints_are_read(tmp_path: Path, text: str) -> None:
         "+-------+------+--------+\n| Trial | iter | reward |\n|-------+------+--------|\n"
         "| PPO_1 |    1 |    3.5 |\n+-------+------+--------+\n| Trial | iter | reward |\n|-------+------+--------|\n"
         "| PPO_1 |    2 |    4.5 |\n",
+        "[2025-07-01 15:07:04,200][43] Fps is (10 sec: nan). Total num frames: 0. Throughput: 0: nan. Samples: 0.\n"
+        "[2025-07-01 15:07:07,709][43] Fps is (10 sec: 0.0). Total num frames: 512. Throughput: 0: 34.2.\n"
+        "[2025-07-01 15:07:07,710][43] Avg episode reward: [(0, '3.500')]\n"
+        "[2025-07-01 15:07:12,735][43] Fps is (10 sec: 0.0). Total num frames: 1024. Throughput: 0: 34.2.\n"
+        "[2025-07-01 15:07:12,735][43] Avg episode reward: [(0, '4.500')]\n",
     ],
-    ids=["Stable-Baselines 2", "Spinning Up", "pytorch-a2c-ppo-acktr", "Ray Tune's status"],
+    ids=["Stable-Baselines 2", "Spinning Up", "pytorch-a2c-ppo-acktr", "Ray Tune's status", "Sample Factory"],
 )
 def test_other_prints_of_trainers_are_read(tmp_path: Path, text: str) -> None:
     assert read(tmp_path, text).curve(RETURN).to_dict() == {1: 3.5, 2: 4.5}
@@ -328,6 +333,24 @@ def test_monitor_files_and_evaluations_of_rl_zoo_are_one_run(tmp_path: Path) -> 
     assert run.setting("env.id") == "CartPole-v1"  # the monitors' first line
     alone = load(str(tmp_path / "evaluations.npz"))
     assert alone.curve(metrics.EVAL_RETURN).to_dict() == {1: 50.0}
+
+
+def test_a_monitor_file_with_a_mark_of_its_bytes_is_one(tmp_path: Path) -> None:
+    """Spreadsheets save it so."""
+    monitor(tmp_path, "0.monitor.csv", 100.0, (10.0, 10, 1.0), (30.0, 30, 3.0))
+    file = tmp_path / "0.monitor.csv"
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert load(str(file)).curve(RETURN).tolist() == [10.0, 30.0]
+
+
+def test_a_spread_of_rewards_is_not_the_policys(tmp_path: Path) -> None:
+    lines = (
+        "ep=1/2 reward=3.5 kl=0.01\n  {}: mean=-16.9, std=12.5\nep=2/2 reward=4.5 kl=0.01\n  {}: mean=-16.9, std=12.5\n"
+    )
+    run = read(tmp_path, lines.replace("{}", "Rewards"))
+    assert run.curve(RETURN).tolist() == [3.5, 4.5]
+    assert not run.has(POLICY_STD)
+    assert read(tmp_path, lines.replace("{}", "Policy")).curve(POLICY_STD).tolist() == [12.5, 12.5]
 
 
 def test_monitor_files_that_were_joined_are_read_by_the_clock_of_each(tmp_path: Path) -> None:

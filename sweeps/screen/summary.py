@@ -182,7 +182,7 @@ def make_leaderboard(config: SweepConfig, entries: Sequence[Entry], width: int) 
     for place, entry in enumerate(ranked):
         cells = [column[place] for column in (numbers | settings if is_wide else numbers).values()]
         cells += [] if is_wide or not paths else [describe_settings(entry.values)]
-        outcome = str(entry.outcome or "")
+        outcome = str(entry.outcome or "not ended")
         table.add_row(*map(Text, cells), Text(_describe_end(entry) if is_wide else outcome))
         if not is_wide and outcome != Outcome.COMPLETED:
             below.append(Text(f"trial {entry.number} {_describe_end(entry)}"))
@@ -203,6 +203,8 @@ def _list_numbers(config: SweepConfig, entries: Sequence[Entry]) -> dict[str, li
 
 
 def _describe_end(entry: Entry) -> str:
+    if entry.outcome is None:
+        return "not ended; a resume goes on"
     return "completed" if entry.outcome is Outcome.COMPLETED else f"{entry.outcome}: {entry.reason}"
 
 

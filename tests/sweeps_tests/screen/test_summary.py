@@ -33,7 +33,7 @@ def config_of(*overrides: str) -> SweepConfig:
 
 def entry(
     number: int,
-    outcome: Outcome = Outcome.COMPLETED,
+    outcome: Outcome | None = Outcome.COMPLETED,
     value: float | None = 0.5,
     values: dict[str, Any] | None = None,
     reason: str = "",
@@ -89,10 +89,12 @@ def test_a_row_says_value_spread_settings_and_end() -> None:
             entry(0, value=0.5, values=values),
             entry(1, Outcome.PRUNED, 0.0, {"ppo.lr": 1.0}, "asha rung 1"),
             entry(2, Outcome.INFEASIBLE, None, {"ppo.lr": 2.0}, "refused"),
+            entry(3, None, 0.25, {"ppo.lr": 3.0}),
         ],
     )
     assert board == [
         ["0", "0.5000", "0.2500", "0.0003142", "(64, 64)", "completed"],
+        ["3", "0.2500", "0.2500", "3", "", "not ended; a resume goes on"],
         ["1", "0.0000", "0.2500", "1", "", "pruned: asha rung 1"],
         ["2", "", "", "2", "", "infeasible: refused"],
     ]

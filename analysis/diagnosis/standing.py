@@ -88,6 +88,7 @@ class Standing:
         frozen: Number of last values of the training return that are the same; 0 if the return varies.
         at_best: True if the frozen return is the best that the known task allows.
         failed: Number of values of the success rate if all are 0, and at least `TRIED`; else 0.
+        begins_late: True if the record begins in mid-run: what is no better than there may have been learned before.
     """
 
     score: str
@@ -99,6 +100,7 @@ class Standing:
     frozen: int = 0
     at_best: bool = False
     failed: int = 0
+    begins_late: bool = False
 
     @property
     def has_learned(self) -> bool:
@@ -109,10 +111,17 @@ class Standing:
         return self.state in (State.RISING, State.HOLDING) and not self.trivial and not self.is_poor
 
     @property
+    def is_untaught(self) -> bool:
+        """True if the score is no better than at the start of training, which the record holds."""
+        return self.state is State.FLAT and not self.begins_late
+
+    @property
     def brief(self) -> str:
         """Short phrase that says how the run's score develops, for use within a sentence."""
         if self.is_poor:
             return "the run has nothing to show for it"
+        if self.begins_late and self.state is State.FLAT:
+            return "the run is where its record begins"
         return _BRIEFLY[self.state]
 
     @property
@@ -120,9 +129,9 @@ class Standing:
         """True if the score is no better than untrained or at the start, no episode succeeds, or most is lost."""
         if self.trivial is not None:
             return self.trivial and self.state is not State.RISING
-        if self.failed and self.state is State.HOLDING:
+        if self.failed and self.state in (State.HOLDING, State.FLAT):
             return True
-        return self.state is State.FLAT or (self.state is State.FALLING and self.lost > LOST)
+        return self.is_untaught or (self.state is State.FALLING and self.lost > LOST)
 
 
 def reaches_best(run: Signals, share: float) -> bool | None:
@@ -167,7 +176,8 @@ def judge_standing(run: Signals) -> Standing:
     failed = _count_failures(run)
     text = _text(run, score, level, state, trivial)
     text += f"; no episode has succeeded in {pluralize(failed, 'value')} of the success rate" if failed else ""
-    return Standing(score, level, state, trivial, text, _lost(run.select_finite(score)), frozen, at_best, failed)
+    lost, late = _lost(run.select_finite(score)), run.history.unrecorded > 0
+    return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late)
 
 
 def _count_failures(run: Signals) -> int:

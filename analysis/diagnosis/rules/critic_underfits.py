@@ -18,7 +18,7 @@ from unstuck.analysis.diagnosis.finding import (
 from unstuck.analysis.diagnosis.remedies import HORIZON, change_rate, restore_usual
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED, compute_target_variance
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
@@ -98,7 +98,7 @@ def examine(run: Signals) -> Finding | None:
     room = f"{percent(above)} of the targets' variance lies above the floor; " if excess and above > 0 else ""
     return Finding(
         headline=headline,
-        kind=Kind.FAULT if lost or (standing.state is State.FLAT and blind) else Kind.SUSPECT,
+        kind=Kind.FAULT if lost or (standing.is_untaught and blind) else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=room + standing.brief,
         evidence=facts,

@@ -24,7 +24,7 @@ from unstuck.analysis.diagnosis.signal_signs import (
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, State, is_solved, judge_standing
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, is_solved, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -133,7 +133,7 @@ def _blind(run: Signals, moved: float) -> Evidence | None:
 
 def _flat(run: Signals) -> Evidence | None:
     """Return evidence that neither sampled nor greedy return has risen since the start; None otherwise."""
-    returns, is_flat = run.select_all(metrics.TRAIN_RETURN), not run.is_ours and judge_standing(run).state is State.FLAT
+    returns, is_flat = run.select_all(metrics.TRAIN_RETURN), not run.is_ours and judge_standing(run).is_untaught
     for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN):
         start, late, curve = run.select_first(name, 4), run.select_last(name), run.trend(name)
         if start is None or late is None:

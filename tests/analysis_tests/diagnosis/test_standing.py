@@ -217,6 +217,23 @@ def test_a_return_that_rose_shows_nothing_where_no_episode_succeeds(succeeded: A
     assert (rising.state, rising.has_learned, rising.is_poor) == (State.RISING, True, False)
 
 
+@pytest.mark.parametrize(
+    ("columns", "unrecorded", "poor", "brief"),
+    [
+        ({}, 0, True, "the run has nothing to show for it"),
+        ({}, 10, False, "the run is where its record begins"),
+        ({SUCCESS_RATE: 0.0}, 10, True, "the run has nothing to show for it"),  # wherever it began
+    ],
+)
+def test_a_level_return_of_a_record_that_begins_in_mid_run_may_have_been_learned_before(
+    columns: dict[str, float], unrecorded: int, poor: bool, brief: str
+) -> None:
+    table = pd.DataFrame({metrics.TRAIN_RETURN: np.full(40, 7.0) + TURN[:40] % 2, **columns}, index=TURN[:40])
+    run = judge_standing(Signals(History("logged", "made", table, dialect="plain", unrecorded=unrecorded)))
+    assert run.state is State.FLAT
+    assert (run.is_poor, run.brief) == (poor, brief)
+
+
 def test_a_run_is_judged_once_however_many_rules_ask() -> None:
     run = Signals(healthy())
     assert judge_standing(run) is judge_standing(run)

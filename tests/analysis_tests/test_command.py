@@ -203,6 +203,7 @@ def test_settings_that_can_be_said_by_hand_are_those_that_exist_and_are_read() -
         group, _, name = path.partition(".")
         others = (
             "env.actions",
+            "eval.deterministic",
             "eval.normalize_observations",
             "ppo.optimizer",
             "ppo.weight_decay",

@@ -71,7 +71,7 @@ def _without_secrets(node: Any, key: str = "") -> Any:
     return redact_value(node) if is_url else node  # the name of a column may look like anything
 
 
-class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # C is not in every build
     """Reader of YAML as OmegaConf reads it, ten times as fast: `1e-5` is a number, a date a text, no key twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:

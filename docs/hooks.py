@@ -16,6 +16,7 @@ FROM_ROOT = {
     "AGENTS.md": "agents.md",
     "CHANGELOG.md": "changelog.md",
     "benchmarks/RESULTS.md": "results.md",
+    "benchmarks/EARLIER.md": "earlier-results.md",
     "LICENSE": "license.txt",
 }
 """Files outside docs/ that pages link to, with the name of each in the site."""

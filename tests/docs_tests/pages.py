@@ -8,7 +8,14 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[2]
 
-_AT_THE_ROOT = ("README.md", "AGENTS.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/RESULTS.md")
+_AT_THE_ROOT = (
+    "README.md",
+    "AGENTS.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "benchmarks/RESULTS.md",
+    "benchmarks/EARLIER.md",
+)
 
 PAGES = sorted(
     str(file.relative_to(ROOT))

@@ -125,7 +125,7 @@ def _show_choice(program: str, own: Path | None) -> int:
 
 @contextmanager
 def _hydra_raising() -> Iterator[None]:
-    """Make Hydra raise its errors as exceptions inside the block, instead of printing them."""
+    """Set Hydra to raise its errors as exceptions inside the block, instead of printing them."""
     before = os.environ.get("HYDRA_FULL_ERROR")
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:

@@ -1,4 +1,4 @@
-"""What is done is not the action: one half of its range does nothing, or actions hardly move what is seen."""
+"""Actions that are not done as they are taken: half of their range does nothing, or they hardly move observations."""
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules import observation_incomplete

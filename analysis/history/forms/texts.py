@@ -113,7 +113,7 @@ def strip_terminal(text: str) -> str:
 
 
 def _list_parts(bar: re.Match[str]) -> list[str]:
-    """List what a line with a bar says beside the bar: what stands before it, in it and behind it."""
+    """List the texts of a line with a progress bar: before the bar, inside the bar and after the bar."""
     return [part for part in (bar["about"].strip(" :"), _strip_speed(bar["rest"] or ""), bar["after"].strip()) if part]
 
 

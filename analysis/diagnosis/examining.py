@@ -53,11 +53,11 @@ def weigh_finding(run: Signals, finding: Finding) -> Finding:
     """
     if run.is_ours or finding.ground is Ground.PROOF or finding.kind not in (Kind.FAULT, Kind.SUSPECT):
         return finding
-    kind, why = finding.kind, finding.why
+    kind, why, standing = finding.kind, finding.why, judge_standing(run)
     if finding.ground is Ground.MEASURED:
         pass
-    elif kind is Kind.FAULT and judge_standing(run).has_learned:
-        kind, why = Kind.SUSPECT, why or judge_standing(run).brief
+    elif kind is Kind.FAULT and (standing.has_learned or standing.may_have_learned):
+        kind, why = Kind.SUSPECT, why or standing.brief
     elif kind is Kind.FAULT and finding.ground is Ground.PACE and _is_short(run):
         count = pluralize(run.history.last_iteration, "iteration")
         kind, why = Kind.SUSPECT, f"{why}; {count} are too few to tell: train longer"

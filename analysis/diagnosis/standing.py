@@ -55,6 +55,10 @@ SOLVED = 0.95
 TRIED = 20
 """Values of a success rate, all 0, from which on the task counts as never solved."""
 
+BRIEF = 3.0
+"""Steps of an episode up to which a few updates may teach all that there is: a rollout holds hundreds of episodes, and
+what is logged then is the chance of their returns. Blackjack's last 1.4 steps, and its policy gains 0.3 of a spread."""
+
 
 class State(StrEnum):
     """Directions of a run's score over time: rising, holding, falling, flat or unknown.
@@ -89,6 +93,8 @@ class Standing:
         at_best: True if the frozen return is the best that the known task allows.
         failed: Number of values of the success rate if all are 0, and at least `TRIED`; else 0.
         begins_late: True if the record begins in mid-run: what is no better than there may have been learned before.
+        is_brief: True if episodes of another learner last `BRIEF` steps at most, so that the first values of a return
+            may be a policy's that has learned.
     """
 
     score: str
@@ -101,6 +107,7 @@ class Standing:
     at_best: bool = False
     failed: int = 0
     begins_late: bool = False
+    is_brief: bool = False
 
     @property
     def has_learned(self) -> bool:
@@ -113,7 +120,15 @@ class Standing:
     @property
     def is_untaught(self) -> bool:
         """True if the score is no better than at the start of training, which the record holds."""
-        return self.state is State.FLAT and not self.begins_late
+        return self.state is State.FLAT and not self.begins_late and not self.may_have_learned
+
+    @property
+    def may_have_learned(self) -> bool:
+        """True if a level score does not tell: a rise may lie before its first values, as where episodes are short.
+
+        Returns that do not vary, or none of which succeeds, show that nothing was learned however short they are.
+        """
+        return self.state is State.FLAT and self.is_brief and not self.frozen and not self.failed
 
     @property
     def brief(self) -> str:
@@ -122,6 +137,8 @@ class Standing:
             return "the run has nothing to show for it"
         if self.begins_late and self.state is State.FLAT:
             return "the run is where its record begins"
+        if self.may_have_learned:
+            return "episodes are so short that a rise may lie before the first returns"
         return _BRIEFLY[self.state]
 
     @property
@@ -177,7 +194,16 @@ def judge_standing(run: Signals) -> Standing:
     text = _text(run, score, level, state, trivial)
     text += f"; no episode has succeeded in {pluralize(failed, 'value')} of the success rate" if failed else ""
     lost, late = _lost(run.select_finite(score)), run.history.unrecorded > 0
-    return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late)
+    return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late, _is_brief(run))
+
+
+def _is_brief(run: Signals) -> bool:
+    """True if a run of another learner had short episodes from first to last, as far as recorded."""
+    lengths = run.select_finite(EPISODE_LENGTH)
+    if run.is_ours or lengths.empty:
+        return False
+    size = max(1, len(lengths) // 4)
+    return max(float(lengths.iloc[:size].mean()), float(lengths.iloc[-size:].mean())) <= BRIEF
 
 
 def _count_failures(run: Signals) -> int:

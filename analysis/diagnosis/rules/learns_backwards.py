@@ -86,6 +86,8 @@ def _fallen(run: Signals) -> Finding | None:
     kl, clipped = run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION)
     if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
         return None
+    if not run.holds_start(metrics.TRAIN_RETURN):
+        return None  # what a record that begins in mid-run loses had been learned before: no sign is wrong
     if clipped is not None and clipped.mean > LARGE_CLIP:
         return None
     falls = run.trend(metrics.TRAIN_RETURN)
@@ -169,7 +171,7 @@ RULE = Rule(
     ),
     threshold=(
         "correlation 3 standard errors below 0, in 3 evaluations at least; return 3 standard errors below its "
-        "start, never above, begun within 30 % of the run"
+        "start, never above, begun within 30 % of the run, in a record that holds the start"
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
     examine=examine,

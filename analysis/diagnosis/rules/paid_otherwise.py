@@ -180,6 +180,7 @@ def _by_length(run: Signals) -> Finding | None:
     if paid is None or counted is None or lengths is None or len(values) < JUDGED or _gains(values):
         return None
     outweighs = counted == 0 and abs(paid) * max(lengths.values) >= AGAINST * float(np.ptp(values)) > 0
+    outweighs = outweighs and not _meets_the_better_end(values)
     if not paid or (paid * counted >= 0 and not outweighs):
         return None
     text = f"a step more brings an episode of training {number(paid)}, and one of evaluations {number(counted)}"
@@ -193,6 +194,16 @@ def _by_length(run: Signals) -> Finding | None:
         since=int(curve.index[JUDGED - 1]),
         ground=Ground.MEASURED if paid * counted < 0 else Ground.PACE,
     )
+
+
+def _meets_the_better_end(values: npt.NDArray[np.float64]) -> bool:
+    """True if late evaluations lie nearer to their best than to their worst, both measured from 0 where steps pay 0.
+
+    Evaluations that pay for the end alone return next to nothing, or their worst, where training's pay leads elsewhere.
+    A price of time beside a goal leads to the goal, and evaluations that mostly meet it have nothing left to gain.
+    """
+    late = float(values[-(len(values) // 3) :].mean())
+    return late > (min(float(values.min()), 0.0) + max(float(values.max()), 0.0)) / 2
 
 
 def _read_step_pay(run: Signals, name: str) -> float | None:
@@ -305,7 +316,8 @@ RULE = Rule(
         "sign, where nothing is learned; 10, or a turned sign beside 6 evaluations that neither gain nor lose, and "
         "have not training's sign, are a fault in any run; or a step more brings episodes of training exactly so much "
         "in half of the pairs, those of evaluations so much with the other sign, or nothing where all steps of "
-        "an episode make twice the range of evaluations, and 6 evaluations have not gained"
+        "an episode make twice the range of evaluations, which end nearer to their worst than to their best, and 6 "
+        "evaluations have not gained"
     ),
     source="Jones 2021 (compare with simple policies; look at single rewards); Ng et al. 1999 (shaping); measured here",
     examine=examine,

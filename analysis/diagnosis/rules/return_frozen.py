@@ -20,15 +20,17 @@ def examine(run: Signals) -> Finding | None:
     facts = (Evidence(text, (metrics.TRAIN_RETURN,), (since, last)),)
     if standing.at_best:
         return Finding(f"{text}, the most that the task allows", Kind.FINE, Sureness.SURE, "", facts)
-    best = standing.has_learned
+    fell = standing.state is State.FALLING
+    open_ended = standing.has_learned or (standing.begins_late and not standing.failed and not fell)
+    whence = "the record begins in mid-run" if standing.begins_late else "it is above the start"
     return Finding(
         headline=f"The return no longer varies: {text}",
-        kind=Kind.SUSPECT if best else Kind.FAULT,
-        sureness=Sureness.POSSIBLE if best else Sureness.LIKELY,
-        why="it is above the start: either the task is solved, or the policy has settled on always doing the same"
-        if best
+        kind=Kind.SUSPECT if open_ended else Kind.FAULT,
+        sureness=Sureness.POSSIBLE if open_ended else Sureness.LIKELY,
+        why=f"{whence}: either the task is solved, or the policy has settled on always doing the same"
+        if open_ended
         else "episodes that all return the same tell no action from another, and "
-        + ("no episode has succeeded" if standing.failed else "it is no better than at the start"),
+        + ("no episode has succeeded" if standing.failed else _SINCE[fell]),
         evidence=facts,
         causes=(
             Cause(
@@ -43,8 +45,12 @@ def examine(run: Signals) -> Finding | None:
         ),
         since=int(returns.index[min(len(returns) - standing.frozen + FROZEN, len(returns)) - 1]),
         missing=() if run.has(metrics.ENTROPY) else (metrics.ENTROPY,),
-        ground=Ground.STATE if standing.state is State.FALLING else Ground.PACE,
+        ground=Ground.STATE if fell else Ground.PACE,
     )
+
+
+_SINCE = {True: "it had been better", False: "it is no better than at the start"}
+"""Words for a return that froze, by whether it had fallen."""
 
 
 def suppose_solved(standing: Standing) -> Cause:

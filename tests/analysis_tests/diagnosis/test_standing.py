@@ -237,3 +237,31 @@ def test_a_level_return_of_a_record_that_begins_in_mid_run_may_have_been_learned
 def test_a_run_is_judged_once_however_many_rules_ask() -> None:
     run = Signals(healthy())
     assert judge_standing(run) is judge_standing(run)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "more", "learned"),
+    [
+        (1.4, {}, True),  # a game of cards: the first rollout may have taught all that there is
+        (3.0, {}, True),
+        (3.1, {}, False),
+        (np.where(TURN <= 50, 20.0, 1.0), {}, False),  # they have come to be short
+        (np.where(TURN <= 50, 1.0, 20.0), {}, False),
+        (1.4, {SUCCESS_RATE: 0.0}, False),  # no episode succeeds: nothing was learned
+    ],
+)
+def test_a_level_return_of_short_episodes_may_have_been_learned_before_its_first_value(
+    lengths: Any, more: dict[str, Any], learned: bool
+) -> None:
+    noise = np.where(TURN % 2 == 0, 0.1, -0.1)
+    run = logged(noise, **{EPISODE_LENGTH: lengths + 0.0 * TURN, **more})
+    assert (run.state, run.may_have_learned, run.is_poor) == (State.FLAT, learned, not learned)
+    assert not run.has_learned
+    falls = logged(noise - TURN, **{EPISODE_LENGTH: lengths + 0.0 * TURN, **more})
+    assert not falls.may_have_learned
+
+
+def test_short_episodes_that_all_return_the_same_show_that_nothing_was_learned() -> None:
+    same = np.where((TURN >= 50) & (TURN <= 60), -13.5, -13.0)
+    run = logged(same, **{EPISODE_LENGTH: 1.4})
+    assert (run.state, run.may_have_learned, run.is_poor) == (State.FLAT, False, True)

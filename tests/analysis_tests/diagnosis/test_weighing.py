@@ -10,6 +10,7 @@ from unstuck.analysis.diagnosis.examining import weigh_finding
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.history import ENV_STEPS, History
+from unstuck.analysis.history.record import EPISODE_LENGTH
 
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
@@ -123,3 +124,11 @@ def test_what_only_a_probe_logs_is_missed_in_other_trainers_runs_alone() -> None
     probed = {"observation_late", "observation_incomplete", "action_not_applied", "starts_alike"}
     assert not probed & {one.rule.name for one in ours.unexamined}
     assert probed <= {one.rule.name for one in theirs.unexamined}
+
+
+def test_what_a_level_return_of_short_episodes_suffers_from_is_no_fault_short_of_a_measurement() -> None:
+    run = stranger(finished=True)
+    brief = replace(run, table=run.table.assign(**{EPISODE_LENGTH: 1.4}))
+    assert [weighed(run, ground)[0] for ground in Ground] == [Kind.FAULT] * len(Ground)
+    faults = [ground for ground in Ground if weighed(brief, ground)[0] is Kind.FAULT]
+    assert sorted(faults) == sorted((Ground.PROOF, Ground.MEASURED))

@@ -1,5 +1,6 @@
 """Learning backwards: updates against their advantages, or a return that falls from the start."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,13 @@ def test_where_it_is_on_record_that_updates_follow_it_is_only_a_suspect() -> Non
 )
 def test_its_borders_by_returns(run: History, fires: bool) -> None:
     assert (ask(RULE, run) is not None) == fires
+
+
+def test_a_record_that_begins_in_mid_run_does_not_hold_the_untrained_policy_that_a_wrong_sign_falls_below() -> None:
+    falling = returning(-1750.0 - 10 * TURN)
+    assert ask(RULE, falling) is not None
+    assert ask(RULE, replace(falling, unrecorded=500)) is None
+    assert ask(RULE, replace(falling, table=falling.table.set_index(falling.table.index + 500))) is None
 
 
 def test_a_return_at_its_lowest_needs_no_trend_any_more() -> None:

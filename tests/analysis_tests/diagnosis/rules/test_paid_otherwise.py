@@ -123,7 +123,9 @@ LOW = np.where(TURN > 50, 0.0, CHANCE)
         (0.1, 0.1, LOW, None),
         (-1.9, 0.1, 20 * DONE, None),  # evaluations gain all the same
         (0.2, 0.0, LOW, (Kind.FAULT, Ground.PACE)),  # 20 steps make 4, and a goal 1
-        (0.19, 0.0, 1 + CHANCE, None),  # less than twice the range of 2
+        (0.19, 0.0, CHANCE - 1, None),  # less than twice the range of 2
+        (-0.2, 0.0, 1 + CHANCE, None),  # a price of time, and a goal that most evaluations meet from the first on
+        (-0.2, 0.0, -1 + CHANCE / 10, (Kind.FAULT, Ground.PACE)),  # a fall, which ends an episode, and most of them
         (-0.01, 0.0, 0.0, None),  # a small price of time, and a goal that nobody has reached
         (0.0, 0.1, LOW, None),
     ],

@@ -74,3 +74,16 @@ def test_a_frozen_return_above_its_start_is_only_possibly_wrong_and_solved_is_am
 def test_without_returns_the_rule_is_blind() -> None:
     assert blind(RULE, returning(None)) == ((metrics.TRAIN_RETURN,),)
     assert ask(RULE, healthy()) is None
+
+
+def test_a_record_that_begins_in_mid_run_does_not_tell_solved_from_stuck() -> None:
+    """Its first values are no start: the run may have come there by learning."""
+    level = returning(np.where((TURN >= 50) & (TURN <= 60), -13.5, -13.0))
+    assert found(RULE, level).kind is Kind.FAULT
+    assert found(RULE, level).why.endswith("it is no better than at the start")
+    late = found(RULE, replace(level, unrecorded=500))
+    assert (late.kind, late.sureness) == (Kind.SUSPECT, Sureness.POSSIBLE)
+    assert late.why.startswith("the record begins in mid-run: either the task is solved, or ")
+    fallen = returning(np.where(TURN <= 30, 100.0 + TURN, -13.0))
+    assert found(RULE, replace(fallen, unrecorded=500)).kind is Kind.FAULT  # what it lost stands in the record
+    assert found(RULE, fallen).why.endswith("it had been better")

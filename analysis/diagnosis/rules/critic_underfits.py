@@ -3,6 +3,10 @@
 The counterpart of `value_floor`: the part of the loss above the floor is the critic's own, and can be removed.
 """
 
+import math
+
+import pandas as pd
+from unstuck.analysis.diagnosis.curves import LATE_SHARE
 from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
@@ -16,6 +20,7 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.remedies import HORIZON, change_rate, restore_usual
+from unstuck.analysis.diagnosis.rules.reward_not_found import KNOWN_AT_MOST
 from unstuck.analysis.diagnosis.rules.value_floor import FITTED, compute_target_variance
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
@@ -164,13 +169,24 @@ def _nothing_to_explain(run: Signals) -> bool:
 
     Or if targets hardly vary any more, beside what they did.
     """
-    spread, spreads = run.select_last(metrics.TARGET_STD), run.select_finite(metrics.TARGET_STD)
-    if not run.is_ours and spread is not None and spread.median < STILL * float(spreads.max()):
-        return True
+    if not run.is_ours:
+        spreads = _infer_spreads(run) if not run.has(metrics.TARGET_STD) else run.select_finite(metrics.TARGET_STD)
+        late = spreads.iloc[-max(3, math.ceil(LATE_SHARE * len(spreads))) :]
+        if len(late) and float(late.median()) < STILL * float(spreads.max()):
+            return True
     loss, returns = run.select_last(metrics.VALUE_LOSS), run.select_last(metrics.TRAIN_RETURN)
     if loss is None or returns is None or run.returns_normalised:
         return False
     return loss.median < (SMALL_ERROR * returns.median) ** 2
+
+
+def _infer_spreads(run: Signals) -> "pd.Series[float]":
+    """Infer the spread of the critic's targets by iteration: their variance is the error over the share not explained.
+
+    Where hardly an episode is paid, targets are all the same in most rollouts, and each error is many times nothing.
+    """
+    loss, explained = run.select_finite(metrics.VALUE_LOSS), run.select_finite(metrics.EXPLAINED_VARIANCE)
+    return (loss.clip(lower=0.0) / (1 - explained.clip(upper=KNOWN_AT_MOST))).dropna() ** 0.5
 
 
 def _explains_nothing(run: Signals) -> bool:

@@ -3,13 +3,16 @@
 A limit of steps that is too low ends each episode before the reward, or before anything can go wrong.
 """
 
+import math
+from dataclasses import replace
+
 import numpy as np
 import numpy.typing as npt
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.rewards_noisy import measure_scatter
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -47,9 +50,55 @@ STILL = 0.05
 seen. Means of 100 episodes of a bandit's, paid 1 or 0, differ by 0.2 and more."""
 
 
+FELL, BODY = 5.0, 3.0
+"""Steps up to which episodes of continuous control are over before an action can show; and the numbers of an action,
+by its entropy, from which on a task is taken for control of a body and not for a choice of one number."""
+
+UNIT = math.log(2 * math.pi * math.e) / 2
+"""Entropy of a normal number of spread 1, in nats: 1.419."""
+
+
 def examine(run: Signals) -> Finding | None:
     """Return a finding if training's episodes are cut off, or end at once whatever the policy does; None otherwise."""
-    return _cut_off(run) or _end_anyhow(run)
+    return _cut_off(run) or _end_anyhow(run) or _fall_at_once(run)
+
+
+def _fall_at_once(run: Signals) -> Finding | None:
+    """Return a suspect if the episodes of a body's control end after a few steps, early and late; None otherwise.
+
+    Episodes of a choice of numbers, as of a design, have one length. These end at what the body does.
+    """
+    lengths, numbers = run.select_all(EPISODE_LENGTH), _count_numbers(run)
+    if lengths is None or len(lengths.values) < POINTS or numbers is None or numbers < BODY or not run.has_ended:
+        return None
+    start, late = run.select_first(EPISODE_LENGTH, POINTS // 4), run.select_last(EPISODE_LENGTH)
+    longest = max(lengths.values)
+    if not start or not late or longest > FELL or min(lengths.values) > (1 - ALIKE) * longest:
+        return None
+    text = f"{number(start.mean, 2)} steps at first and {number(late.mean, 2)} of late, {number(longest, 2)} at most"
+    return Finding(
+        headline=f"Episodes end at once: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=f"an action of about {number(numbers, 2)} numbers has hardly shown by then; {judge_standing(run).brief}",
+        evidence=(Evidence(text, (EPISODE_LENGTH,), lengths.reach),),
+        causes=(
+            _BEYOND_LIMIT,
+            Cause(
+                "a task of so few steps, each of a different number",
+                "ask the environment's author how long an episode lasts",
+            ),
+        ),
+        since=lengths.iterations[POINTS - 1],
+    )
+
+
+def _count_numbers(run: Signals) -> float | None:
+    """Estimate of how many numbers a continuous action is made, from the first entropy and spread; None if unknown."""
+    entropy, spread = run.select_first(metrics.ENTROPY, 1), run.select_first(POLICY_STD, 1)
+    if entropy is None or spread is None or spread.mean <= 0 or UNIT + math.log(spread.mean) < UNIT / 2:
+        return None
+    return entropy.mean / (UNIT + math.log(spread.mean))
 
 
 def _end_anyhow(run: Signals) -> Finding | None:
@@ -74,12 +123,7 @@ def _end_anyhow(run: Signals) -> Finding | None:
         why="nothing that the policy has tried made an episode longer, or return more",
         evidence=(Evidence(text, (EPISODE_LENGTH, metrics.TRAIN_RETURN), lengths.reach),),
         causes=(
-            Cause(
-                "a start that is already beyond a limit that ends the episode (an angle, a distance, a collision)",
-                "reset ten times, and print the first observation beside each limit",
-                Support.SUPPORTED,
-                text,
-            ),
+            replace(_BEYOND_LIMIT, support=Support.SUPPORTED, why=text),
             Cause(
                 "actions too weak to matter before the end",
                 "play ten episodes with the largest and ten with the smallest action: their lengths must differ",
@@ -92,6 +136,12 @@ def _end_anyhow(run: Signals) -> Finding | None:
         since=lengths.iterations[SOON - 1],
         ground=Ground.MEASURED if once else Ground.PACE,
     )
+
+
+_BEYOND_LIMIT = Cause(
+    "a start that is already beyond a limit that ends the episode (an angle, a distance, a collision)",
+    "reset ten times, and print the first observation beside each limit",
+)
 
 
 def _cut_off(run: Signals) -> Finding | None:
@@ -165,7 +215,7 @@ RULE = Rule(
     title="Episodes cut off",
     stage=Stage.CEILING,
     needs=((metrics.TRAIN_RETURN,),),
-    helps=(EPISODE_LENGTH, EVAL_LENGTH),
+    helps=(EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD),
     explains=(
         *("reward_sparse", "reward_not_found", "return_frozen", "oscillating", "greedy_vs_sampled", "entropy_pinned"),
         *("signal_lost", "critic_underfits", "entropy_collapsed", "updates_too_small", "greedy_collapsed"),
@@ -173,13 +223,14 @@ RULE = Rule(
     curable=False,
     says=(
         "training's episodes all end at one length, and evaluations last longer, or hardly one is paid; or all end at "
-        "once and return the same, whatever the policy does"
+        "once and return the same, whatever the policy does; or a body's all end after a few steps"
     ),
     threshold=(
         "mean lengths within 5 % of the largest, above 1 step; evaluations 1.1 times as long in the median, or "
         "twice as long where the second half's lengths are all one step, or one and the same after longer ones; "
         "without evaluations at most 10 steps and returns from 0 up of 0.1 at most on average; or at most 10 steps, "
-        "and returns that differ by 5 % at most: a fault at one step, in a run that has ended"
+        "and returns that differ by 5 % at most: a fault at one step, in a run that has ended; a doubt where actions "
+        "have 3 continuous numbers or more, and mean lengths are 5 steps at most, and not all the same, to the end"
     ),
     source="Pardo et al. 2018, Time limits in reinforcement learning; Jones 2021 (compare with simple policies)",
     examine=examine,

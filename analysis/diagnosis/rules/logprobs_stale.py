@@ -11,6 +11,7 @@ import math
 import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -24,6 +25,10 @@ lie beyond 0.2, of two 0.82, of more still more. A learning rate far too large c
 LARGE_KL = ((0.65, 0.3), (0.81, 0.7), (0.9, 2.0), (0.92, 4.0))
 """Share of clipped ratios, and the median KL that goes with it at least: the lowest twentieth over minibatches of 64
 independent draws of 1, 2, 4 and 6 normal numbers. Too many epochs clip as many ratios by steps of far less KL."""
+
+ALONG = 30.0
+"""Factor by which the median KL of one third of the run may exceed another's: the ratios of independent draws depend on
+how many numbers an action has, which stays, and not on the policy."""
 
 UNIFORM = 0.1
 """Nats below the largest entropy within which 2 (ln n - entropy) holds."""
@@ -79,13 +84,19 @@ def _continuous(run: Signals) -> Evidence | None:
     if clipped.median < CLIPPED or min(clipped.values) < LEAST or clipped.spread > STEADY:
         return None
     shares, least = zip(*LARGE_KL, strict=True)
-    if kl.median < float(np.interp(clipped.median, shares, least)):
+    if kl.median < float(np.interp(clipped.median, shares, least)) or not _stays(kl):
         return None
     text = (
         f"{percent(clipped.median)} of the ratios are clipped in every update ({percent(min(clipped.values))} at "
         f"least), as of two independent draws, and KL is {number(kl.median, 2)} in the median"
     )
     return Evidence(text, (clipped.metric, kl.metric), clipped.reach)
+
+
+def _stays(kl: Window) -> bool:
+    """True if KL is as large in each third of the run, as of draws that no update brings closer or further apart."""
+    thirds = [float(np.median(part)) for part in np.array_split(kl.values, 3)]
+    return max(thirds) <= ALONG * min(thirds)
 
 
 def _discrete(run: Signals) -> Evidence | None:
@@ -126,7 +137,8 @@ RULE = Rule(
     says="ratios are those of two independent draws in all updates: the log-probabilities are of other actions",
     threshold=(
         "continuous: 60 % of the ratios clipped in the median, 50 % in each update, with a spread below 8 %, and a KL "
-        "in the median of 0.3 at least, and of 2 where 90 % are clipped; discrete, within 0.1 nats of the largest "
+        "in the median of 0.3 at least, and of 2 where 90 % are clipped, within a factor of 30 from third to third of "
+        "the run; discrete, within 0.1 nats of the largest "
         "entropy: KL 0.7 to 1.8 times 2 (ln n - entropy) in 90 % of the updates, the logarithm of that with a spread "
         "below 0.3, and a correlation of 0.6; 10 updates"
     ),

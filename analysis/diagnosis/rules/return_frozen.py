@@ -1,13 +1,58 @@
 """The return no longer varies: the policy always does the same, whether that is the best there is or nothing at all."""
 
+import math
+
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import FROZEN, Standing, State, judge_standing
-from unstuck.analysis.words import number
+from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
+
+START, REACHED, LASTS = 3, 0.2, 40
+"""Returns that are the start, share of the run within which a return has come to where it stays, and values since."""
+
+HARDLY, LEFT = 0.02, 0.5
+"""Share of its level within which a return hardly varies from there on; and share of the costs at the start that is
+left of it, above which little was gained."""
 
 
 def examine(run: Signals) -> Finding | None:
+    """Return a finding if the return no longer varies, or hardly does where it still costs much; None otherwise."""
+    return _same(run) or _level_in_the_red(run)
+
+
+def _level_in_the_red(run: Signals) -> Finding | None:
+    """Return a suspect if a return below 0 rose at once, and has hardly moved since, most costs left; else None.
+
+    A policy that stands still, or does always the same, has such a return, whatever the chance of an episode.
+    """
+    curve, standing = run.select_finite(metrics.TRAIN_RETURN), judge_standing(run)
+    if standing.trivial is not None or standing.begins_late or not standing.has_learned or float(curve.max()) >= 0:
+        return None
+    start, size = float(curve.iloc[:START].mean()), math.ceil(REACHED * len(curve))
+    late = curve.iloc[size:]
+    level = float(late.median())
+    if len(late) < LASTS or level > LEFT * start or float((late - level).abs().max()) > HARDLY * abs(level):
+        return None
+    since, last = int(late.index[0]), int(late.index[-1])
+    text = (
+        f"return {number(start, 3)} at first, and {number(float(late.min()))} to {number(float(late.max()))} over "
+        f"iterations {since} to {last}"
+    )
+    return Finding(
+        headline=f"The return hardly varies below 0: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why=f"{percent(level / start)} of the costs at the start are left, and nothing has changed them since",
+        evidence=(Evidence(text, (metrics.TRAIN_RETURN,), (int(curve.index[0]), last)),),
+        causes=(_ALWAYS_THE_SAME, suppose_solved(standing)),
+        since=int(late.index[LASTS - 1]),
+        missing=() if run.has(metrics.ENTROPY) else (metrics.ENTROPY,),
+        ground=Ground.PACE,
+    )
+
+
+def _same(run: Signals) -> Finding | None:
     """Return a finding if the return no longer varies: a fault if no better than at the start; None if it varies.
 
     Fine if the return is the best that the task allows; a suspect if the return is above the start; None if it varies.
@@ -37,10 +82,7 @@ def examine(run: Signals) -> Finding | None:
                 "a reward that does not depend on what the policy does",
                 "let a uniform policy play a hundred episodes: it earns the same",
             ),
-            Cause(
-                "a policy that does nothing, or always the same, since that pays best of what it has tried",
-                "look at the entropy, and at what the simplest policies earn",
-            ),
+            _ALWAYS_THE_SAME,
             suppose_solved(standing),
         ),
         since=int(returns.index[min(len(returns) - standing.frozen + FROZEN, len(returns)) - 1]),
@@ -48,6 +90,11 @@ def examine(run: Signals) -> Finding | None:
         ground=Ground.STATE if fell else Ground.PACE,
     )
 
+
+_ALWAYS_THE_SAME = Cause(
+    "a policy that does nothing, or always the same, since that pays best of what it has tried",
+    "look at the entropy, and at what the simplest policies earn",
+)
 
 _SINCE = {True: "it had been better", False: "it is no better than at the start"}
 """Words for a return that froze, by whether it had fallen."""
@@ -72,9 +119,13 @@ RULE = Rule(
     explains=("oscillating", "critic_underfits"),
     says=(
         "episodes return the same, and did not always: a fault no higher than the start, or where no episode "
-        "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known task"
+        "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known task; "
+        "or hardly vary below 0, with most of the costs left"
     ),
-    threshold="95 % of the last 20 returns or more the same",
+    threshold=(
+        "95 % of the last 20 returns or more the same; or, as a doubt, 40 returns or more from the first fifth of the "
+        "run on within 2 % of their level, none above 0, with half of the first costs left or more"
+    ),
     source="Jones 2021 (an easily predicted value is a collapsed policy; compare with simple policies)",
     examine=examine,
 )

@@ -1,5 +1,7 @@
 """Rollouts are too short: an update learns from so few steps that its advantages are mostly noise."""
 
+import math
+
 import numpy as np
 from unstuck.analysis.diagnosis.finding import (
     Cause,
@@ -22,6 +24,12 @@ from unstuck.rl import metrics
 FEW = 64
 """Steps of all lanes in a rollout: Stable-Baselines3 takes 2,048, CleanRL 512; 128 have been seen to train CartPole."""
 
+ONE_EPISODE = 128
+"""Steps of a rollout below which one that holds less than `SEVERAL` episodes is short for a run that learns nothing."""
+
+SEVERAL = 4.0
+"""Episodes of which the least in a rollout tell more than the luck of one or two."""
+
 FEWEST = 32
 """Steps below which no score excuses a rollout: an eighth of the 256 that are the least in tuned configurations."""
 
@@ -37,12 +45,14 @@ POINTS = 4
 def examine(run: Signals) -> Finding | None:
     """Return a finding if a rollout holds few steps: a fault if the run has achieved nothing; None otherwise."""
     size, names = _count_steps(run)
-    if size is None or size >= FEW:
-        return None
     standing, lengths = judge_standing(run), run.select_all(EPISODE_LENGTH)
+    episodes = math.inf if size is None or lengths is None else size / max(lengths.median, 1.0)
+    unlucky = size is not None and FEW <= size < ONE_EPISODE and episodes < SEVERAL and standing.is_poor
+    if size is None or not (size < FEW or unlucky):
+        return None
     text = f"{number(size)} steps in a rollout"
     cut = lengths is not None and lengths.median > size
-    if cut and lengths:
+    if (cut or unlucky) and lengths:
         text += f", and episodes last {number(lengths.median, 3)}"
     lanes = int(run.read_number("ppo.num_envs") or 1)
     return Finding(
@@ -67,7 +77,7 @@ def examine(run: Signals) -> Finding | None:
             ),
         ),
         since=min(POINTS, run.history.last_iteration),
-        ground=Ground.MEASURED if size < FEWEST else Ground.STATE,
+        ground=Ground.MEASURED if size < FEWEST else Ground.PACE if unlucky else Ground.STATE,
     )
 
 
@@ -94,7 +104,10 @@ RULE = Rule(
         *("learned_and_lost", "signal_lost", "entropy_collapsed", "return_frozen", "seeds_bimodal"),
     ),
     says="a rollout holds so few steps that its advantages are mostly noise",
-    threshold="fewer than 64 steps of all lanes together; a fault if nothing is learned, and below 32 in any run",
+    threshold=(
+        "fewer than 64 steps of all lanes together; a fault if nothing is learned, and below 32 in any run; or fewer "
+        "than 128 that hold less than 4 episodes, in a run that has ended with nothing learned"
+    ),
     source="Andrychowicz et al. 2021 (samples an iteration); Stable-Baselines3's and CleanRL's defaults; RL Zoo",
     examine=examine,
 )

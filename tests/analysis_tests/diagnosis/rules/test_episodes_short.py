@@ -1,5 +1,6 @@
 """Episodes of training that are cut off, and the nearest runs whose episodes are as long as the task."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Sureness
 from unstuck.analysis.diagnosis.rules import episodes_short
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD
 from unstuck.analysis.report.verdict import state_verdict
 from unstuck.rl import metrics
 
@@ -124,6 +125,45 @@ def test_it_stands_above_a_curve_that_it_explains_though_a_doubt() -> None:
     assert state_verdict(diagnose(run)).startswith(
         "Stuck: the return has no trend (likely), perhaps as episodes end at once, whatever the policy does; return "
     )
+
+
+def body(lengths: Any, numbers: float = 12.0, spread: float = 1.0, ended: bool = True, returns: Any = TURN) -> History:
+    """A run of as many continuous numbers an action, of so much spread at first; it learns."""
+    entropy = numbers * (0.5 * math.log(2 * math.pi * math.e) + math.log(spread)) - 0.01 * (TURN - 1)
+    more = {EPISODE_LENGTH: lengths + 0.0 * TURN, POLICY_STD: spread * (1 - TURN / 200)}
+    run = elsewhere(returns, more=more, entropy=entropy)
+    return replace(run, dialect="sb3", has_ended=ended, settings={"env.id": "Own-v0"})
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (body(2.4 + 0.6 * CHANCE), True),
+        (body(4.0 + CHANCE), True),
+        (body(4.1 + CHANCE), False),
+        (body(2.4 + 0.6 * CHANCE, numbers=3.1), True),
+        (body(2.4 + 0.6 * CHANCE, numbers=2.0), False),  # a choice of two numbers
+        (body(2.4 + 0.6 * CHANCE, numbers=12.0, spread=0.6), True),
+        (body(3.0), False),  # a task of three steps
+        (body(1.0), False),  # a design
+        (body(np.minimum(2.0 + 0.1 * TURN, 100.0)), False),  # it learns to stand
+        (body(2.4 + 0.6 * CHANCE, ended=False), False),
+        (first(body(2.4 + 0.6 * CHANCE), 11), False),
+        (replace(body(2.4 + 0.6 * CHANCE), table=body(2.4 + 0.6 * CHANCE).table.drop(columns=POLICY_STD)), False),
+        (cut(1.4 + 0.3 * CHANCE, -0.1 + 0.1 * CHANCE), False),  # a game of cards
+    ],
+)
+def test_a_body_whose_episodes_end_after_a_few_steps_from_first_to_last_leaves_a_doubt(
+    run: History, fires: bool
+) -> None:
+    assert kind(RULE, run) is (Kind.SUSPECT if fires else None)
+
+
+def test_its_numbers_where_a_body_falls_at_once() -> None:
+    finding = found(RULE, body(np.where(TURN <= 50, 2.0, 3.0)))
+    assert finding.headline == "Episodes end at once: 2 steps at first and 3 of late, 3 at most"
+    assert finding.why == "an action of about 12 numbers has hardly shown by then; the run gets better all the same"
+    assert [cause.what.partition(" ")[2][:5] for cause in finding.causes] == ["start", "task "]
 
 
 def test_in_our_own_runs_it_is_judged_alike() -> None:

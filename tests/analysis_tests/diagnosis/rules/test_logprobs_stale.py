@@ -56,6 +56,16 @@ def test_the_least_divergence_of_as_many_normal_numbers(numbers: int, share: flo
     assert dict(logprobs_stale.LARGE_KL)[share] == pytest.approx(lowest, rel=0.2)
 
 
+@pytest.mark.parametrize(("early", "expected"), [(1.0, Kind.FAULT), (25.0, Kind.FAULT), (35.0, None), (2e4, None)])
+def test_divergence_that_shrinks_with_the_updates_is_not_that_of_independent_draws(
+    early: float, expected: Kind | None
+) -> None:
+    """In public: a spread that is gone, KL of 290,000 at first and of 10 at the end, most ratios clipped."""
+    kl = 10 * np.where(TURN <= 34, early, 1.0)
+    run = drawn(kl + 0.1 * SWAY, 0.93 + 0.02 * SWAY, **{POLICY_STD: 1.2})
+    assert kind(RULE, unset(run, "env.actions")) is expected
+
+
 @pytest.mark.parametrize(("kl", "expected"), [(0.47, None), (2.1, Kind.FAULT)])
 def test_epochs_beyond_number_clip_as_many_ratios_at_far_less_divergence(kl: float, expected: Kind | None) -> None:
     """Eighty epochs on four numbers, in public: 91 % of the ratios clipped in every update, and a KL of 0.47."""

@@ -11,7 +11,7 @@ from unstuck.analysis.history import History
 from unstuck.analysis.history.record import SUCCESS_RATE
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, found, kind
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, facts, first, found, kind
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = return_frozen.RULE
@@ -69,6 +69,41 @@ def test_a_frozen_return_above_its_start_is_only_possibly_wrong_and_solved_is_am
     assert finding.why.startswith("it is above the start: either the task is solved, or ")
     assert [cause.what for cause in finding.causes][-1].startswith("a task that is solved")
     assert finding.missing == (metrics.ENTROPY,)
+
+
+SWAY = np.sin(7.0 * TURN)
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (returning(np.where(TURN <= 8, -134.0, -108.0 + 0.4 * SWAY)), True),  # a policy that stands still
+        (returning(np.where(TURN <= 8, -134.0, -108.0 + 2.1 * SWAY)), True),
+        (returning(np.where(TURN <= 8, -134.0, -108.0 + 2.3 * SWAY)), False),  # by 2.1 % of its level
+        (returning(np.where(TURN <= 8, -134.0, -68.0 + 0.4 * SWAY)), True),
+        (returning(np.where(TURN <= 8, -134.0, -66.0 + 0.4 * SWAY)), False),  # half of the costs are avoided
+        (returning(np.where(TURN <= 8, -500.0, -13.0 + 0.1 * SWAY)), False),  # the shortest way to a goal
+        (returning(np.where(TURN <= 8, -1250.0, -150.0 + 1.0 * SWAY)), False),  # Gymnasium's Pendulum, learned
+        (returning(np.where(TURN <= 20, -134.0, -108.0 + 0.4 * SWAY)), True),
+        (returning(np.where(TURN <= 21, -134.0, -108.0 + 0.4 * SWAY)), False),  # it came late
+        (returning(np.where(TURN <= 8, 80.0, 108.0 + 0.4 * SWAY)), False),  # above 0: a goal that is mostly met
+        (returning(-108.0 + 0.4 * SWAY), False),  # no better than at the start: another rule's
+        (first(returning(np.where(TURN <= 4, -134.0, -108.0 + 0.4 * SWAY)), 50), True),
+        (first(returning(np.where(TURN <= 4, -134.0, -108.0 + 0.4 * SWAY)), 49), False),  # 39 values
+        (replace(returning(np.where(TURN <= 8, -134.0, -108.0 + 0.4 * SWAY)), unrecorded=500), False),
+    ],
+)
+def test_a_return_that_rose_at_once_and_hardly_varies_below_0_leaves_a_doubt(run: History, fires: bool) -> None:
+    assert kind(RULE, run) is (Kind.SUSPECT if fires else None)
+
+
+def test_its_numbers_where_a_return_hardly_varies() -> None:
+    finding = found(RULE, returning(np.where(TURN <= 8, -134.0, np.where(TURN % 2 == 0, -107.0, -109.0))))
+    text = "return -134 at first, and -109 to -107 over iterations 21 to 100"
+    assert (finding.headline, facts(finding)) == (f"The return hardly varies below 0: {text}", [text])
+    assert finding.why == "81 % of the costs at the start are left, and nothing has changed them since"
+    assert (finding.sureness, finding.since) == (Sureness.POSSIBLE, 60)
+    assert [cause.what for cause in finding.causes][-1].startswith("a task that is solved")
 
 
 def test_without_returns_the_rule_is_blind() -> None:

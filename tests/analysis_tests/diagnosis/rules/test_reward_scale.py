@@ -4,11 +4,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import reward_scale
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import TOTAL_LOSS
+from unstuck.analysis.history.record import EVAL_LENGTH, FINISHED, TOTAL_LOSS
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind
@@ -111,3 +112,45 @@ def test_a_record_that_begins_far_into_a_run_tells_nothing_of_its_start() -> Non
     assert (why(whole), why(sparse)) == ("from the start", "from the start")
     assert why(late) == "where the record begins and where it ends"
     assert why(replace(late, table=late.table.iloc[:1])) == "at iteration 701, the only one on record"
+
+
+def unlogged(returns: Any, lengths: Any = 430.0, **settings: Any) -> History:
+    """An ended run of another program of which evaluations are on record, and nothing of its updates."""
+    table = pd.DataFrame({metrics.EVAL_RETURN: returns + 0.0 * TURN, EVAL_LENGTH: lengths + 0.0 * TURN}, index=TURN)
+    return History("bare", "made", table, settings={FINISHED: True, **settings}, dialect="plain")
+
+
+SWAY = np.sin(7.0 * TURN)
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (unlogged(-43_000 - 5_000 * SWAY), True),  # 100 a step, 10,000 over 100 steps
+        (unlogged(-13_000 - 1_000 * SWAY), True),  # 30 a step
+        (unlogged(-12_800 - 1_000 * SWAY), False),
+        (unlogged(-43_000 - 5_000 * SWAY, **{"ppo.gamma": 0.95}), False),  # 20 steps ahead: 2,000
+        (unlogged(-43_000 - 5_000 * SWAY, **{"ppo.gamma": 0.97}), True),
+        (unlogged(-2_900 - 100 * SWAY, 10.0), False),  # no episode is longer than that
+        (unlogged(-3_100 - 100 * SWAY, 10.0), True),
+        (unlogged(-1_200 - 300 * SWAY, 200.0), False),  # Gymnasium's Pendulum
+        (unlogged(-43_000 + 300 * TURN), False),  # it learns
+        (unlogged(-43_000 - 5_000 * SWAY, **{"ppo.normalize_returns": "batch"}), False),
+        (unlogged(-43_000 - 5_000 * SWAY, **{FINISHED: False}), False),
+        (first(unlogged(-43_000 - 5_000 * SWAY), 7), False),
+    ],
+)
+def test_returns_alone_leave_a_doubt_where_a_run_ended_with_nothing_learned(run: History, fires: bool) -> None:
+    assert kind(RULE, run) is (Kind.SUSPECT if fires else None)
+    assert fires or blind(RULE, run) == ((metrics.VALUE_LOSS, TOTAL_LOSS),)
+
+
+def test_its_numbers_where_returns_alone_tell() -> None:
+    finding = found(RULE, unlogged(np.where(TURN % 2 == 0, -38_000.0, -48_000.0)))
+    text = "a step pays 100 on average, so that the critic is to predict some 10,000"
+    assert (finding.headline, facts(finding)) == (f"Returns may be too large for the critic: {text}", [text])
+    assert (finding.sureness, finding.missing) == (
+        Sureness.POSSIBLE,
+        (metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE),
+    )
+    assert changes(finding) == [{"ppo.normalize_returns": "batch"}]

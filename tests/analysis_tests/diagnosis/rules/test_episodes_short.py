@@ -141,8 +141,8 @@ def body(lengths: Any, numbers: float = 12.0, spread: float = 1.0, ended: bool =
         (body(2.4 + 0.6 * CHANCE), True),
         (body(4.0 + CHANCE), True),
         (body(4.1 + CHANCE), False),
-        (body(2.4 + 0.6 * CHANCE, numbers=3.1), True),
-        (body(2.4 + 0.6 * CHANCE, numbers=2.0), False),  # a choice of two numbers
+        (body(2.4 + 0.6 * CHANCE, numbers=6.0), True),
+        (body(2.4 + 0.6 * CHANCE, numbers=5.0), False),  # a place and a turn to grasp at
         (body(2.4 + 0.6 * CHANCE, numbers=12.0, spread=0.6), True),
         (body(3.0), False),  # a task of three steps
         (body(1.0), False),  # a design

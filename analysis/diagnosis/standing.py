@@ -59,6 +59,10 @@ BRIEF = 3.0
 """Steps of an episode up to which a few updates may teach all that there is: a rollout holds hundreds of episodes, and
 what is logged then is the chance of their returns. Blackjack's last 1.4 steps, and its policy gains 0.3 of a spread."""
 
+HINTED, MANY = 2.5, 16
+"""Standard errors by which the first `AT_FIRST` of `MANY` scores may lie below the last quarter of a level curve by
+chance, once in a hundred times. Further below, a rise is not shown, and is not excluded."""
+
 
 class State(StrEnum):
     """Directions of a run's score over time: rising, holding, falling, flat or unknown.
@@ -93,8 +97,8 @@ class Standing:
         at_best: True if the frozen return is the best that the known task allows.
         failed: Number of values of the success rate if all are 0, and at least `TRIED`; else 0.
         begins_late: True if the record begins in mid-run: what is no better than there may have been learned before.
-        is_brief: True if episodes of another learner last `BRIEF` steps at most, so that the first values of a return
-            may be a policy's that has learned.
+        hides_rise: True if a rise may lie before the first values, as episodes of another learner last `BRIEF` steps at
+            most, or among them.
     """
 
     score: str
@@ -107,7 +111,7 @@ class Standing:
     at_best: bool = False
     failed: int = 0
     begins_late: bool = False
-    is_brief: bool = False
+    hides_rise: bool = False
 
     @property
     def has_learned(self) -> bool:
@@ -124,11 +128,11 @@ class Standing:
 
     @property
     def may_have_learned(self) -> bool:
-        """True if a level score does not tell: a rise may lie before its first values, as where episodes are short.
+        """True if a level score does not tell: a rise may lie before its first values, or among them.
 
-        Returns that do not vary, or none of which succeeds, show that nothing was learned however short they are.
+        Returns that do not vary, or none of which succeeds, show that nothing was learned all the same.
         """
-        return self.state is State.FLAT and self.is_brief and not self.frozen and not self.failed
+        return self.state is State.FLAT and self.hides_rise and not self.frozen and not self.failed
 
     @property
     def brief(self) -> str:
@@ -138,7 +142,7 @@ class Standing:
         if self.begins_late and self.state is State.FLAT:
             return "the run is where its record begins"
         if self.may_have_learned:
-            return "episodes are so short that a rise may lie before the first returns"
+            return "a rise may lie before the first returns, or among them"
         return _BRIEFLY[self.state]
 
     @property
@@ -194,16 +198,25 @@ def judge_standing(run: Signals) -> Standing:
     text = _text(run, score, level, state, trivial)
     text += f"; no episode has succeeded in {pluralize(failed, 'value')} of the success rate" if failed else ""
     lost, late = _lost(run.select_finite(score)), run.history.unrecorded > 0
-    return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late, _is_brief(run))
+    return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late, _may_hide_rise(run, score))
 
 
-def _is_brief(run: Signals) -> bool:
-    """True if a run of another learner had short episodes from first to last, as far as recorded."""
+def _may_hide_rise(run: Signals, name: str) -> bool:
+    """True if a run of another learner had short episodes from first to last, or first scores that lie lower."""
     lengths = run.select_finite(EPISODE_LENGTH)
-    if run.is_ours or lengths.empty:
-        return False
     size = max(1, len(lengths) // 4)
-    return max(float(lengths.iloc[:size].mean()), float(lengths.iloc[-size:].mean())) <= BRIEF
+    if run.is_ours:
+        return False
+    if len(lengths) and max(float(lengths.iloc[:size].mean()), float(lengths.iloc[-size:].mean())) <= BRIEF:
+        return True
+    values = np.asarray(run.select_finite(name), dtype=np.float64)
+    if len(values) < MANY or not run.holds_start(name):
+        return False
+    size, moves = len(values) // 4, np.diff(values)
+    window = _window_of(run, name, moves, size)
+    noise = float(np.median(np.abs(moves))) / 0.954 * math.sqrt(1 / AT_FIRST + 1 / size)
+    error = noise if window <= 1 else _moved(moves) * max(window / math.sqrt(2 * AT_FIRST), 1.0)
+    return float(values[-size:].mean() - values[:AT_FIRST].mean()) > HINTED * error
 
 
 def _count_failures(run: Signals) -> int:

@@ -25,7 +25,8 @@ FEW = 64
 """Steps of all lanes in a rollout: Stable-Baselines3 takes 2,048, CleanRL 512; 128 have been seen to train CartPole."""
 
 ONE_EPISODE = 128
-"""Steps of a rollout below which one that holds less than `SEVERAL` episodes is short for a run that learns nothing."""
+"""Steps of a rollout below which one that holds less than `SEVERAL` episodes is short for a run that learns nothing:
+CartPole has been seen to train with 80 and 100, which hold four episodes at first."""
 
 SEVERAL = 4.0
 """Episodes of which the least in a rollout tell more than the luck of one or two."""
@@ -58,7 +59,7 @@ def examine(run: Signals) -> Finding | None:
     return Finding(
         headline=f"Rollouts are too short: {text}",
         kind=Kind.FAULT if standing.is_poor or size < FEWEST else Kind.SUSPECT,
-        sureness=Sureness.LIKELY,
+        sureness=Sureness.POSSIBLE if unlucky else Sureness.LIKELY,
         why=f"an update that sees {number(size)} steps follows their noise; {standing.brief}",
         evidence=(Evidence(text, names),),
         causes=(

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from unstuck.analysis.diagnosis.finding import Ground, Kind
+from unstuck.analysis.diagnosis.finding import Ground, Kind, Sureness
 from unstuck.analysis.diagnosis.rules import rollout_short
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH
@@ -71,6 +71,7 @@ def test_a_rollout_of_an_episode_or_two_is_short_for_a_run_that_learns_nothing(
     assert kind(RULE, run) is (Kind.FAULT if fires else None)
     if fires:
         assert found(RULE, run).ground is Ground.PACE  # of a run that goes on it is a doubt
+        assert found(RULE, run).sureness is Sureness.POSSIBLE
         assert found(RULE, run).headline == (
             f"Rollouts are too short: {steps} steps in a rollout, and episodes last {length:g}"
         )

@@ -30,7 +30,7 @@ test: check ## Check, then run all tests; only some of them: make test ARGS="tes
 	$(IN_VENV) -m pytest $(or $(ARGS),$(IN_TWO))
 
 test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
-	$(IN_VENV) -m pytest tests/chaos tests/sweeps_tests -m chaos --chaos $(ARGS)
+	$(IN_VENV) -m pytest tests -m chaos --chaos $(ARGS)
 
 test-docs: setup ## Every command and example of the documentation, and the site; minutes
 	$(IN_VENV) -m pytest tests/docs_tests --docs $(ARGS)

@@ -63,7 +63,7 @@ def _set_aside() -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--docs", action="store_true", help="run every command of the documentation: minutes")
-    parser.addoption("--chaos", action="store_true", help="run all accidents of tests/chaos: an hour and a half")
+    parser.addoption("--chaos", action="store_true", help="run all tests marked chaos too: hours")
 
 
 MAX_PROCESSOR_S = 5.0

@@ -208,11 +208,11 @@ class Sweep:
         report = json.loads(printed)
         kinds = Counter(finding["kind"] for finding in report["findings"])
         ended = self.outcomes()
-        missing = max(0, self.num_trials - sum(ended.values()) + ended["infeasible"])
+        missing = self.num_trials - (sum(ended.values()) - ended["infeasible"])
         self.counts += Counts(
             sweeps=1,
             trials=report["trials"],
-            lost=kinds["lost"] + missing,
+            lost=kinds["lost"] + max(0, missing),
             duplicate=kinds["duplicate"] + max(0, -missing),
             curve=kinds["curve"],
             disagreement=kinds["disagreement"],

@@ -1,6 +1,7 @@
 """Make and read the sqlite URLs of the databases that a sweep is recorded in."""
 
 from pathlib import Path
+from urllib.parse import unquote
 
 LEDGER_FILE, MLFLOW_FILE = "optuna.db", "mlflow.db"
 """Databases in the folder of all sweeps, unless URLs name others."""
@@ -37,3 +38,20 @@ def sqlite_file(url: str) -> Path | None:
     """
     file = url.removeprefix("sqlite:///")
     return None if file == url or not file or "?" in file else Path(file)
+
+
+def are_two_files(one: str, other: str) -> bool:
+    """Return True if two URLs, with options or without, name two sqlite files that exist; False wherever in doubt.
+
+    Example:
+        >>> are_two_files("postgresql://here/optuna", "postgresql://there/optuna")  # may be one server by two names
+        False
+    """
+    files = [_read_path(url) for url in (one, other)]
+    return all(file.is_file() for file in files) and not files[0].samefile(files[1])
+
+
+def _read_path(url: str) -> Path:
+    """Return the path in a sqlite URL, also in one with options like `sqlite:///file:/runs/optuna.db?uri=true`."""
+    path = url.removeprefix("sqlite:///").partition("?")[0]
+    return Path(unquote(path.removeprefix("file:")) if path.startswith("file:") else path)

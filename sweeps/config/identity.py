@@ -3,7 +3,6 @@
 import secrets
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from unstuck.records.errors import SweepError, TrackingError
 from unstuck.records.files import config_file, replace_text
@@ -11,6 +10,7 @@ from unstuck.records.ledger import Ledger
 from unstuck.records.lock import hold_lock
 from unstuck.records.mlflow.runs import settle_runs
 from unstuck.records.names import COPY_OF, FORMAT, ID
+from unstuck.records.urls import are_two_files
 from unstuck.sweeps.config.saved import from_yaml, to_yaml
 from unstuck.sweeps.config.settings import SweepConfig
 
@@ -61,24 +61,33 @@ def _is_shared(config: SweepConfig) -> bool:
         SweepError: Original and copy write to the same ledger.
     """
     original = _find_original(config)
-    if original and config.tracking.optuna_url is not None:
+    if original is None:
+        return False
+    one, other = config.reference, original.reference
+    if config.tracking.optuna_url is not None and not are_two_files(one.ledger_url, other.ledger_url):
         raise SweepError(
-            f"a sweep in a ledger of others must have one folder, got {config.own_folder} and {original}; go on in "
-            "the latter, or delete it"
+            f"a sweep in a ledger of others must have one folder, got {config.own_folder} and {original.own_folder}; "
+            "go on in the latter, or delete it"
         )
-    return original is not None and config.tracking.name == "mlflow" and config.tracking.mlflow_url is not None
+    tracking = config.tracking
+    return (
+        tracking.name == "mlflow"
+        and tracking.mlflow_url is not None
+        and not are_two_files(one.mlflow_url, other.mlflow_url)
+    )
 
 
-def _find_original(config: SweepConfig) -> Path | None:
-    """Return the folder that a sweep's folder was copied from, if both exist; None if the folder was only moved."""
+def _find_original(config: SweepConfig) -> SweepConfig | None:
+    """Return the sweep that a sweep's folder was copied from, if both exist; None if the folder was only moved."""
     file = config_file(config.own_folder)
     if not file.is_file():
         return None
-    original = replace(config, sweep=from_yaml(file.read_text()).sweep)
-    there = config_file(original.own_folder)
-    if not there.is_file() or there.samefile(file) or adopt_recorded_id(original).id != config.id:
+    said = from_yaml(file.read_text()).sweep
+    there = config_file(replace(config, sweep=said).own_folder)
+    if not there.is_file() or there.samefile(file):
         return None
-    return there.parent
+    original = from_yaml(there.read_text())
+    return replace(original, sweep=said) if original.id == config.id else None
 
 
 def settle_records(config: SweepConfig) -> SweepConfig:

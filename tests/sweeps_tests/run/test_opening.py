@@ -200,6 +200,21 @@ def test_a_copy_on_others_ledger_is_not_gone_on_with_beside_its_original(tmp_pat
     assert open_once(copy, resuming=True) == []
 
 
+@pytest.mark.parametrize("form", ["sqlite:///{}", "sqlite:///file:{}?uri=true&password=abc"])
+def test_a_copy_with_a_copied_ledger_is_gone_on_with_beside_its_original(tmp_path: Path, form: str) -> None:
+    """Each ledger is named by a URL, which alone does not make it one of others."""
+    config, runs = config_of(tmp_path / "runs"), tmp_path / "runs"
+    config = replace(config, tracking=TrackingConfig(name="none", optuna_url=form.format(runs / "optuna.db")))
+    runs.mkdir()
+    open_once(config)
+    shutil.copytree(runs, tmp_path / "copy")
+    copy = replace(config, sweep=replace(config.sweep, folder=str(tmp_path / "copy")))
+    with pytest.raises(SweepError, match="must have one folder"):
+        open_once(copy, resuming=True)
+    own = form.format(tmp_path / "copy" / "optuna.db")
+    assert open_once(replace(copy, tracking=replace(copy.tracking, optuna_url=own)), resuming=True) == []
+
+
 @pytest.mark.slow
 def test_a_copy_gets_runs_of_its_own_on_a_server_and_a_moved_folder_keeps_its(tmp_path: Path) -> None:
     config = config_of(tmp_path / "runs")

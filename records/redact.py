@@ -56,14 +56,16 @@ def redact_url(text: str) -> str:
 
 
 def redact_value(value: str) -> str:
-    """Mask the secrets in a value, or in a `key=value` word, that is a URL as a whole.
+    """Mask the secrets in a value, or in a `key=value` word, that is a URL as a whole; quotes around the URL stay.
 
     >>> redact_value("tracking.optuna_url=postgresql://me:my secret@db/runs")
     'tracking.optuna_url=postgresql://***@db/runs'
     """
     scheme = _SCHEME.search(value)
     if scheme:
-        return value[: scheme.start()] + _mask_secrets(value[scheme.start() :])
+        before, url = value[: scheme.start()], value[scheme.start() :]
+        quote = before[-1:] if before[-1:] in ("'", '"') and url.endswith(before[-1:]) else ""
+        return before + _mask_secrets(url.removesuffix(quote)) + quote
     return redact_url(re.sub(r"^((?:--)?[\w.-]+=)?[^:/=]*:.*@", rf"\g<1>{MASK}@", value, flags=re.DOTALL))
 
 

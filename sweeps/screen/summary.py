@@ -263,10 +263,12 @@ def make_resume_command(config: SweepConfig, command: Sequence[str]) -> list[str
 
 def make_champion_command(config: SweepConfig) -> list[str]:
     """Return the command, as a list of words, that trains the best trial on fresh seeds; `***` hides a password."""
-    words = sweep_words(str(config.sweep.name), Path(config.sweep.folder))
-    command = [*module_program("sweeps"), "champion", *words]
-    url = redact_value(config.tracking.optuna_url or "")
-    return command if url == (config.tracking.optuna_url or "") else [*command, "--optuna-url", url]
+    command = [*module_program("sweeps"), "champion", *sweep_words(str(config.sweep.name), Path(config.sweep.folder))]
+    tracking = config.tracking
+    for option, url in (("--optuna-url", tracking.optuna_url or ""), ("--mlflow-url", tracking.mlflow_url or "")):
+        if redact_value(url) != url:  # the sweep's folder keeps no password
+            command += [option, redact_value(url)]
+    return command
 
 
 def make_ui_commands(config: SweepConfig) -> list[list[str]]:

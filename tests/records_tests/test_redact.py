@@ -34,6 +34,15 @@ def test_no_secret_piece_of_any_url_survives() -> None:
             assert redact_value(url) == f"{scheme}://{'***@' if login else ''}db.example:5432/runs"
 
 
+@pytest.mark.parametrize("quote", ["'", '"', ""])
+def test_quotes_around_a_url_stay_in_a_word(quote: str) -> None:
+    """As Hydra wants them around a URL with `=`: a word that loses the second is no setting any more."""
+    url = "sqlite:///file:o.db?uri=true&password={}"
+    masked, said = (f"tracking.optuna_url={quote}{url.format(word)}{quote}" for word in ("***", "s3cret"))
+    assert redact_value(said) == masked
+    assert redact_value(said + "x") == masked.removesuffix(quote)  # the quote is part of the password
+
+
 @pytest.mark.parametrize(
     "text",
     [

@@ -321,7 +321,10 @@ def test_no_command_shows_a_password() -> None:
         ["MLFLOW_DISABLE_TELEMETRY=true", "mlflow", "ui", "--backend-store-uri", "postgresql://***@db/mlflow"],
         ["optuna-dashboard", "postgresql://***@db/optuna"],
     ]
-    assert make_champion_command(config)[-2:] == ["--optuna-url", "postgresql://***@db/optuna"]
+    assert make_champion_command(config)[-4:] == [
+        *("--optuna-url", "postgresql://***@db/optuna"),
+        *("--mlflow-url", "postgresql://***@db/mlflow"),  # the folder keeps neither
+    ]
     text = printed(config, [entry(0)], command)
     assert "tracking.optuna_url=postgresql://***@db/optuna" in text
     assert "secret" not in text

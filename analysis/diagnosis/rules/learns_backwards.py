@@ -86,7 +86,7 @@ def _fallen(run: Signals) -> Finding | None:
     kl, clipped = run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION)
     if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
         return None
-    if not run.holds_start(metrics.TRAIN_RETURN):
+    if not run.holds_start(kl.metric):  # returns begin with the first end of an episode, which may be rollouts later
         return None  # what a record that begins in mid-run loses had been learned before: no sign is wrong
     if clipped is not None and clipped.mean > LARGE_CLIP:
         return None

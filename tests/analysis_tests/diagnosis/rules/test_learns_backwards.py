@@ -112,6 +112,8 @@ def test_a_record_that_begins_in_mid_run_does_not_hold_the_untrained_policy_that
     assert ask(RULE, falling) is not None
     assert ask(RULE, replace(falling, unrecorded=500)) is None
     assert ask(RULE, replace(falling, table=falling.table.set_index(falling.table.index + 500))) is None
+    long = returning(np.where(TURN <= 8, np.nan, -1750.0 - 10 * TURN))
+    assert ask(RULE, long) is not None  # no episode had ended before
 
 
 def test_a_return_at_its_lowest_needs_no_trend_any_more() -> None:

@@ -21,6 +21,9 @@ NO_ANSWER = "Ray no longer answered"
 
 _A_CALL_TAKES_S = 10.0
 
+_RAY_ABORTS_AFTER_S = 3.0
+"""Seconds from a SIGTERM that reaches Ray's own handler to the alarm by which Ray aborts the process."""
+
 _LOOKS_EVERY_S = 0.5
 """Seconds between two looks at whether another process asks for the end."""
 
@@ -177,6 +180,8 @@ class StopRequest:
             self._is_shielded = before
 
     def _note(self, number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGTERM:
+            _cancel_alarm_of_ray()
         if self._was_asked:
             if self._is_shielded or self.state is StopState.LEAVING:
                 return
@@ -190,6 +195,16 @@ class StopRequest:
             self._timer = threading.Timer(PATIENCE_S, self.force_exit, [NO_ANSWER])
             self._timer.daemon = True
             self._timer.start()
+
+
+def _cancel_alarm_of_ray() -> None:
+    """Cancel the alarm by which Ray's core would abort the process; alarms that are later, or repeat, stay.
+
+    Ray's core takes SIGTERM over as Ray starts, sets the alarm, and then calls Python's handler, until `rearm`.
+    """
+    left_s, every_s = signal.getitimer(signal.ITIMER_REAL)
+    if 0 < left_s <= _RAY_ABORTS_AFTER_S and every_s == 0:
+        signal.alarm(0)
 
 
 def _block_forever() -> NoReturn:

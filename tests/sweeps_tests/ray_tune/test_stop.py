@@ -1,5 +1,6 @@
 """What signals do while a sweep runs."""
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -17,6 +18,29 @@ def test_first_signal_is_noted_and_a_second_raises() -> None:
         assert stop.is_asked
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize(("alarm_s", "stays"), [(2.9, False), (3.1, True)])
+def test_sigterm_stops_the_alarm_that_rays_handler_has_set(alarm_s: float, stays: bool) -> None:
+    """In a process of its own, since it has one alarm alone, which pytest uses."""
+    child = os.fork()
+    if child == 0:
+        with StopRequest() as stop:
+            signal.setitimer(signal.ITIMER_REAL, alarm_s)
+            signal.raise_signal(signal.SIGTERM)
+            os._exit(stop.is_asked + 2 * (signal.getitimer(signal.ITIMER_REAL)[0] > 0))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1 + 2 * stays
+
+
+@pytest.mark.parametrize(("number", "stays"), [(signal.SIGINT, True), (signal.SIGHUP, True), (signal.SIGTERM, False)])
+def test_no_other_signal_stops_an_alarm(number: signal.Signals, stays: bool) -> None:
+    child = os.fork()
+    if child == 0:
+        with StopRequest():
+            signal.setitimer(signal.ITIMER_REAL, 2)
+            signal.raise_signal(number)
+            os._exit(signal.getitimer(signal.ITIMER_REAL)[0] > 0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == stays
 
 
 def test_a_request_by_a_file_is_heeded_like_a_signal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,10 +26,11 @@ from unstuck.records.files import read_records
 from unstuck.records.mlflow.names import to_mlflow
 from unstuck.rl import metrics
 
+from tests.conftest import Command
 from tests.sweeps_tests.bandit import break_environment, write_environment, write_hostile_files
 from tests.sweeps_tests.real import finish, open_study, runs_of, start
 from tests.unstuck_tests.test_extensions import install
-from tests.wheel import Built
+from tests.wheel import ROOMS, ROOT, Built
 
 pytest.importorskip("stable_baselines3")
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
@@ -62,7 +63,14 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Joined:
-    """The sweep `theirs` and its audit: where they were called, what they printed, the cluster's raylets at the end."""
+    """The sweep `theirs`, and its audit in the test's process.
+
+    Attributes:
+        folder: Where both were called.
+        printed: By the sweep.
+        audited: What the audit printed.
+        raylets: Of the cluster at the end.
+    """
 
     folder: Path
     printed: str
@@ -73,6 +81,11 @@ class Joined:
     def trials(self) -> list[optuna.trial.FrozenTrial]:
         """On record in the ledger."""
         return open_study(self.folder, "theirs").trials
+
+
+def list_modules(room: Path) -> set[str]:
+    """Files of Python and of settings below a room's folder."""
+    return {str(file.relative_to(room)) for file in room.rglob("*") if file.suffix in (".py", ".yaml")}
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +105,7 @@ def cluster() -> Iterator[Cluster]:
     head = ("--head", "--block", "--port", address.partition(":")[2], "--node-ip-address", "127.0.0.1")
     left_out = ("--include-dashboard", "false", "--include-log-monitor", "false", "--no-monitor")  # no sweep asks them
     process = subprocess.Popen(
-        (ray, "start", *head, *left_out, "--num-cpus", "2", "--temp-dir", folder),
+        (ray, "start", *head, *left_out, "--num-cpus", "1", "--temp-dir", folder),
         env={**os.environ, **settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -134,9 +147,9 @@ def joined(
         printed = finish(
             start(folder, *WORDS, f"resources.ray_address={cluster.address}", program=(str(built.program), "sweep"))
         )
-        audited = finish(start(folder, "theirs", program=(str(built.program), "audit")))
+    audited = Command(folder).sweeps("audit", "theirs")
     started = psutil.Process(cluster.process.pid).children(recursive=True)
-    return Joined(folder, printed, audited, sum(child.name() == "raylet" for child in started))
+    return Joined(folder, printed, audited.out, sum(child.name() == "raylet" for child in started))
 
 
 def test_an_existing_cluster_runs_the_trials_and_stays(cluster: Cluster, joined: Joined) -> None:
@@ -159,16 +172,19 @@ def test_what_another_package_brings_takes_part(joined: Joined) -> None:
     assert [record.iteration for record in read_records(joined.folder / "runs" / "theirs", 2)] == [1, 2]
 
 
-def test_the_installed_program_prints_what_works_next(joined: Joined, built: Built) -> None:
+def test_the_installed_program_prints_what_works_next_and_lacks_no_module(joined: Joined, built: Built) -> None:
     champion = next(line for line in joined.printed.splitlines() if " champion theirs" in line)
     assert champion.split() == [str(built.program), "champion", "theirs"]
-    assert "theirs: 4 trials" in joined.audited
-    assert " agree" in joined.audited
+    for room in ROOMS:
+        ours, installed = (list_modules(folder / room) for folder in (ROOT, built.installed / "unstuck"))
+        assert ours == installed != set()
 
 
 def test_ray_trains_stable_baselines_models_and_all_records_agree(joined: Joined) -> None:
     own_folder = joined.folder / "runs" / "theirs"
     assert "4 trials: 2 completed, 1 pruned, 1 crashed" in joined.printed
+    assert "theirs: 4 trials" in joined.audited
+    assert " agree" in joined.audited
     trials = joined.trials
     for trial, rate in zip(trials[:2], (0.001, 0.01), strict=True):
         assert (trial.state, trial.user_attrs["outcome"]) == (TrialState.COMPLETE, "completed")

@@ -1,4 +1,4 @@
-"""In a process of its own each time: the test's process may have torch's compiler already."""
+"""In a process of its own: the test's process may have torch's compiler already."""
 
 import subprocess
 import sys
@@ -37,12 +37,6 @@ train(optimizer)
 """
 
 
-def run(code: str) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 def train_by_hand(weight: float) -> float:
     """Three steps of Adam, by the formula, on the square of one weight."""
     mean = square = 0.0
@@ -53,13 +47,12 @@ def train_by_hand(weight: float) -> float:
     return weight
 
 
-def test_an_optimiser_does_its_steps_without_the_compiler() -> None:
-    ((loaded, *weights),) = [line.split() for line in run(TRAINS)]
+@pytest.mark.slow
+def test_an_optimiser_does_its_steps_without_the_compiler_which_is_there_once_something_is_compiled() -> None:
+    done = subprocess.run([sys.executable, "-c", TRAINS + COMPILES], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    trained, compiled = done.stdout.splitlines()
+    loaded, *weights = trained.split()
     assert loaded == "False"
     assert [float(one) for one in weights] == pytest.approx([train_by_hand(0.5), train_by_hand(1.5)], abs=1e-6)
-
-
-@pytest.mark.slow
-def test_the_compiler_is_there_once_something_is_compiled() -> None:
-    _, compiled = run(TRAINS + COMPILES)
     assert compiled == "[2.0, 2.0] True True True"

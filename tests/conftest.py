@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser
 
     from tests.wheel import Built
 
@@ -173,15 +173,6 @@ def browser() -> "Iterator[Browser]":
         pytest.skip("needs Chromium")
     with open_browser(found) as chromium:
         yield chromium
-
-
-@pytest.fixture
-def browser_page(browser: "Browser") -> "Iterator[Page]":
-    """An empty page of a browser that has never seen the site: what a person sees who follows a link."""
-    context = browser.new_context(viewport={"width": 2200, "height": 1200})
-    page = context.new_page()
-    yield page
-    context.close()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -398,3 +389,11 @@ def without_ray() -> Iterator[None]:
 
     with no_ray():
         yield
+
+
+@pytest.fixture
+def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps do not diagnose their trials while they train, which takes a third of one without Ray."""
+    from tests.sweeps_tests.real import leave_out_diagnoses
+
+    leave_out_diagnoses(monkeypatch)

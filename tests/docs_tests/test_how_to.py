@@ -86,10 +86,9 @@ class Reader:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
 @pytest.mark.parametrize("page", HOW_TO)
-def test_the_examples_of_a_page_run(
-    reader: Reader, page: str, without_ray: None, request: pytest.FixtureRequest
-) -> None:
+def test_the_examples_of_a_page_run(reader: Reader, page: str, request: pytest.FixtureRequest) -> None:
     if page == "docs/extending.md":
         request.getfixturevalue("site")
     reader.write(page)

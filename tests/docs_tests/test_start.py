@@ -57,7 +57,8 @@ def type_tutorial(command: Command) -> Iterator[tuple[str, Done]]:
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs_small_from_an_empty_folder(command: Command, without_ray: None) -> None:
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
+def test_the_tutorial_runs_small_from_an_empty_folder(command: Command) -> None:
     done = list(type_tutorial(command))
     assert [name for name, _ in done] == ["sweep", "diagnose", "unstick", "sweep", "champion", "show"]
     assert [(name, one.err) for name, one in done if one.code] == []

@@ -15,7 +15,7 @@ from unstuck.sweeps.config.settings import SweepConfig
 
 from benchmarks.in_process import no_ray
 from tests.conftest import Command
-from tests.sweeps_tests.real import ROOT, SMALL, leave_out_diagnoses
+from tests.sweeps_tests.real import ROOT, SMALL
 from tests.sweeps_tests.watch import Watch
 
 if TYPE_CHECKING:
@@ -88,12 +88,6 @@ def accident(shared_folder: Path, mlflow_tables: Callable[[Path], None]) -> "Acc
             mlflow_tables(folder / "runs" / "mlflow.db")
             packed.write_bytes(pickle.dumps(bring_about(folder)))
     return pickle.loads(packed.read_bytes())  # type: ignore[no-any-return]
-
-
-@pytest.fixture
-def undiagnosed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sweeps do not diagnose their trials while they train, which takes a third of one without Ray."""
-    leave_out_diagnoses(monkeypatch)
 
 
 @pytest.fixture

@@ -35,11 +35,14 @@ from tests.sweeps_tests.real import ROOT
 from tests.sweeps_tests.watch import Watch, descendants
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page, ViewportSize
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 SEARCHED = ["ppo.value_coef", "ppo.lr", "ppo.entropy_coef"]
 PATIENCE_MS = 60_000
+SMALL: "ViewportSize" = {"width": 1500, "height": 800}
+WIDE: "ViewportSize" = {"width": 2200, "height": 1200}
+"""Sizes of the page: what is drawn costs by its size, and the table leaves out columns that it has no room for."""
 
 
 def link_of(sweep: FinishedSweep, title: str) -> str:
@@ -117,10 +120,24 @@ def dashboard(opened: Opened) -> str:
     return f"{opened.dashboard}/dashboard"
 
 
+@pytest.fixture(scope="module")
+def seen(browser: "Browser") -> "Iterator[Page]":
+    """One page for all tests: a new one reads and compiles the programs of both sites again, ten seconds of a core."""
+    context = browser.new_context(viewport=SMALL, reduced_motion="reduce")
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    yield page
+    context.close()
+
+
 @pytest.fixture
-def page(browser_page: "Page") -> "Page":
-    browser_page.set_default_timeout(PATIENCE_MS)
-    return browser_page
+def page(seen: "Page") -> "Iterator[Page]":
+    """A page of a browser that keeps nothing of the sites: what a person sees who follows a link."""
+    yield seen
+    seen.evaluate("localStorage.clear(); sessionStorage.clear()")
+    seen.context.clear_cookies()
+    seen.goto("about:blank")
+    seen.set_viewport_size(SMALL)
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +188,7 @@ def opens_model_training(page: "Page") -> bool:
 def test_the_printed_link_opens_all_trials_best_first(
     page: "Page", server: str, finished_sweep: FinishedSweep, entries: list[Entry]
 ) -> None:
+    page.set_viewport_size(WIDE)
     follow(page, link_of(finished_sweep, "all trials, best first"), server)
     page.get_by_text("finished/0000 control").first.wait_for()
     assert opens_model_training(page)
@@ -249,50 +267,50 @@ def plain(page: "Page") -> str:
 
 
 def test_the_study_is_listed_and_shows_our_pictures_beside_optunas(
-    browser_page: "Page", dashboard: str, finished_sweep: FinishedSweep
+    page: "Page", dashboard: str, finished_sweep: FinishedSweep
 ) -> None:
-    browser_page.goto(f"{dashboard}/")
-    browser_page.get_by_text(finished_sweep.name).first.click()
+    page.goto(f"{dashboard}/")
+    page.get_by_text(finished_sweep.name).first.click()
     for title in ("History", "Hyperparameter Importance", "Timeline"):
-        browser_page.get_by_text(title, exact=True).last.wait_for()
+        page.get_by_text(title, exact=True).last.wait_for()
     for title in (
         "Unstuck: eval/f1 of all trials; dotted, the rungs",
         "Unstuck: Who was stopped at which rung",
         "Unstuck: Settings against the objective",
     ):
-        browser_page.get_by_text(title).wait_for()
-    shown = plain(browser_page)
+        page.get_by_text(title).wait_for()
+    shown = plain(page)
     assert "the control" in shown
     assert "stopped here" in shown
-    drawn = browser_page.locator("[id='user-defined-plot:unstuck-settings'] .points path").count()
+    drawn = page.locator("[id='user-defined-plot:unstuck-settings'] .points path").count()
     assert drawn == 3 * finished_sweep.num_trials  # three settings are searched
 
 
 def test_the_studys_note_begins_with_the_sentence_and_says_where_to_go_on(
-    browser_page: "Page", dashboard: str, finished_sweep: FinishedSweep, sentence: str
+    page: "Page", dashboard: str, finished_sweep: FinishedSweep, sentence: str
 ) -> None:
-    browser_page.goto(f"{dashboard}/studies/1/note")
-    browser_page.get_by_text("Asked:").wait_for()
-    shown = plain(browser_page)
+    page.goto(f"{dashboard}/studies/1/note")
+    page.get_by_text("Asked:").wait_for()
+    shown = plain(page)
     assert f"Note {sentence} Asked: which values of ppo.value_coef, ppo.lr and ppo.entropy_coef give" in shown
     assert "How sure: not yet." in shown
     assert "sweeps champion finished" in shown
-    assert browser_page.get_by_text("runs/finished/report/report.html").is_visible()
-    links = browser_page.locator("a[href*='workflowType=machine_learning']")
+    assert page.get_by_text("runs/finished/report/report.html").is_visible()
+    links = page.locator("a[href*='workflowType=machine_learning']")
     assert links.all_inner_texts() == ["all trials in MLflow", "the best beside the control"]
     assert all(str(finished_sweep.config.id) in str(link.get_attribute("href")) for link in links.all())
 
 
 def test_a_trials_note_shows_the_outcome_the_settings_and_a_link(
-    browser_page: "Page", dashboard: str, entries: list[Entry]
+    page: "Page", dashboard: str, entries: list[Entry]
 ) -> None:
     pruned = next(entry for entry in entries if entry.outcome is Outcome.PRUNED)
-    browser_page.goto(f"{dashboard}/studies/1/trials?numbers={pruned.number}")
-    browser_page.get_by_text("its run in MLflow").wait_for()
-    shown = plain(browser_page)
+    page.goto(f"{dashboard}/studies/1/trials?numbers={pruned.number}")
+    page.get_by_text("its run in MLflow").wait_for()
+    shown = plain(page)
     assert f"Trial {pruned.number} (trial_id={pruned.number + 1}) Pruned Note Pruned: {pruned.reason}; eval/f1" in shown
     assert "setting value unchanged ppo.value_coef" in shown
-    link = browser_page.get_by_text("its run in MLflow").get_attribute("href")
+    link = page.get_by_text("its run in MLflow").get_attribute("href")
     assert f"/runs/{pruned.run_id}?" in str(link)
 
 

@@ -15,7 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "python.md"
 
 
 @pytest.fixture
-def first_runs_here(command: Command, monkeypatch: pytest.MonkeyPatch, without_ray: None) -> None:
+def first_runs_here(command: Command, monkeypatch: pytest.MonkeyPatch, without_ray: None, undiagnosed: None) -> None:
     """The page's new sweep runs in this process; what is refused or goes on has a process of its own, as always.
 
     A sweep with Ray in a process of `run_sweep`: sweeps_tests/run/test_sweep_resume.py.

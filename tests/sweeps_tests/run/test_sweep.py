@@ -79,7 +79,8 @@ def test_prints_leaderboard_counts_and_next_commands(finished_sweep):
     assert "Traceback" not in printed
 
 
-def test_printed_command_reruns_the_best_trial_to_the_same_curve(finished_sweep, command, without_ray):
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
+def test_printed_command_reruns_the_best_trial_to_the_same_curve(finished_sweep, command):
     folder, printed = finished_sweep.folder, finished_sweep.printed
     line = next(line for line in printed.splitlines() if line.startswith(f"  python {ROOT}/sweep.py"))
     rerun = command(*shlex.split(line)[2:])

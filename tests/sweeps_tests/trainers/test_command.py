@@ -140,7 +140,7 @@ def test_what_a_script_has_of_its_own_is_searched_with_a_value_for_the_control()
         replace(CONFIG, script={"sizes": [1]})
 
 
-@pytest.mark.usefixtures("without_ray")
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
 def test_a_setting_of_the_scripts_own_is_on_record_like_others(
     command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,7 +376,7 @@ WORDS = (
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("without_ray")
+@pytest.mark.usefixtures("without_ray", "undiagnosed")
 def test_a_stuck_script_is_swept_diagnosed_and_unstuck(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(command.folder)
     (command.folder / "script.py").write_text(LEARNS)

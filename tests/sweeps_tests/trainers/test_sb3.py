@@ -29,6 +29,7 @@ from unstuck.sweeps.worker.assignment import Assignment
 from unstuck.sweeps.worker.training import Training
 
 from tests.conftest import Command
+from tests.sweeps_tests.real import leave_out_diagnoses
 
 pytest.importorskip("stable_baselines3", reason="it comes with the extra `sb3`")
 from stable_baselines3 import PPO
@@ -388,7 +389,7 @@ def test_objects_are_captured_without_code_and_set_in_place() -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("without_ray")
-def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
+def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """The lines of docs/trainers.md with a learning rate that is far too large: diagnosis, arms, control, verdict.
 
     So large that the run learns nothing, whichever vector instructions a processor has: its last digits differ.
@@ -405,6 +406,7 @@ def test_a_stuck_run_of_the_pages_script_is_unstuck(command: Command) -> None:
     )
     assert stuck.code == 0, stuck.err
     assert "updates too large" in stuck.out
+    leave_out_diagnoses(monkeypatch)
     fixed = command(
         *("+experiment=unstick", "run=stuck/0", "sweep.name=fixed", "unstick.iterations=6", "unstick.max_arms=1"),
         *("unstick.repeats=3", "unstick.stages=1", "arms=[prescribed]", *common),

@@ -142,6 +142,7 @@ def test_the_settings_on_record_are_those_in_force(by_each: tuple[Path, Done]) -
 
 
 @that_keep_state
+@pytest.mark.usefixtures("undiagnosed")
 def test_the_control_goes_on_as_the_run_with_a_longer_budget_would(
     by_each: tuple[Path, Done], command: Command
 ) -> None:
@@ -195,6 +196,7 @@ def test_the_audit_finds_nothing(by_each: tuple[Path, Done], capfd: pytest.Captu
 
 
 @that_keep_state
+@pytest.mark.usefixtures("undiagnosed")
 def test_an_arm_can_be_branched_again(by_each: tuple[Path, Done], command: Command) -> None:
     """As by the command that a report prints: more iterations with the settings of an arm."""
     from benchmarks.in_process import no_ray

@@ -65,7 +65,7 @@ def _parse(cells: Sequence[str], notation: Notation) -> tuple[npt.NDArray[np.flo
     junk: list[int] = []
     read = float if notation == PLAIN else notation.read  # the same, and faster
     try:
-        values = np.array([read(cell) for cell in cells])
+        values = np.fromiter(map(read, cells), np.float64, len(cells))
     except ValueError:
         values = np.full(len(cells), np.nan)
         for position, cell in enumerate(cells):

@@ -45,20 +45,17 @@ gc.disable()
 
 def pytest_collection_finish() -> None:
     from unstuck.records.machine import collect_garbage_seldom
+    from unstuck.sweeps.trainers.torch_internals import defer_compiler
 
-    _set_aside()
+    if "torch" in sys.modules:
+        defer_compiler()  # as workers do; three seconds of each process whose tests train with torch's optimisers
+    gc.freeze()  # modules and tests, which live until the end anyway: the collector need not look at them
     gc.enable()
     collect_garbage_seldom()  # as commands do
 
 
 def pytest_unconfigure() -> None:
-    _set_aside()  # or the end of the process looks at them several times
-
-
-def _set_aside() -> None:
-    """Spare the garbage collector what there is now: modules and tests, which live until the end anyway."""
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # or the end of the process looks at all there is several times
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -25,7 +25,6 @@ from unstuck.records.run_files import Form, RunFiles
 from unstuck.records.tracker import SweepHeader
 from unstuck.records.wandb_files import WandbForm
 from unstuck.sweeps.config.command import split_trackers
-from wandb.util import get_core_path
 
 from benchmarks.in_process import no_ray
 from tests.conftest import Command, Done
@@ -51,6 +50,8 @@ def read_tensorboard(folder: Path) -> EventAccumulator:
 
 def read_wandb(file: Path) -> list[dict[str, Any]]:
     """What W&B's own program reads in a file, a dict for each record."""
+    from wandb.util import get_core_path  # late: takes a second, and each process of pytest collects all tests
+
     words = [get_core_path(), "leet", "inspect", "--json", "-no-observability", "-run-file", str(file)]
     done = subprocess.run(words, capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]

@@ -102,9 +102,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Stores:
 
 @pytest.fixture(scope="module", autouse=True)
 def fewer_draws() -> Iterator[None]:
-    """Importances from 6 draws instead of 20: each grows a forest, and what reports say of them is the same."""
+    """Importances from 3 draws instead of 20: each grows a forest, and what reports say of them is the same."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(write_sweep, "compute_importances", partial(compute_importances, draws=6))
+        patch.setattr(write_sweep, "compute_importances", partial(compute_importances, draws=3))
         yield
 
 

@@ -42,8 +42,11 @@ CARTPOLE = dataclasses.replace(ENV, id="CartPole-v1")
 ACROBOT = dataclasses.replace(ENV, id="Acrobot-v1", eval_episodes=1)
 CASES = {
     f"{name}-{returns}": (dataclasses.replace(CONFIG, normalize_returns=returns), env, order)
-    for name, env, order in (("shuffled", ENV, "shuffled"), ("stream", ENV, "stream"), ("cartpole", CARTPOLE, "-"))
-    for returns in ("running", "batch")
+    for name, env, order, returns in (
+        ("shuffled", ENV, "shuffled", "batch"),
+        ("stream", ENV, "stream", "running"),
+        ("cartpole", CARTPOLE, "-", "running"),
+    )
 }
 
 

@@ -20,7 +20,7 @@ from unstuck.analysis.history.settings import parse_literal
 from unstuck.records.axis import BATCH
 from unstuck.records.drivers import explain_missing_driver
 from unstuck.records.identity import Identity
-from unstuck.records.mlflow.client import find_run, search_runs
+from unstuck.records.mlflow.client import find_run, read_curves, search_runs
 from unstuck.records.mlflow.connection import connect, list_store_errors
 from unstuck.records.mlflow.infinity import from_stored
 from unstuck.records.mlflow.names import ALWAYS_ZERO, SCORE, from_mlflow, read_tags
@@ -31,6 +31,7 @@ from unstuck.rl.wording import find_near
 
 if TYPE_CHECKING:  # imported where first needed: it takes seconds
     from unstuck.records.mlflow.client import Run
+    from unstuck.records.mlflow.mlflow_internals import MetricRow
 
 _STORES = ("sqlite:///", "postgresql:", "postgresql+", "mysql:", "mysql+", "mssql:", "mssql+", "http://", "https://")
 
@@ -129,7 +130,8 @@ class TrackedRuns:
         batch = 1
         if "budget.env_steps" in params:  # MLflow's steps are the environment's
             batch = math.prod(int(params[path]) for path in BATCH)
-        curves = {our: self._points(run.info.run_id, theirs, batch) for theirs, our in renamed.items()}
+        read: dict[str, list[MetricRow]] = self._ask(read_curves, self._client, run.info.run_id, renamed)
+        curves = {our: _make_points(read[theirs], batch) for theirs, our in renamed.items()}
         table = tabulate_iterations(_restore(curves, tags), counted=True)
         if renamed and not len(table):
             raise AnalysisError(f"run {run.info.run_id} must have recorded metrics, and has none")
@@ -145,7 +147,8 @@ class TrackedRuns:
 
     def _foreign(self, run: "Run", params: dict[str, Any], tags: dict[str, str]) -> History:
         """Load an MLflow run that another program logged, such as Stable-Baselines3 or CleanRL."""
-        columns = {name: self._points(run.info.run_id, name) for name in run.data.metrics}
+        read: dict[str, list[MetricRow]] = self._ask(read_curves, self._client, run.info.run_id, run.data.metrics)
+        columns = {name: _make_points(rows) for name, rows in read.items()}
         raw = Raw(
             None, {name: points for name, points in columns.items() if len(points)}, stepped=True, form="MLflow run"
         )
@@ -154,12 +157,6 @@ class TrackedRuns:
         name = run.info.run_name or run.info.run_id
         source = f"MLflow run {run.info.run_id}"
         return assemble_history(name, source, Found([raw], params), self._reading, tags | {RUN_ID: run.info.run_id})
-
-    def _points(self, run_id: str, metric: str, batch: int = 1) -> Points:
-        """Read a metric's values from MLflow, the last one if a step has two; `batch` steps make one iteration."""
-        logged = self._ask(self._client.get_metric_history, run_id, metric)
-        points = dict(sorted({point.step // batch: from_stored(point.value) for point in logged}.items()))
-        return Points(np.array(list(points), dtype=np.float64), np.array(list(points.values()), dtype=np.float64))
 
     def _ask(self, call: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Call a function that uses MLflow and return its result; convert any failure to `AnalysisError`."""
@@ -171,6 +168,12 @@ class TrackedRuns:
         except list_store_errors() as error:
             _, line = explain_error(error, self.url)
             raise AnalysisError(f"MLflow's records in {redact_value(self.url)} cannot be read: {line}") from None
+
+
+def _make_points(logged: "Sequence[MetricRow]", batch: int = 1) -> Points:
+    """Make a metric's points, the last one logged if a step has two; `batch` steps make one iteration."""
+    points = dict(sorted({row.step // batch: from_stored(row.value) for row in logged}.items()))
+    return Points(np.array(list(points), dtype=np.float64), np.array(list(points.values()), dtype=np.float64))
 
 
 def _restore(curves: Mapping[str, Points], tags: Mapping[str, str]) -> dict[str, Points]:

@@ -1,12 +1,12 @@
 """Search MLflow's runs, and write to a run in batches within MLflow's limits, through a client."""
 
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Collection, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from unstuck.records.measurement import Record
-from unstuck.records.mlflow.mlflow_internals import MetricRow, insert_metrics
+from unstuck.records.mlflow.mlflow_internals import MetricRow, insert_metrics, read_metrics
 from unstuck.records.mlflow.names import SUMMARY_TAGS, TRIALS
 from unstuck.records.names import NOTE_TAG, OUTCOME_TAG, REASON_TAG, REPORT, RUNNING
 from unstuck.records.redact import redact_url
@@ -87,7 +87,23 @@ def reopen_run(
     client.update_run(run, status=RUNNING)
     set_tags(client, run, tags)
     curves = [name for name in had.metrics if not name.startswith(metrics.FINAL_PREFIX)]
-    return had.params, {(name, row.step) for name in curves for row in client.get_metric_history(run, name)}
+    points = read_curves(client, run, curves)
+    return had.params, {(name, row.step) for name in curves for row in points[name]}
+
+
+def read_curves(client: "MlflowClient", run: str, names: Collection[str]) -> dict[str, list[MetricRow]]:
+    """Read the values of a run's metrics, in the order of time, by the metrics' names in MLflow."""
+    curves: dict[str, list[MetricRow]] = {name: [] for name in names}
+    rows = read_metrics(client, run)
+    if rows is None:
+        for name, curve in curves.items():
+            for one in client.get_metric_history(run, name):
+                curve.append(MetricRow(name, one.value, one.timestamp, one.step))
+        return curves
+    for row in rows:
+        if row.key in curves:
+            curves[row.key].append(row)
+    return curves
 
 
 def log_params(client: "MlflowClient", run: str, params: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from unstuck.records.mlflow.client import search_runs, write_report
+from unstuck.records.mlflow.client import read_curves, search_runs, write_report
 from unstuck.records.mlflow.connection import connect, translate_errors
 from unstuck.records.mlflow.links import add_links
 from unstuck.records.mlflow.names import ALWAYS_ZERO, from_mlflow, read_tags
@@ -223,10 +223,10 @@ def _read_run(client: "MlflowClient", run: "Run") -> TrackedRun:
     tags = run.data.tags
     curves: dict[str, Sequence[Point]] = {
         from_mlflow(name): sorted(
-            (Point(row.step, row.value, row.timestamp) for row in client.get_metric_history(run.info.run_id, name)),
+            (Point(row.step, row.value, row.timestamp_ms) for row in rows),
             key=lambda point: (point.step, point.timestamp_ms),
         )
-        for name in run.data.metrics
+        for name, rows in read_curves(client, run.info.run_id, run.data.metrics).items()
     }
     last = max((points[-1].step for points in curves.values()), default=0)
     curves |= {name: [Point(last, value, 0)] for name, value in read_tags(tags).items()}

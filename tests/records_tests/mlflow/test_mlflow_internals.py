@@ -1,4 +1,4 @@
-"""Rows inserted at once beside rows written by MLflow's client: whoever reads finds the same."""
+"""Rows inserted and read at once, beside rows that MLflow's client writes and reads: all are the same."""
 
 import math
 from collections.abc import Sequence
@@ -11,9 +11,10 @@ from mlflow.entities import Metric
 from mlflow.exceptions import MlflowException
 from unstuck.records.measurement import Record
 from unstuck.records.mlflow import client as client_module
-from unstuck.records.mlflow.client import log_metrics
+from unstuck.records.mlflow import mlflow_internals
+from unstuck.records.mlflow.client import log_metrics, read_curves
 from unstuck.records.mlflow.connection import connect
-from unstuck.records.mlflow.mlflow_internals import MetricRow, insert_metrics
+from unstuck.records.mlflow.mlflow_internals import MetricRow, insert_metrics, read_metrics
 
 ODD = [
     *(MetricRow("rules/loss", 0.5, 1_000, 1), MetricRow("rules/loss", math.nan, 2_000, 2)),
@@ -70,6 +71,30 @@ def test_what_mlflow_refuses_is_refused(client: MlflowClient, runs: tuple[str, s
 
 def test_a_tracking_server_is_left_to_the_client(tmp_path: Path) -> None:
     assert not insert_metrics(MlflowClient("http://127.0.0.1:9"), "run", ODD)
+    assert read_metrics(MlflowClient("http://127.0.0.1:9"), "run") is None
+
+
+def test_curves_read_at_once_are_those_that_the_client_reads(
+    client: MlflowClient, runs: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, other = runs
+    client.log_metric(other, "late", 7.0, 1_000, 1)
+    client.log_batch(run, [Metric(*row) for row in ODD])
+    names = ("late", "rules/loss", "up", "down", "none")
+    expected = {
+        name: [MetricRow(name, p.value, p.timestamp, p.step) for p in client.get_metric_history(run, name)]
+        for name in names
+    }
+    assert [row.value for row in expected["late"]] == [2.0, 3.0, 1.0]
+    asked: list[str] = []
+    ask = client.get_metric_history
+    monkeypatch.setattr(client, "get_metric_history", lambda run, name: asked.append(name) or ask(run, name))
+    assert repr(read_curves(client, run, names)) == repr(expected)
+    assert asked == []
+    monkeypatch.setattr(mlflow_internals, "_READ_AT_ONCE", len(ODD) - 1)  # one row too many
+    assert repr(read_curves(client, run, names)) == repr(expected)
+    assert asked == list(names)
+    assert list(read_curves(client, run, ["late"])) == ["late"]
 
 
 def test_many_rows_are_inserted_in_parts_that_each_fall_back_alone(

@@ -187,10 +187,10 @@ def test_ledger_replaced_while_the_sweep_runs(sweep: Maker) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 12 MB, mounted on `runs`."""
+    """A disk of 32 MB, mounted on `runs`: more than twice what the records of a sweep take, which is 13."""
     folder = tmp_path / "runs"
     folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", folder], check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", folder], check=False).returncode:
         pytest.skip("a file system may not be mounted here")
     yield folder
     subprocess.run(["umount", "--lazy", folder], check=True)

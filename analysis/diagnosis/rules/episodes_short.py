@@ -179,7 +179,7 @@ def _cut_off(run: Signals) -> Finding | None:
                 "ask the environment without wrappers how long an episode lasts",
             ),
         ),
-        since=lengths.iterations[POINTS - 1],
+        since=lengths.iterations[min(POINTS, len(lengths.iterations)) - 1],
         ground=Ground.MEASURED if EVAL_LENGTH in fact.metrics or _stays_unpaid(run) else Ground.PACE,
     )
 

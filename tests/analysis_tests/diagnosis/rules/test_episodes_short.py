@@ -47,6 +47,7 @@ def cut(lengths: Any, returns: Any = 0.05 * CHANCE, tried: Any = None) -> Histor
         (cut(1.0, -0.6 - 0.3 * CHANCE, 2.0), True),  # a counter of steps that is never set back
         (cut(1.0, -0.6 - 0.3 * CHANCE, 1.9), False),
         (cut(np.where(TURN > 50, 3.0, 20.0), -0.6 - 0.3 * CHANCE, 20.0), True),
+        (first(cut(np.where(TURN > 7, 3.0, 20.0), -0.6 - 0.3 * CHANCE, 20.0), 14), True),  # on record a few times
         (cut(np.where(TURN > 51, 3.0, 20.0), -0.6 - 0.3 * CHANCE, 20.0), False),
         (cut(np.minimum(6.0 * TURN, 200.0), np.minimum(6.0 * TURN, 200.0), 500.0), False),  # learned up to its limit
         (cut(np.where(TURN > 50, 13 + 0.01 * CHANCE, 20.0), -0.6 - 0.3 * CHANCE, 50.0), False),  # a goal is reached

@@ -14,6 +14,7 @@ from unstuck.analysis.diagnosis.curves import LATE_SHARE, Curves
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.diagnosis.window import QUARTERS
 from unstuck.analysis.history import ENV_STEPS, History
+from unstuck.analysis.history.derive import derive_spread
 from unstuck.analysis.history.record import EPISODE_LENGTH, FINISHED, POLICY_STD
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
@@ -84,7 +85,7 @@ class Signals(Curves):
     """
 
     def __init__(self, history: History) -> None:
-        super().__init__(history)
+        super().__init__(derive_spread(history))
         self._shares: dict[str, pd.DataFrame] = {}
         self._dominance: dict[str, pd.Series[float]] = {}
 

@@ -1,13 +1,21 @@
 """Compute metrics that a log holds in another form: the policy std from log_std, the entropy from an entropy bonus."""
 
+import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD
-from unstuck.analysis.history.record import ENTROPY_BONUS, ENTROPY_COEF, POLICY_STD
+from unstuck.analysis.history.record import ENTROPY_BONUS, ENTROPY_COEF, POLICY_STD, History
 from unstuck.rl import metrics
+
+UNIT_ENTROPY = math.log(2 * math.pi * math.e) / 2
+"""Entropy of a normal number of spread 1, in nats: 1.419."""
+
+NEAR_UNIT = 0.1
+"""Units by which the entropy of a first update may differ from that of whole numbers of spread 1, as it starts."""
 
 
 def derive_metrics(table: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataFrame:
@@ -30,6 +38,25 @@ def derive_metrics(table: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataF
         if coefficient is not None and (isinstance(coefficient, pd.Series) or _is_positive(coefficient)):
             table[metrics.ENTROPY] = table.pop(ENTROPY_BONUS) / coefficient
     return table
+
+
+def derive_spread(history: History) -> History:
+    """Return a run of our own learner with the spread of its continuous actions, which it logs as an entropy alone.
+
+    Each of an action's d numbers has a spread of its own, 1 at the start, whatever is observed (`rl.distributions`). So
+    the first entropy tells d, and each later one the geometric mean of the d spreads. A run of discrete actions, of
+    another program or from a checkpoint, is returned as it is.
+    """
+    entropy = history.curve(metrics.ENTROPY)
+    is_discrete = bool(history.family(metrics.ACTION_PREFIX)) or history.setting("env.actions") is not None
+    starts = len(entropy) > 0 and int(entropy.index[0]) == 1 and history.setting("branch.start") is None
+    if history.program != "unstuck" or history.has(POLICY_STD) or is_discrete or not starts:
+        return history
+    numbers = round(float(entropy.iloc[0]) / UNIT_ENTROPY)
+    if numbers < 1 or abs(float(entropy.iloc[0]) / UNIT_ENTROPY - numbers) > NEAR_UNIT:
+        return history
+    spread = np.exp(history.table[metrics.ENTROPY] / numbers - UNIT_ENTROPY)
+    return replace(history, table=history.table.assign(**{POLICY_STD: spread}))
 
 
 def _keep(table: pd.DataFrame, name: str, values: "pd.Series[float]") -> None:

@@ -12,6 +12,7 @@ from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground,
 from unstuck.analysis.diagnosis.rules.rewards_noisy import measure_scatter
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.derive import UNIT_ENTROPY
 from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
@@ -54,9 +55,6 @@ FELL, BODY = 5.0, 5.5
 """Steps up to which episodes of continuous control are over before an action can show; and the numbers of an action,
 by its entropy, from which on a task is taken for control of a body (Walker2d has six) and not for a choice of a few."""
 
-UNIT = math.log(2 * math.pi * math.e) / 2
-"""Entropy of a normal number of spread 1, in nats: 1.419."""
-
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if training's episodes are cut off, or end at once whatever the policy does; None otherwise."""
@@ -96,9 +94,9 @@ def _fall_at_once(run: Signals) -> Finding | None:
 def _count_numbers(run: Signals) -> float | None:
     """Estimate of how many numbers a continuous action is made, from the first entropy and spread; None if unknown."""
     entropy, spread = run.select_first(metrics.ENTROPY, 1), run.select_first(POLICY_STD, 1)
-    if entropy is None or spread is None or spread.mean <= 0 or UNIT + math.log(spread.mean) < UNIT / 2:
+    if entropy is None or spread is None or spread.mean <= 0 or UNIT_ENTROPY + math.log(spread.mean) < UNIT_ENTROPY / 2:
         return None
-    return entropy.mean / (UNIT + math.log(spread.mean))
+    return entropy.mean / (UNIT_ENTROPY + math.log(spread.mean))
 
 
 def _end_anyhow(run: Signals) -> Finding | None:

@@ -218,7 +218,7 @@ def test_continuous_actions_are_judged_by_their_spread_and_never_by_ln_n(std: An
 @pytest.mark.parametrize("settings", [{"env.id": "Pendulum-v1"}, {"env.id": "HalfCheetah-v4"}])
 def test_a_differential_entropy_has_no_maximum(settings: dict[str, Any]) -> None:
     """Of Pendulum-v1 actions of spread 1 have an entropy of 1.4189, within 3 % of ln 4."""
-    answer = ask(RULE, untaught(entropy=1.4189, **NO_ACTIONS, settings=settings))
+    answer = ask(RULE, replace(untaught(entropy=1.4189, **NO_ACTIONS, settings=settings), dialect="plain"))
     assert isinstance(answer, Blind)
     assert answer.missing == ((POLICY_STD,),)
     assert answer.why == "actions are continuous, and a differential entropy has no maximum"
@@ -226,7 +226,17 @@ def test_a_differential_entropy_has_no_maximum(settings: dict[str, Any]) -> None
 
 def test_an_entropy_below_0_is_one_of_continuous_actions() -> None:
     falling = untaught(entropy=np.linspace(1.38, -0.8, LENGTH), **NO_ACTIONS, settings={"env.id": "Own-v1"})
-    assert isinstance(ask(RULE, falling), Blind)
+    assert isinstance(ask(RULE, replace(falling, dialect="plain")), Blind)
+
+
+def test_our_own_learners_spread_is_told_by_its_entropy() -> None:
+    """Two numbers whose spreads grow to ten times under a bonus of 10, in a run that learns all the same."""
+    wider = {"entropy": np.linspace(2.8379, 2.8379 + 2 * math.log(10), LENGTH), **NO_ACTIONS}
+    settings = {"env.id": "Own-v1", "ppo.entropy_coef": 10.0}
+    found_in = found(RULE, healthy(**wider, settings=settings))
+    assert (found_in.kind, found_in.ground) == (Kind.FAULT, Ground.MEASURED)
+    assert found_in.headline.startswith("The actions' spread grows: spread of the actions 1.0")
+    assert ask(RULE, healthy(**{**wider, "entropy": 2.8379}, settings=settings)) is None
 
 
 def test_an_entropy_that_is_held_up_is_a_doubt_and_one_that_rises_tells_of_a_strong_bonus() -> None:

@@ -127,7 +127,7 @@ def examine(run: Signals) -> Finding | None:
 
 def _comes_late(run: Signals, gamma: float) -> Evidence | None:
     """Return evidence that rewards come seldom, and so late that the discount leaves nothing of them; else None."""
-    after = read_fact(run, REWARD_AFTER)
+    after = _find_delay(run, gamma)
     if after is None or gamma**after > FORGOTTEN or is_solved(run):
         return None
     text = (
@@ -139,8 +139,14 @@ def _comes_late(run: Signals, gamma: float) -> Evidence | None:
 
 def _is_gone(run: Signals, gamma: float) -> bool:
     """True if the discount leaves a thousandth of a rare reward at most."""
-    after = read_fact(run, REWARD_AFTER)
+    after = _find_delay(run, gamma)
     return after is not None and gamma**after <= GONE
+
+
+def _find_delay(run: Signals, gamma: float) -> float | None:
+    """Return the steps after which a rare reward comes; None if not measured, or if gamma is no discount."""
+    after = read_fact(run, REWARD_AFTER)
+    return after if after is not None and after >= 0 and 0 <= gamma < 1 else None
 
 
 def _is_very_short(run: Signals, gamma: float, lengths: Window | None) -> bool:

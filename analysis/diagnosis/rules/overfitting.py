@@ -133,8 +133,8 @@ def _times_seen(run: Signals) -> float | None:
 def _count_shown(run: Signals) -> float | None:
     """Estimate how many different network flows training shows, from repeated observations; None if few repeat."""
     repeats, size = run.select_all(metrics.OBSERVATION_REPEATS), _rollout(run)
-    if repeats is None or not size or repeats.mean < FEW_REPEAT:
-        return None
+    if repeats is None or not size or not FEW_REPEAT <= repeats.mean < 1:
+        return None  # of a share of 1 or more, as in a damaged record, no number of flows would do
     counted = size / math.ceil(size / COUNTED)
     distinct = (1 - repeats.mean) * counted
     least, most = distinct, counted / FEW_REPEAT

@@ -208,8 +208,9 @@ def _meets_the_better_end(values: npt.NDArray[np.float64]) -> bool:
 
 def _read_step_pay(run: Signals, name: str) -> float | None:
     """Return what a step more brings an episode, from single ones on record, or else from means; None if unknown."""
-    if run.has(name):
-        return float(run.select_finite(name).iloc[-1])
+    recorded = run.select_finite(name)
+    if not recorded.empty:
+        return float(recorded.iloc[-1])
     returns, lengths = _OF_STEP_PAY[name]
     table = run.history.table
     if returns not in table or lengths not in table:

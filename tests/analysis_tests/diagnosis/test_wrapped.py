@@ -154,7 +154,14 @@ def test_a_delay_explains_what_the_step_before_foretells(late: str) -> None:
 
 @pytest.mark.parametrize(
     ("gamma", "after", "fires"),
-    [(0.5, 4.4, True), (0.5, 4.3, False), (0.8, 13.5, True), (0.8, 13.3, False), (0.9, 200.0, False)],
+    [
+        (0.5, 4.4, True),
+        (0.5, 4.3, False),
+        (0.8, 13.5, True),
+        (0.8, 13.3, False),
+        (0.9, 200.0, False),
+        (0.5, -2000.0, False),
+    ],
 )
 def test_rewards_that_come_seldom_and_late_are_forgotten_by_a_short_horizon(
     gamma: float, after: float, fires: bool

@@ -221,9 +221,11 @@ def test_continuous_actions_collapse_where_their_spread_is_gone_and_nothing_lear
 
 
 def test_a_differential_entropy_has_no_zero_to_collapse_to() -> None:
-    answer = ask(RULE, untaught(**NO_ACTIONS, settings={"env.id": "Own-v1"}, entropy=np.linspace(1.4, -3, LENGTH)))
+    run = untaught(**NO_ACTIONS, settings={"env.id": "Own-v1"}, entropy=np.linspace(1.4, -3, LENGTH))
+    answer = ask(RULE, replace(run, dialect="plain"))
     assert isinstance(answer, Blind)
     assert answer.why == "actions are continuous, and a differential entropy has no zero to collapse to"
+    assert kind(RULE, run) is Kind.FAULT  # of our own learner the entropy tells the spread: from 1 to 0.02
 
 
 def test_a_return_that_froze_above_its_start_is_solved_or_stuck_and_the_record_does_not_say() -> None:

@@ -106,6 +106,11 @@ def test_of_a_larger_rollout_parts_of_512_at_most_are_counted() -> None:
         (gap(0.9, 0.914, observation_repeats=OF_200, settings=ROLLOUT), Kind.FINE),
         (gap(0.9, 0.93, observation_repeats=0.19, settings=ROLLOUT), Kind.FINE),  # too few repeat to tell
         (gap(0.9, 0.93, observation_repeats=OF_200), Kind.FINE),  # of how large a rollout is not known
+        (gap(0.9, 0.93, observation_repeats=1.0, settings=ROLLOUT), Kind.FINE),  # no share of different flows is left
+        (
+            gap(0.9, 0.93, observation_repeats=300.0, settings=ROLLOUT),
+            Kind.FINE,
+        ),  # the search for their number never ended
         (healthy(f1_train=lambda table: table["eval/f1"], observation_repeats=0.64, settings=ROLLOUT), Kind.FINE),
     ],
 )

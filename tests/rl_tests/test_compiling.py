@@ -21,6 +21,16 @@ def compiles(test):
     return without(pytest.mark.slow(pytest.mark.timeout(300)(test)))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def instructions_taken_for_granted():
+    """Spares g++ torch's question whether it can build for the processor's vector instructions: 5 s of a core."""
+    from torch._inductor import config
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(config.cpp, "vec_isa_ok", True)
+        yield
+
+
 SAMPLES, OBSERVED, CHOICES = 64, 4, 2  # CartPole's, so that all tests of one choice share one compiled program
 CONFIG = PPOConfig(num_envs=2, num_steps=32, minibatch_size=16, num_epochs=3, hidden_sizes=(20,), lr=3e-3, compile=True)
 

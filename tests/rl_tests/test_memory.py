@@ -50,8 +50,8 @@ def test_the_estimate_is_right_within_a_factor_of_two() -> None:
     triage = "unstuck/Triage-v0"
     learners = [
         (32, triage, {}),
-        (32, "CartPole-v1", {"num_steps": 512}),
-        (24, triage, {"hidden_sizes": [256, 256]}),
+        (16, "CartPole-v1", {"num_steps": 512}),
+        (6, triage, {"hidden_sizes": [512, 512], "num_steps": 32}),
     ]
     command = [sys.executable, "-c", MEASURE, json.dumps(learners)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -5,6 +7,7 @@ from unstuck.rl import metrics
 from unstuck.rl.config import DataConfig, EnvConfig, PPOConfig
 from unstuck.rl.data import load_flows
 from unstuck.rl.gae import Discounts, generalized_advantages
+from unstuck.rl.learner import Learner, Member
 from unstuck.rl.make_learner import make_learner
 from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from unstuck.rl.value_probe import ValueFloor, measure_unforeseen_shares
@@ -231,31 +234,38 @@ def test_every_evaluation_has_a_floor_and_few_of_them_ask_the_probe():
     assert len({tuple(measured[metrics.VALUE_FLOOR]) for measured in history}) == 14
 
 
-def _last(value_coef):
-    """Metrics after 20 iterations on flows that are easily told apart, so that their rewards follow from them."""
+@pytest.fixture(scope="module")
+def last():
+    """Metrics after 20 iterations on flows that are easily told apart, so that their rewards follow from them.
+
+    Of two members whose critic learns, and of two with the same seeds whose critic does not.
+    """
     config = PPOConfig(
         num_iterations=20,
         num_envs=64,
         num_steps=16,
         lr=2e-3,
         gamma=0.5,
-        value_coef=value_coef,
+        value_coef=0.5,
         normalize_returns="batch",
         eval_every=20,
     )
     data = load_flows(DataConfig(num_flows=3000, difficulty=0.0))
-    learner = make_learner(config, EnvConfig(), make_member_seeds(0, 2), make_evaluation_seed(0), data)
+    seeds = make_member_seeds(0, 2) * 2
+    alike = make_learner(config, EnvConfig(), seeds, make_evaluation_seed(0), data)
+    members = [Member(replace(config, value_coef=c), s) for c, s in zip((0.5, 0.5, 0.0, 0.0), seeds, strict=True)]
+    learner = Learner(members, alike.env, alike.evaluator, alike.actions)
     return [learner.iterate() for _ in range(20)][-1]
 
 
-def test_a_learner_whose_critic_learned_stands_on_the_floor_of_the_formula():
-    last = _last(value_coef=0.5)
+def test_a_learner_whose_critic_learned_stands_on_the_floor_of_the_formula(last):
+    last = {name: values[:2] for name, values in last.items()}
     np.testing.assert_allclose(last[metrics.VALUE_FLOOR], 1 - 1 / (1 + 0.25 / (1 - 0.475**2)), atol=0.07)
     np.testing.assert_allclose(last[metrics.VALUE_LOSS_EXCESS], 0, atol=0.05)
     np.testing.assert_array_equal(last[metrics.VALUE_LOSS_EXCESS], last[metrics.VALUE_LOSS] - last[metrics.VALUE_FLOOR])
 
 
-def test_a_learner_whose_critic_does_not_learn_stands_far_above_its_floor():
-    last = _last(value_coef=0.0)
+def test_a_learner_whose_critic_does_not_learn_stands_far_above_its_floor(last):
+    last = {name: values[2:] for name, values in last.items()}
     assert last[metrics.VALUE_LOSS_EXCESS].min() > 0.3
     assert (last[metrics.PROBE_EXPLAINED_VARIANCE_MC] > last[metrics.EXPLAINED_VARIANCE_MC] + 0.3).all()

@@ -31,6 +31,7 @@ WOULD_TELL = {
     metrics.GRAD_NORM: "how large the gradient is before it is clipped",
     metrics.UPDATE_NORM: "whether the parameters change",
     metrics.ADVANTAGE_STD: "whether advantages tell actions apart, and in which unit",
+    metrics.POLICY_LOSS: "whether ratios or advantages are far too large",
     metrics.EVAL_RETURN: "what the greedy policy earns",
     metrics.ADVANTAGE_MEAN: "whether the critic is off by a constant",
     metrics.TARGET_MEAN: "whether the critic is to predict more than episodes return",

@@ -85,9 +85,11 @@ class Signals(Curves):
     """
 
     def __init__(self, history: History) -> None:
-        super().__init__(derive_spread(history))
+        super().__init__(history)
         self._shares: dict[str, pd.DataFrame] = {}
         self._dominance: dict[str, pd.Series[float]] = {}
+        if not self.is_triage:
+            self.history = derive_spread(history)
 
     def compute_progress(self, iteration: int) -> float:
         """Compute the share of the planned iterations (or of those done without a plan) done at an iteration.

@@ -1,6 +1,20 @@
 """Advantages of the wrong scale: far from spread 1 without normalisation, or so small that noise is amplified."""
 
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
+import math
+
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Remedy,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number
@@ -12,15 +26,23 @@ LARGE, SMALL = 10.0, 0.1
 UNDECIDED, SETTLED = 0.9, 0.1
 """Shares of the largest entropy: above the first the entropy bonus decides alone, below the second the advantages."""
 
+LOSSES = 12
+"""Losses on record before their size says anything."""
+
 NOTHING = 1e-6
 """Spread below which advantages are constant up to rounding."""
 
 
-def examine(run: Signals) -> Finding | None:
-    """Return a finding on the advantages' spread (zero, too large, too small or fine); None if not recorded."""
+FAR = 1000.0
+"""Times the spread of the advantages that a policy's loss may be: it is a mean over samples of ratio times advantage,
+with ratios near 1. A loop that logs the sum over some hundred minibatches stays below."""
+
+
+def examine(run: Signals) -> Finding | Blind | None:
+    """Return a finding on the advantages' spread (zero, too large, too small or fine), or on the policy's loss."""
     spread = run.select_last(metrics.ADVANTAGE_STD)
     if spread is None:
-        return None
+        return _by_loss(run) or Blind(((metrics.ADVANTAGE_STD,),))
     normalised = run.setting("ppo.normalize_advantage")
     text = f"advantages have a spread of {number(spread.mean, 3)} {spread.where}"
     facts = (Evidence(text, (spread.metric,), spread.reach), *_offset(run))
@@ -54,6 +76,53 @@ def examine(run: Signals) -> Finding | None:
             ),
         ),
         since=int(run.select_finite(metrics.ADVANTAGE_STD).index[0]),
+    )
+
+
+def _by_loss(run: Signals) -> Finding | None:
+    """Return a finding if the policy's loss is far beyond the advantages that it can be made of; None otherwise.
+
+    Their spread is 1 if they are normalised, and else about that of the critic's errors, as the value loss tells.
+    """
+    loss, errors = run.select_finite(metrics.POLICY_LOSS).abs(), run.select_all(metrics.VALUE_LOSS)
+    if len(loss) < LOSSES or errors is None:
+        return None
+    size, spread = float(loss.median()), max(1.0, math.sqrt(2 * max(errors.median, 0.0)))
+    if size <= FAR * spread:
+        return None
+    standing = judge_standing(run)
+    reach = (int(loss.index[0]), int(loss.index[-1]))
+    text = f"the policy's loss is {number(size, 2)} in the median, beside a value loss of {number(errors.median, 2)}"
+    return Finding(
+        headline=f"Advantages or ratios are far too large: {text}",
+        kind=Kind.FAULT if standing.is_poor else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=f"it is a mean of ratios, near 1, times advantages, of a spread of about {number(spread, 2)}; "
+        + standing.brief,
+        evidence=(Evidence(text, (metrics.POLICY_LOSS, metrics.VALUE_LOSS), reach),),
+        causes=(
+            Cause(
+                "ratios far beyond the clip, as where an advantage is negative nothing bounds them",
+                "print the largest ratio of one minibatch: it must stay below 10",
+            ),
+            Cause(
+                "advantages in the units of large rewards, while the critic's targets are scaled",
+                "print the spread of the advantages of one minibatch: it must be near 1",
+                Support.SUPPORTED if run.setting("ppo.normalize_advantage") is False else Support.OPEN,
+                "they are not normalised" if run.setting("ppo.normalize_advantage") is False else "",
+            ),
+            Cause("a loss that is logged as a sum over samples", "divide it by the samples of an update"),
+        ),
+        remedies=(
+            Remedy(
+                {"ppo.normalize_advantage": True},
+                "gives the policy's loss its usual scale",
+                "a policy's loss below 1 within 5 iterations",
+            ),
+        ),
+        since=int(loss.index[LOSSES - 1]),
+        missing=(metrics.ADVANTAGE_STD,),
+        ground=Ground.PACE,
     )
 
 
@@ -92,16 +161,16 @@ RULE = Rule(
     name="advantage_scale",
     title="Scale of the advantages",
     stage=Stage.SCALE,
-    needs=((metrics.ADVANTAGE_STD,),),
+    needs=((metrics.ADVANTAGE_STD, metrics.POLICY_LOSS),),
     helps=(metrics.ADVANTAGE_MEAN, metrics.CLIP_FRACTION),
     explains=(
         *("updates_too_large", "updates_too_small", "policy_frozen", "entropy_collapsed", "entropy_pinned"),
         *("greedy_collapsed", "signal_lost", "oscillating"),
     ),
-    says="advantages not normalised and far from spread 1, or constant",
+    says="advantages not normalised and far from spread 1, or constant, or a policy's loss far beyond them",
     threshold=(
         "spread > 10 or < 0.1; a fault if nothing is learned, or entropy is above 90 or below 10 % of its maximum"
-        " for it"
+        " for it; where the spread is not on record, a policy's loss beyond 1,000 times 1 and the critic's error"
     ),
     source="Huang et al. 2022 (advantage normalisation per minibatch); Schulman 2017 (rescale rewards)",
     examine=examine,

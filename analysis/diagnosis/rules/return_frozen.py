@@ -11,6 +11,9 @@ from unstuck.rl import metrics
 START, REACHED, LASTS = 3, 0.2, 40
 """Returns that are the start, share of the run within which a return has come to where it stays, and values since."""
 
+ALIKE = 1e-3
+"""Share of its level by which the return of evaluations may differ: the scatter of starts, where nothing else acts."""
+
 HARDLY, LEFT = 0.02, 0.5
 """Share of its level within which a return hardly varies from there on; and share of the costs at the start that is
 left of it, above which little was gained."""
@@ -18,7 +21,40 @@ left of it, above which little was gained."""
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the return no longer varies, or hardly does where it still costs much; None otherwise."""
-    return _same(run) or _level_in_the_red(run)
+    return _same(run) or _level_in_the_red(run) or _evaluated_alike(run)
+
+
+def _evaluated_alike(run: Signals) -> Finding | None:
+    """Return a suspect if all evaluations return one number, not above 0, and no training is on record; else None.
+
+    A policy that changes is evaluated otherwise. One that is solved from its first evaluation on is seldom.
+    """
+    curve, standing = run.select_finite(metrics.EVAL_RETURN), judge_standing(run)
+    if run.has(metrics.TRAIN_RETURN) or len(curve) < FROZEN or standing.at_best or standing.trivial is not None:
+        return None
+    level = float(curve.median())
+    if level > 0 or float((curve - level).abs().max()) > ALIKE * abs(level):
+        return None
+    first, last = int(curve.index[0]), int(curve.index[-1])
+    text = f"return {number(level)} in each of {len(curve)} evaluations"
+    return Finding(
+        headline=f"Evaluations do not vary: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why="what the greedy policy does has not changed from the first evaluation to the last",
+        evidence=(Evidence(text, (metrics.EVAL_RETURN,), (first, last)),),
+        causes=(
+            _ALWAYS_THE_SAME,
+            Cause(
+                "a policy that is not being updated, or an evaluation of another policy than the one in training",
+                "compare the policy's parameters in the first and the last checkpoint",
+            ),
+            suppose_solved(standing),
+        ),
+        since=int(curve.index[FROZEN - 1]),
+        missing=(metrics.TRAIN_RETURN,),
+        ground=Ground.PACE,
+    )
 
 
 def _level_in_the_red(run: Signals) -> Finding | None:
@@ -58,7 +94,7 @@ def _same(run: Signals) -> Finding | None:
     Fine if the return is the best that the task allows; a suspect if the return is above the start; None if it varies.
     """
     standing, returns = judge_standing(run), run.select_finite(metrics.TRAIN_RETURN)
-    if not standing.frozen:
+    if not standing.frozen:  # of the returns of training
         return None
     since, last = int(returns.index[-standing.frozen]), int(returns.index[-1])
     text = f"return {number(float(returns.iloc[-1]))} in all but few iterations from {since} to {last}"
@@ -114,17 +150,19 @@ RULE = Rule(
     name="return_frozen",
     title="Return no longer varies",
     stage=Stage.BEHAVIOUR,
-    needs=((metrics.TRAIN_RETURN,),),
+    needs=((metrics.TRAIN_RETURN, metrics.EVAL_RETURN),),
     helps=(metrics.ENTROPY,),
     explains=("oscillating", "critic_underfits"),
     says=(
         "episodes return the same, and did not always: a fault no higher than the start, or where no episode "
         "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known task; "
-        "or hardly vary below 0, with most of the costs left"
+        "or hardly vary below 0, with most of the costs left; or all evaluations return one number, and training is "
+        "not on record"
     ),
     threshold=(
         "95 % of the last 20 returns or more the same; or, as a doubt, 40 returns or more from the first fifth of the "
-        "run on within 2 % of their level, none above 0, with half of the first costs left or more"
+        "run on within 2 % of their level, none above 0, with half of the first costs left or more; or 20 evaluations "
+        "or more within a thousandth of one level that is not above 0"
     ),
     source="Jones 2021 (an easily predicted value is a collapsed policy; compare with simple policies)",
     examine=examine,

@@ -135,9 +135,16 @@ def test_what_was_recorded_tells_discrete_from_continuous_actions(
 ) -> None:
     run = healthy(entropy=entropy, settings={"env.id": env}, **UNNAMED)
     table = run.table if std is None else run.table.assign(**{POLICY_STD: std})
-    signals = Signals(replace(run, table=table))
+    signals = Signals(replace(run, table=table, dialect="plain"))  # our own learner names discrete actions
     assert signals.action_kind is expected
     assert (signals.entropy_range is None) or expected is ActionKind.DISCRETE
+
+
+def test_without_names_of_actions_our_own_learners_are_continuous() -> None:
+    two = healthy(entropy=np.linspace(2.8379, 0.4, LENGTH), settings={"env.id": "Own-v1"}, **UNNAMED)
+    assert Signals(two).action_kind is ActionKind.CONTINUOUS
+    triage = healthy(entropy=np.linspace(1.386, 0.4, LENGTH), settings={"env.id": "unstuck/Triage-v0"}, **UNNAMED)
+    assert Signals(triage).action_kind is ActionKind.DISCRETE
 
 
 def test_the_rate_on_record_is_the_one_set_or_the_largest_in_force_and_never_a_default() -> None:

@@ -3,7 +3,7 @@
 import math
 
 import pytest
-from unstuck.analysis.diagnosis.finding import Kind, Support, Sureness
+from unstuck.analysis.diagnosis.finding import Blind, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import advantage_scale
 from unstuck.rl import metrics
 
@@ -94,6 +94,42 @@ def test_a_mean_beyond_the_spread_is_the_critics_offset() -> None:
 
 
 def test_without_the_spread_the_rule_is_blind() -> None:
-    assert blind(RULE, untaught(advantage_std=None)) == ((metrics.ADVANTAGE_STD,),)
-    assert ask(RULE, untaught(advantage_std=None)) is None
-    assert ask(RULE, untaught(advantage_std=math.inf)) is None
+    unsaid = untaught(advantage_std=None, policy_loss=None)
+    assert blind(RULE, unsaid) == ((metrics.ADVANTAGE_STD, metrics.POLICY_LOSS),)
+    for spread in (None, math.inf):
+        assert ask(RULE, untaught(advantage_std=spread)) == Blind(((metrics.ADVANTAGE_STD,),))
+
+
+@pytest.mark.parametrize(
+    ("loss", "value_loss", "expected"),
+    [
+        (1001.0, 0.5, Kind.FAULT),  # normalised or not, they have a spread of 1 at most
+        (-1001.0, 0.5, Kind.FAULT),
+        (999.0, 0.5, None),
+        (1001.0, 2.0, None),  # errors of 2
+        (2001.0, 2.0, Kind.FAULT),
+        (0.02, 0.5, None),
+    ],
+)
+def test_a_policys_loss_tells_where_the_spread_is_not_on_record(
+    loss: float, value_loss: float, expected: Kind | None
+) -> None:
+    """A policy's loss is a mean of ratio times advantage: 1,000 times their spread is the border."""
+    run = untaught(advantage_std=None, advantage_mean=None, policy_loss=loss, value_loss=value_loss)
+    assert kind(RULE, run) is expected
+    learns = healthy(advantage_std=None, advantage_mean=None, policy_loss=loss, value_loss=value_loss)
+    assert kind(RULE, learns) is (expected and Kind.SUSPECT)
+    if expected is None:
+        assert blind(RULE, run) == ((metrics.ADVANTAGE_STD,),)
+
+
+def test_what_is_said_of_a_policys_loss() -> None:
+    run = untaught(advantage_std=None, advantage_mean=None, policy_loss=15_000.0, value_loss=0.04)
+    finding = found(RULE, run)
+    text = "the policy's loss is 15,000 in the median, beside a value loss of 0.04"
+    assert (finding.headline, facts(finding)) == (f"Advantages or ratios are far too large: {text}", [text])
+    assert finding.why.startswith("it is a mean of ratios, near 1, times advantages, of a spread of about 1; ")
+    assert (finding.since, changes(finding)) == (12, [{"ppo.normalize_advantage": True}])
+    raw = untaught(advantage_std=None, policy_loss=15_000.0, value_loss=0.04, settings=RAW)
+    assert cause(found(RULE, raw), "advantages in the units").support is Support.SUPPORTED
+    assert kind(RULE, untaught(advantage_std=1.0, policy_loss=15_000.0, value_loss=0.04)) is Kind.FINE

@@ -107,7 +107,7 @@ def test_its_numbers_where_a_return_hardly_varies() -> None:
 
 
 def test_without_returns_the_rule_is_blind() -> None:
-    assert blind(RULE, returning(None)) == ((metrics.TRAIN_RETURN,),)
+    assert blind(RULE, returning(None)) == ((metrics.TRAIN_RETURN, metrics.EVAL_RETURN),)
     assert ask(RULE, healthy()) is None
 
 
@@ -122,3 +122,33 @@ def test_a_record_that_begins_in_mid_run_does_not_tell_solved_from_stuck() -> No
     fallen = returning(np.where(TURN <= 30, 100.0 + TURN, -13.0))
     assert found(RULE, replace(fallen, unrecorded=500)).kind is Kind.FAULT  # what it lost stands in the record
     assert found(RULE, fallen).why.endswith("it had been better")
+
+
+def evaluated(values: Any) -> History:
+    """A run of an unknown task of which only evaluations are on record, as in an evaluations.npz."""
+    run = returning(None)
+    return replace(run, dialect="plain", table=run.table.assign(**{metrics.EVAL_RETURN: values}))
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (evaluated(-5.6 + 0.005 * SWAY), True),
+        (evaluated(-5.6 + 0.006 * SWAY), False),  # it varies, by more than a thousandth
+        (evaluated(0.0), True),
+        (evaluated(500.0), False),  # above 0: it may be all that there is
+        (evaluated(np.where(TURN <= 1, -7.0, -5.6)), False),  # a first one that is different
+        (first(evaluated(-5.6), 20), True),
+        (first(evaluated(-5.6), 19), False),
+        (replace(evaluated(-5.6), table=evaluated(-5.6).table.assign(**{metrics.TRAIN_RETURN: -5.0 + SWAY})), False),
+    ],
+)
+def test_evaluations_that_are_all_alike_leave_a_doubt(run: History, fires: bool) -> None:
+    assert kind(RULE, run) is (Kind.SUSPECT if fires else None)
+
+
+def test_its_words_where_evaluations_are_alike() -> None:
+    finding = found(RULE, evaluated(-5.617))
+    text = "return -5.617 in each of 100 evaluations"
+    assert (finding.headline, facts(finding)) == (f"Evaluations do not vary: {text}", [text])
+    assert (finding.sureness, finding.since, finding.missing) == (Sureness.LIKELY, 20, (metrics.TRAIN_RETURN,))

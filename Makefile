@@ -29,7 +29,7 @@ sweep: setup ## Run the quickstart sweep; with other settings: make sweep ARGS="
 test: check ## Check, then run all tests; only some of them: make test ARGS="tests/rl_tests -k gae"
 	$(IN_VENV) -m pytest $(or $(ARGS),$(IN_TWO))
 
-test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; an hour and a half
+test-chaos: setup ## Every accident that a sweep must survive, with real kills; prints counts; hours
 	$(IN_VENV) -m pytest tests -m chaos --chaos $(ARGS)
 
 test-docs: setup ## Every command and example of the documentation, and the site; minutes

@@ -32,7 +32,6 @@ LOSSES = 12
 NOTHING = 1e-6
 """Spread below which advantages are constant up to rounding."""
 
-
 FAR = 1000.0
 """Times the spread of the advantages that a policy's loss may be: it is a mean over samples of ratio times advantage,
 with ratios near 1. A loop that logs the sum over some hundred minibatches stays below."""
@@ -90,7 +89,8 @@ def _by_loss(run: Signals) -> Finding | None:
     size, spread = float(loss.median()), max(1.0, math.sqrt(2 * max(errors.median, 0.0)))
     if size <= FAR * spread:
         return None
-    standing = judge_standing(run)
+    standing, normalised = judge_standing(run), run.setting("ppo.normalize_advantage")
+    watch = "a policy's loss below 1 within 5 iterations"
     reach = (int(loss.index[0]), int(loss.index[-1]))
     text = f"the policy's loss is {number(size, 2)} in the median, beside a value loss of {number(errors.median, 2)}"
     return Finding(
@@ -108,18 +108,14 @@ def _by_loss(run: Signals) -> Finding | None:
             Cause(
                 "advantages in the units of large rewards, while the critic's targets are scaled",
                 "print the spread of the advantages of one minibatch: it must be near 1",
-                Support.SUPPORTED if run.setting("ppo.normalize_advantage") is False else Support.OPEN,
-                "they are not normalised" if run.setting("ppo.normalize_advantage") is False else "",
+                Support.OPEN if normalised is None else Support.RULED_OUT if normalised else Support.SUPPORTED,
+                "" if normalised is None else f"they are {'' if normalised else 'not '}normalised",
             ),
             Cause("a loss that is logged as a sum over samples", "divide it by the samples of an update"),
         ),
-        remedies=(
-            Remedy(
-                {"ppo.normalize_advantage": True},
-                "gives the policy's loss its usual scale",
-                "a policy's loss below 1 within 5 iterations",
-            ),
-        ),
+        remedies=()
+        if normalised
+        else (Remedy({"ppo.normalize_advantage": True}, "gives the policy's loss its usual scale", watch),),
         since=int(loss.index[LOSSES - 1]),
         missing=(metrics.ADVANTAGE_STD,),
         ground=Ground.PACE,

@@ -32,6 +32,8 @@ def _evaluated_alike(run: Signals) -> Finding | None:
     curve, standing = run.select_finite(metrics.EVAL_RETURN), judge_standing(run)
     if run.has(metrics.TRAIN_RETURN) or len(curve) < FROZEN or standing.at_best or standing.trivial is not None:
         return None
+    if not run.holds_start(metrics.EVAL_RETURN):
+        return None  # it may have come there by learning
     level = float(curve.median())
     if level > 0 or float((curve - level).abs().max()) > ALIKE * abs(level):
         return None

@@ -124,12 +124,15 @@ def test_a_policys_loss_tells_where_the_spread_is_not_on_record(
 
 
 def test_what_is_said_of_a_policys_loss() -> None:
-    run = untaught(advantage_std=None, advantage_mean=None, policy_loss=15_000.0, value_loss=0.04)
+    untold = {"ppo.normalize_advantage": None}
+    run = untaught(advantage_std=None, advantage_mean=None, policy_loss=15_000.0, value_loss=0.04, settings=untold)
     finding = found(RULE, run)
     text = "the policy's loss is 15,000 in the median, beside a value loss of 0.04"
     assert (finding.headline, facts(finding)) == (f"Advantages or ratios are far too large: {text}", [text])
     assert finding.why.startswith("it is a mean of ratios, near 1, times advantages, of a spread of about 1; ")
     assert (finding.since, changes(finding)) == (12, [{"ppo.normalize_advantage": True}])
+    known = found(RULE, untaught(advantage_std=None, policy_loss=15_000.0, settings={"ppo.normalize_advantage": True}))
+    assert (changes(known), cause(known, "advantages in the units").support) == ([], Support.RULED_OUT)
     raw = untaught(advantage_std=None, policy_loss=15_000.0, value_loss=0.04, settings=RAW)
     assert cause(found(RULE, raw), "advantages in the units").support is Support.SUPPORTED
     assert kind(RULE, untaught(advantage_std=1.0, policy_loss=15_000.0, value_loss=0.04)) is Kind.FINE

@@ -140,6 +140,7 @@ def evaluated(values: Any) -> History:
         (evaluated(np.where(TURN <= 1, -7.0, -5.6)), False),  # a first one that is different
         (first(evaluated(-5.6), 20), True),
         (first(evaluated(-5.6), 19), False),
+        (replace(evaluated(-5.6), unrecorded=500), False),  # it may have come there by learning
         (replace(evaluated(-5.6), table=evaluated(-5.6).table.assign(**{metrics.TRAIN_RETURN: -5.0 + SWAY})), False),
     ],
 )

@@ -128,6 +128,8 @@ LOW = np.where(TURN > 50, 0.0, CHANCE)
         (-0.2, 0.0, -1 + CHANCE / 10, (Kind.FAULT, Ground.PACE)),  # a fall, which ends an episode, and most of them
         (-0.01, 0.0, 0.0, None),  # a small price of time, and a goal that nobody has reached
         (0.0, 0.1, LOW, None),
+        (np.inf, -1.0, LOW, None),  # a column without a finite number, which ended the diagnosis
+        (1.0, np.inf, LOW, None),
     ],
 )
 def test_steps_that_pay_in_training_what_evaluations_do_not_count(

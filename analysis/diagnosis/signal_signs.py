@@ -3,10 +3,11 @@
 import math
 
 import pandas as pd
+from unstuck.analysis.diagnosis.direction import AT_FIRST
 from unstuck.analysis.diagnosis.finding import Evidence
 from unstuck.analysis.diagnosis.rules.entropy_pinned import HEAVY
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import AT_FIRST, TRIVIAL_MARGIN, judge_standing
+from unstuck.analysis.diagnosis.standing import TRIVIAL_MARGIN, judge_standing
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics

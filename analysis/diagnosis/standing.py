@@ -1,19 +1,16 @@
 """Judge if a run is learning: most rules need the answer before a fault counts as one."""
 
-import math
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
-import pandas as pd
+from unstuck.analysis.diagnosis.direction import State, compute_lost_share, judge_direction, may_hide_rise
 from unstuck.analysis.diagnosis.evaluations import find_paid_otherwise
-from unstuck.analysis.diagnosis.signals import OURS, WINDOW, WINDOWED, Signals
+from unstuck.analysis.diagnosis.signals import OURS, Signals
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.known import EVALUATION_GREEDY
-from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, EVAL_SUCCESS_RATE, SUCCESS_RATE
+from unstuck.analysis.history.record import EVAL_SUCCESS_RATE, SUCCESS_RATE
 from unstuck.analysis.words import format_uncertain, join_words, number, pluralize
 from unstuck.rl import metrics
 from unstuck.rl.metrics import FINAL_EVALUATIONS
@@ -21,20 +18,9 @@ from unstuck.rl.metrics import FINAL_EVALUATIONS
 TRIVIAL_MARGIN = 0.01
 """Margin of F1 over the best trivial policy's within which F1 is no better, as in the health rules."""
 
-CLEAR = 3.0
-"""Standard errors from which a change counts."""
 
-UNKNOWN_WINDOW = 25
-"""Iterations that a curve may be a moving mean over, where its values move too smoothly to be independent."""
-
-INDEPENDENT = -0.25
-"""Correlation of successive moves: -0.5 for independent values, about 0 for moving means."""
-
-AT_FIRST = 3
-"""Values that are a run's start, where its first quarter holds all of the rise."""
-
-SMOOTHED_FROM = 8
-"""Values of a stretch from which on their autocorrelation can be told."""
+EVALUATIONS = 4
+"""Evaluations of another learner, below which a return of training that was recorded more often tells more."""
 
 LOST = 0.75
 """Share of a run's gain that must be lost again before the run has nothing to show."""
@@ -54,32 +40,6 @@ SOLVED = 0.95
 
 TRIED = 20
 """Values of a success rate, all 0, from which on the task counts as never solved."""
-
-BRIEF = 3.0
-"""Steps of an episode up to which a few updates may teach all that there is: a rollout holds hundreds of episodes, and
-what is logged then is the chance of their returns. Blackjack's last 1.4 steps, and its policy gains 0.3 of a spread."""
-
-HINTED, MANY = 2.5, 16
-"""Standard errors by which the first `AT_FIRST` of `MANY` scores may lie below the last quarter of a level curve by
-chance, once in a hundred times. Further below, a rise is not shown, and is not excluded."""
-
-
-class State(StrEnum):
-    """Directions of a run's score over time: rising, holding, falling, flat or unknown.
-
-    Attributes:
-        RISING: The score is getting better.
-        HOLDING: The score has got better, and stays there.
-        FALLING: The score had been better.
-        FLAT: The score is near its start.
-        UNKNOWN: Neither returns nor F1 were recorded often enough.
-    """
-
-    RISING = "rising"
-    HOLDING = "holding"
-    FALLING = "falling"
-    FLAT = "flat"
-    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -171,19 +131,21 @@ def judge_standing(run: Signals) -> Standing:
     """Judge level and direction of a run's score: F1, else the return of evaluations, else of training episodes."""
     candidates = (metrics.F1, metrics.EVAL_RETURN, metrics.TRAIN_RETURN)
     score = next((name for name in candidates if run.has(name)), metrics.TRAIN_RETURN)
+    if not run.is_ours and score == metrics.EVAL_RETURN and len(run.select_finite(score)) < EVALUATIONS:
+        score = max(score, metrics.TRAIN_RETURN, key=lambda name: len(run.select_finite(name)))
     level = run.select_last(score, share=0.0, least=FINAL_EVALUATIONS)
     if level is None:
         return Standing(score, None, State.UNKNOWN, None, "no returns were recorded")
     trivial = None
     if score == metrics.F1 and run.trivial_f1:
         trivial = level.mean <= max(run.trivial_f1.values()) + TRIVIAL_MARGIN
-    state = _state(run, score)
+    state = judge_direction(run, score)
     unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
     few = score == metrics.EVAL_RETURN and state in (State.FLAT, State.FALLING)
-    sampled = _state(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
+    sampled = judge_direction(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
     if sampled in (State.RISING, State.HOLDING) and find_paid_otherwise(run):
         sampled = State.UNKNOWN  # what training gains is nothing that evaluations count
-    kept = sampled is State.FALLING and _lost(run.select_finite(metrics.TRAIN_RETURN)) <= LOST
+    kept = sampled is State.FALLING and compute_lost_share(run.select_finite(metrics.TRAIN_RETURN)) <= LOST
     if (few and (sampled is State.HOLDING or kept)) or (state is State.UNKNOWN and sampled is State.HOLDING):
         state = State.HOLDING
     elif sampled is State.RISING:
@@ -197,26 +159,8 @@ def judge_standing(run: Signals) -> Standing:
     failed = _count_failures(run)
     text = _text(run, score, level, state, trivial)
     text += f"; no episode has succeeded in {pluralize(failed, 'value')} of the success rate" if failed else ""
-    lost, late = _lost(run.select_finite(score)), run.history.unrecorded > 0
-    return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late, _may_hide_rise(run, score))
-
-
-def _may_hide_rise(run: Signals, name: str) -> bool:
-    """True if a run of another learner had short episodes from first to last, or first scores that lie lower."""
-    lengths = run.select_finite(EPISODE_LENGTH)
-    size = max(1, len(lengths) // 4)
-    if run.is_ours:
-        return False
-    if len(lengths) and max(float(lengths.iloc[:size].mean()), float(lengths.iloc[-size:].mean())) <= BRIEF:
-        return True
-    values = np.asarray(run.select_finite(name), dtype=np.float64)
-    if len(values) < MANY or not run.holds_start(name):
-        return False
-    size, moves = len(values) // 4, np.diff(values)
-    window = _window_of(run, name, moves, size)
-    noise = float(np.median(np.abs(moves))) / 0.954 * math.sqrt(1 / AT_FIRST + 1 / size)
-    error = noise if window <= 1 else _moved(moves) * max(window / math.sqrt(2 * AT_FIRST), 1.0)
-    return float(values[-size:].mean() - values[:AT_FIRST].mean()) > HINTED * error
+    lost, late = compute_lost_share(run.select_finite(score)), run.history.unrecorded > 0
+    return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late, may_hide_rise(run, score))
 
 
 def _count_failures(run: Signals) -> int:
@@ -239,100 +183,6 @@ def _frozen(run: Signals) -> int:
     enough = np.flatnonzero(same & (share >= FROZEN_SHARE))
     count = int(enough[-1]) + 1 if len(enough) else 0
     return count if FROZEN <= count < len(values) else 0  # one that has never varied has not frozen
-
-
-def _state(run: Signals, name: str) -> State:
-    """Judge if a metric (higher is better) rises, holds, falls or is flat, compared with its noise."""
-    curve = run.select_finite(name)
-    if len(curve) < 4:
-        return State.UNKNOWN
-    size = max(2, len(curve) // 4)
-    values = np.asarray(curve, dtype=np.float64)
-    noise = max(float(np.median(np.abs(np.diff(values)))) / 0.954, 1e-9 * float(np.abs(values).max()), 1e-12)
-    # 0.954: the median of a normal difference is 0.6745 * sqrt(2) of the points' own spread.
-    error = noise * (2 / size) ** 0.5
-    if not run.is_ours:
-        error = max(error, _smoothed_error(values, size), _window_error(run, name, values, size))
-    first, best, last = compute_stretches(values, size)
-    if best - last > CLEAR * error and best - first > CLEAR * error and best - last > 0.25 * (best - first):
-        return State.FALLING
-    if last - first <= CLEAR * error and not (not run.is_ours and _rose_at_once(run, name, values, last)):
-        return State.FALLING if first - last > CLEAR * error else State.FLAT
-    before = float(values[-2 * size : -size].mean())
-    return State.RISING if last - before > error else State.HOLDING
-
-
-def _smoothed_error(values: npt.NDArray[np.float64], size: int) -> float:
-    """Compute the standard error of the difference of two stretches of a smoothed curve.
-
-    Other programs log means over the last 100 episodes: neighbours differ by less than the curve's own noise. The error
-    is widened as in `statistics.fit_trend` (Bayley and Hammersley 1946).
-    """
-    last = values[-size:]
-    if size < SMOOTHED_FROM:
-        return 0.0
-    x = np.arange(size) - (size - 1) / 2
-    residuals = last - last.mean() - x * float(x @ last) / float(x @ x)
-    power = float(residuals @ residuals)
-    repeats = float(residuals[1:] @ residuals[:-1]) / power if power > 0 else 0.0
-    repeats = max(0.0, min(repeats, 0.98))
-    return math.sqrt(2 * power / (size - 2) / size * (1 + repeats) / (1 - repeats))
-
-
-def _window_error(run: Signals, name: str, values: npt.NDArray[np.float64], size: int) -> float:
-    """Compute the standard error of the difference of two stretches of a curve of moving means.
-
-    Means over k values of spread s move by s sqrt(2) / k from one to the next; two far apart differ by s sqrt(2 / k).
-    """
-    moves = np.diff(values)
-    window = _window_of(run, name, moves, size)
-    return _moved(moves) * math.sqrt(window) * min(1.0, math.sqrt(window / size))
-
-
-def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: int) -> float:
-    """Estimate over how many iterations each value of a logged curve is averaged; 1 where our code measured it."""
-    if run.is_measured_by_us:
-        return 1.0
-    steps, lengths = run.select_finite(ENV_STEPS), run.select_finite(EPISODE_LENGTH)
-    if name == metrics.TRAIN_RETURN and run.history.dialect in WINDOWED and len(steps) > 1 and len(lengths):
-        stride = float(np.median(np.diff(steps.to_numpy())))
-        window = WINDOW * float(lengths.median()) / max(stride, 1.0)
-        return min(max(window, 1.0), float(len(moves)))
-    power = float(moves @ moves)
-    repeats = float(moves[1:] @ moves[:-1]) / power if power > 0 else -0.5
-    return float(min(UNKNOWN_WINDOW, size)) if repeats > INDEPENDENT else 1.0
-
-
-def _rose_at_once(run: Signals, name: str, values: npt.NDArray[np.float64], last: float) -> bool:
-    """True if the curve ends clearly above its first few values, so that the rise came within the first quarter.
-
-    The first values of a moving mean are means over few: as noisy as what goes into it.
-    """
-    size = max(2, len(values) // 4)
-    moves = np.diff(values)
-    window = _window_of(run, name, moves, size)
-    error = _moved(moves) * max(window / math.sqrt(2 * AT_FIRST), 1.0)
-    return last - float(values[:AT_FIRST].mean()) > CLEAR * error and last > float(values[:size].mean())
-
-
-def _moved(moves: npt.NDArray[np.float64]) -> float:
-    """Compute a robust spread of a curve's changes from value to value: 1.48 times the median size."""
-    return 1.4826 * float(np.median(np.abs(moves)))
-
-
-def compute_stretches(values: npt.NDArray[np.float64], size: int) -> tuple[float, float, float]:
-    """Compute the means of the first, the best and the last `size` successive values of a curve."""
-    sums = np.cumsum(np.concatenate([[0.0], values]))
-    means = (sums[size:] - sums[:-size]) / size
-    return float(means[0]), float(means.max()), float(means[-1])
-
-
-def _lost(curve: "pd.Series[float]") -> float:
-    """Compute the share of a curve's gain since the start that was lost again by the end."""
-    if len(curve) < 4:
-        return 0.0
-    first, best, last = compute_stretches(np.asarray(curve, dtype=np.float64), max(2, len(curve) // 4))
-    return (best - last) / (best - first) if best > first else 1.0
 
 
 def _text(run: Signals, score: str, level: Window, state: State, trivial: bool | None) -> str:

@@ -1,10 +1,11 @@
 """First sentence on a run: the most basic fault, and how well the run does; or that the record does not tell."""
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.rules.entropy_collapsed import describe_low_entropy
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import SAME, Standing, State, judge_standing
+from unstuck.analysis.diagnosis.standing import SAME, Standing, judge_standing
 from unstuck.analysis.history.record import FINISHED
 from unstuck.analysis.words import pluralize
 from unstuck.rl import metrics

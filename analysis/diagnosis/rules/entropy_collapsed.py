@@ -7,6 +7,7 @@ to, so continuous actions are judged by their spread, measured against its start
 import math
 
 import pandas as pd
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -24,7 +25,7 @@ from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.rules.return_frozen import suppose_solved
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
-from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics

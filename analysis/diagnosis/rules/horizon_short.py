@@ -3,6 +3,7 @@
 A short horizon is right where each step pays for itself, so gamma alone is no fault: the run must have little to show.
 """
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
@@ -17,7 +18,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.remedies import HORIZON
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, is_solved, judge_standing, reaches_best
+from unstuck.analysis.diagnosis.standing import is_solved, judge_standing, reaches_best
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.diagnosis.wrapped import read_fact
 from unstuck.analysis.history.record import (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
@@ -26,12 +27,12 @@ from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rules.reward_sparse import find_seldom_met
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
-POINTS = 20
-"""Returns on record before anything is said."""
+POINTS, EVALUATIONS = 20, 12
+"""Returns of training on record before anything is said; evaluations, where fewer of training are."""
 
 LOST, MOSTLY = 0.5, 0.75
 """Share of the gain that is lost again: from the first on a doubt, from the second a fault."""
@@ -47,6 +48,10 @@ FOR_LONG = 0.2
 
 LEAST = 5
 
+SMOOTHED, EVALUATED = 3, 2
+"""Returns of training, and evaluations, that are averaged at least, and of the latter that must have stayed down: each
+is a mean over episodes of one policy."""
+
 GONE, PUSHED = 0.1, 0.1
 """Share of the largest entropy below which exploration was over when the return fell, and by which a bonus that pushes
 the policy back has raised entropy since."""
@@ -57,8 +62,9 @@ SPIKE = 3.0
 
 @dataclass(frozen=True)
 class _Fall:
-    """Rise and fall of a run's return, with the iterations of the peak and of the loss of half of the gain."""
+    """Rise and fall of a return (`metric`), with the iterations of the peak and of the loss of half of the gain."""
 
+    metric: str
     first: float
     best: float
     last: float
@@ -89,7 +95,7 @@ def examine(run: Signals) -> Finding | None:
         sureness=Sureness.LIKELY,
         why=f"{percent(fall.lost)} of the gain is lost, since iteration {fall.fell}"
         + (f"; {supported[0].why}" if supported else ""),
-        evidence=(Evidence(text, (metrics.TRAIN_RETURN,), (fall.peak, run.history.last_iteration)),),
+        evidence=(Evidence(text, (fall.metric,), (fall.peak, run.history.last_iteration)),),
         causes=causes,
         remedies=_remedies(run, gone in supported, pushed in supported),
         since=fall.fell,
@@ -99,13 +105,14 @@ def examine(run: Signals) -> Finding | None:
 
 
 def find_fall(run: Signals) -> _Fall | None:
-    """Find a clear rise and lasting fall of the training return; return None if there is none."""
-    curve = run.select_finite(metrics.TRAIN_RETURN)
-    if len(curve) < POINTS or find_seldom_met(run) is not None:
+    """Find a clear rise and lasting fall of the return of training, else of evaluations; return None without one."""
+    curve = _select_return(run)
+    if curve is None or find_seldom_met(run) is not None:
         return None  # a mean over episodes of which few meet a reward goes up and down by chance
     if judge_standing(run).frozen and judge_standing(run).at_best:
         return None
-    size = max(3, len(curve) // 10)
+    is_trained = curve.name == metrics.TRAIN_RETURN
+    size = max(SMOOTHED if is_trained else EVALUATED, len(curve) // 10)
     smooth = curve.rolling(size).mean().dropna()
     values = np.asarray(smooth, dtype=np.float64)
     top = int(values.argmax())
@@ -116,14 +123,27 @@ def find_fall(run: Signals) -> _Fall | None:
     half = (best + first) / 2
     below = smooth.iloc[top:] < half
     stays = int(below[::-1].cumprod().sum())
-    if stays < max(LEAST, LASTS * len(curve)):
+    if stays < max(LEAST if is_trained else EVALUATED, LASTS * len(curve)):
         return None
-    return _Fall(first, best, last, int(smooth.index[top]), int(smooth.index[-stays]))
+    return _Fall(str(curve.name), first, best, last, int(smooth.index[top]), int(smooth.index[-stays]))
+
+
+def _select_return(run: Signals) -> "pd.Series[float] | None":
+    """Return the curve of training returns; of evaluations where few of training are on record; None if both are few.
+
+    Of our own learner training is always on record.
+    """
+    trained, evaluated = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
+    if len(trained) >= POINTS:
+        return trained.rename(metrics.TRAIN_RETURN)
+    if len(evaluated) >= EVALUATIONS and len(trained) < len(evaluated) and not run.is_ours:
+        return evaluated.rename(metrics.EVAL_RETURN)
+    return None
 
 
 def _is_settled(run: Signals, fall: _Fall) -> bool:
     """True if the fall has lasted, and greedy evaluations, where recorded, have fallen as well."""
-    returns, greedy = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
+    returns, greedy = run.select_finite(fall.metric), run.select_finite(metrics.EVAL_RETURN)
     if len(returns.loc[fall.fell :]) < FOR_LONG * len(returns):
         return False
     if len(greedy) < LEAST:
@@ -215,7 +235,7 @@ RULE = Rule(
     name="learned_and_lost",
     title="Learned and lost again",
     stage=Stage.BEHAVIOUR,
-    needs=((metrics.TRAIN_RETURN,),),
+    needs=((metrics.TRAIN_RETURN, metrics.EVAL_RETURN),),
     helps=(metrics.APPROX_KL, metrics.ENTROPY, metrics.EXPLAINED_VARIANCE),
     explains=("oscillating", "return_frozen"),
     says=(
@@ -225,7 +245,7 @@ RULE = Rule(
     threshold=(
         "half of the gain lost for a tenth of the run or more; a fault from three quarters on, for a fifth of"
         " the run, where greedy evaluations have fallen as well; rise and fall each 6 standard errors of the "
-        "smoothed return"
+        "smoothed return; 20 returns of training, or 12 evaluations where fewer of training are on record"
     ),
     source=("Schulman 2017 (a KL spike is a drastic loss of performance); Dohare et al. 2023 (policy collapse in PPO)"),
     examine=examine,

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from unstuck.analysis.diagnosis.direction import compute_stretches
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, were_large
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import compute_stretches
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 

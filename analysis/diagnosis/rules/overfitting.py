@@ -2,9 +2,10 @@
 
 import math
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics

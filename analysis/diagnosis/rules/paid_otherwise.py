@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from unstuck.analysis.diagnosis.direction import compute_stretches
 from unstuck.analysis.diagnosis.evaluations import Way, find_paid_otherwise
 from unstuck.analysis.diagnosis.finding import (
     Blind,
@@ -21,7 +22,7 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import compute_stretches, judge_standing
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.wrapped import make_evidence, read_fact
 from unstuck.analysis.history.record import (
     EPISODE_LENGTH,

@@ -2,9 +2,10 @@
 
 import math
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import FROZEN, Standing, State, judge_standing
+from unstuck.analysis.diagnosis.standing import FROZEN, Standing, judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 

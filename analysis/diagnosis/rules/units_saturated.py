@@ -1,10 +1,11 @@
 """Units saturated, or died, during training: the weights of dead units hardly learn any more."""
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Remedy, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.remedies import RATE, change_rate, find_unusual
 from unstuck.analysis.diagnosis.rules import critic_underfits, inputs_unscaled
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import State, judge_standing
+from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 

@@ -1,5 +1,6 @@
 """Updates are too large: the policy is thrown about faster than rollouts can tell good actions from bad ones."""
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -17,7 +18,7 @@ from unstuck.analysis.diagnosis.remedies import USUAL, change_rate, restore_usua
 from unstuck.analysis.diagnosis.rules import entropy_collapsed
 from unstuck.analysis.diagnosis.rules.updates_too_small import NEVER_USUAL, find_early_ends
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing
+from unstuck.analysis.diagnosis.standing import Standing, judge_standing
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.words import number, percent

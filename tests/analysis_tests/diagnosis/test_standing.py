@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import Standing, State, judge_standing, name_return
+from unstuck.analysis.diagnosis.standing import Standing, judge_standing, name_return
 from unstuck.analysis.history import ENV_STEPS, History
 from unstuck.analysis.history.record import EPISODE_LENGTH, SUCCESS_RATE
 from unstuck.rl import metrics

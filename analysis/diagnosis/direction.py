@@ -19,12 +19,6 @@ UNKNOWN_WINDOW = 25
 INDEPENDENT = -0.25
 """Correlation of successive moves: -0.5 for independent values, about 0 for moving means."""
 
-TOGETHER = 0.5
-"""The same, of evaluations, from which on a curve goes its way by itself: moves of moving means are hardly correlated."""
-
-SLIGHT = 1e-3
-"""Share of its level by which a score of another learner must fall to have been better."""
-
 ONWARD = 0.5
 """The same, from which on evaluations go their way by themselves: moves of a moving mean are hardly correlated."""
 

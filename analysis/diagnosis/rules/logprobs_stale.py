@@ -12,6 +12,8 @@ import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.window import Window
+from unstuck.analysis.history.derive import UNIT_ENTROPY
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -26,9 +28,16 @@ LARGE_KL = ((0.65, 0.3), (0.81, 0.7), (0.9, 2.0), (0.92, 4.0))
 """Share of clipped ratios, and the median KL that goes with it at least: the lowest twentieth over minibatches of 64
 independent draws of 1, 2, 4 and 6 normal numbers. Too many epochs clip as many ratios by steps of far less KL."""
 
+MOST_KL, BESIDE = ((1, 4.0), (2, 20.0), (3, 45.0), (4, 150.0), (6, 500.0), (8, 1800.0), (12, 20000.0)), 3.0
+"""Numbers of an action, and the KL that 95 % of updates have at most over 64 to 8,192 independent draws of so many; and
+the factor that steps of the policy may add. A median beyond that is of steps too large, not of other actions."""
+
 ALONG = 30.0
 """Factor by which the median KL of one third of the run may exceed another's: the ratios of independent draws depend on
 how many numbers an action has, which stays, and not on the policy."""
+
+LEAST_ENTROPY = 0.5
+"""Entropy of each number of an action from which the entropy of all tells how many there are."""
 
 UNIFORM = 0.1
 """Nats below the largest entropy within which 2 (ln n - entropy) holds."""
@@ -84,13 +93,27 @@ def _continuous(run: Signals) -> Evidence | None:
     if clipped.median < CLIPPED or min(clipped.values) < LEAST or clipped.spread > STEADY:
         return None
     shares, least = zip(*LARGE_KL, strict=True)
-    if kl.median < float(np.interp(clipped.median, shares, least)) or not _stays(kl):
+    if kl.median < float(np.interp(clipped.median, shares, least)) or not _stays(kl) or kl.median > _bound_kl(run):
         return None
     text = (
         f"{percent(clipped.median)} of the ratios are clipped in every update ({percent(min(clipped.values))} at "
         f"least), as of two independent draws, and KL is {number(kl.median, 2)} in the median"
     )
     return Evidence(text, (clipped.metric, kl.metric), clipped.reach)
+
+
+def _bound_kl(run: Signals) -> float:
+    """Return the largest median KL that independent draws explain; infinite where it is not known of how many numbers.
+
+    Normal numbers of spread s have an entropy of 1.419 + ln s each.
+    """
+    entropy, spread = run.select_first(metrics.ENTROPY), run.select_first(POLICY_STD)
+    each = UNIT_ENTROPY + math.log(spread.mean) if spread is not None and spread.mean > 0 else 0.0
+    if entropy is None or each < LEAST_ENTROPY:
+        return math.inf
+    count = round(entropy.mean / each)
+    numbers, most = zip(*MOST_KL, strict=True)
+    return BESIDE * float(np.exp(np.interp(count, numbers, np.log(most)))) if count <= numbers[-1] else math.inf
 
 
 def _stays(kl: Window) -> bool:
@@ -138,7 +161,8 @@ RULE = Rule(
     threshold=(
         "continuous: 60 % of the ratios clipped in the median, 50 % in each update, with a spread below 8 %, and a KL "
         "in the median of 0.3 at least, and of 2 where 90 % are clipped, within a factor of 30 from third to third of "
-        "the run; discrete, within 0.1 nats of the largest "
+        "the run, and, where entropy and spread tell how many numbers an action has, of 12 at most for one, 135 for "
+        "three, 60,000 for twelve; discrete, within 0.1 nats of the largest "
         "entropy: KL 0.7 to 1.8 times 2 (ln n - entropy) in 90 % of the updates, the logarithm of that with a spread "
         "below 0.3, and a correlation of 0.6; 10 updates"
     ),

@@ -25,8 +25,9 @@ from unstuck.analysis.diagnosis.finding import (
 from unstuck.analysis.diagnosis.remedies import RATE, USUAL, USUAL_RATES, restore_step_limits
 from unstuck.analysis.diagnosis.signals import GONE, STILL_KL, ActionKind, Signals, format_shares
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.updates_missing import MOVING, find_missing_updates, tell_untrained
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import ENV_STEPS, PARAMETERS_UNMOVED
+from unstuck.analysis.history.record import PARAMETERS_UNMOVED
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
@@ -39,15 +40,8 @@ RECENT = 4
 SETTLED = 0.1
 """Share of the largest entropy below which a policy has settled on actions: then nothing is left to move."""
 
-USUAL_ROLLOUT = 2048
-"""Steps of a rollout to go back to."""
-
 MANY_ITERATIONS = 20
 """Iterations needed without KL: healthy runs have left the uniform policy by then (measured on triage, lr 3e-4)."""
-
-
-MOVING = (metrics.APPROX_KL, f"{metrics.ACTION_PREFIX}<action>", metrics.ENTROPY, PARAMETERS_UNMOVED)
-"""Metrics that show whether a policy moves; without them only that it was never updated can be told."""
 
 
 def _examine_known(run: Signals) -> Finding | Blind | None:
@@ -61,8 +55,8 @@ def examine(run: Signals) -> Finding | None:
     """Return a fault if the policy stays unchanged over many updates (by KL, actions, entropy); None otherwise."""
     unmoved = run.select_last(PARAMETERS_UNMOVED)
     if unmoved is not None and unmoved.values[-1] == 1.0:
-        return _never_trained(unmoved)
-    if (waiting := _never_updated(run)) is not None:
+        return tell_untrained(unmoved)
+    if (waiting := find_missing_updates(run)) is not None:
         return waiting
     kl = run.select_last(metrics.APPROX_KL, share=0.0, least=RECENT)
     if kl is not None and len(kl.values) < RECENT:
@@ -91,72 +85,6 @@ def examine(run: Signals) -> Finding | None:
         since=_since(run),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.PACE if kl is None else Ground.MEASURED if _has_never_moved(run) else Ground.STATE,
-    )
-
-
-def _never_updated(run: Signals) -> Finding | None:
-    """Return a fault if a run ended before its first rollout was full, with no loss on record; None otherwise."""
-    steps, rollout = run.select_finite(ENV_STEPS), run.read_number("ppo.num_steps")
-    updated = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metrics.CLIP_FRACTION)
-    if steps.empty or rollout is None or any(run.has(name) for name in updated):
-        return None
-    needed, done = rollout * (run.read_number("ppo.num_envs") or 1.0), float(steps.iloc[-1])
-    plan = run.read_number("total_timesteps")
-    too_short = plan is not None and plan < needed
-    if done >= needed or judge_standing(run).has_learned:
-        return None
-    if not too_short and not any(is_recorded(run, name) for name in MOVING):
-        return None  # steps may be those of finished episodes alone, or num_steps the plan
-    text = f"{number(done)} steps were done, and the first rollout is full at {number(needed)}"
-    reach = (int(steps.index[0]), int(steps.index[-1]))
-    return Finding(
-        headline=f"Not one update took place: {text}",
-        kind=Kind.FAULT if run.has_ended or too_short else Kind.SUSPECT,
-        sureness=Sureness.SURE,
-        why="no loss is on record, and the policy is that of the start",
-        evidence=(Evidence(text, (ENV_STEPS, "ppo.num_steps"), reach),),
-        causes=(
-            Cause(
-                "a rollout (num_steps, buffer_size) longer than the whole run",
-                "compare it with the steps that are planned: twenty rollouts are few",
-                Support.SUPPORTED,
-                text,
-            ),
-            Cause("a run that was stopped too early", "let it go on until losses are logged"),
-        ),
-        remedies=(
-            Remedy(
-                {"ppo.num_steps": USUAL_ROLLOUT},
-                "a rollout that is full after a few minutes",
-                "a first value loss on record within the first hundredth of the run",
-            ),
-        ),
-        since=reach[1],
-        ground=Ground.MEASURED,
-    )
-
-
-def _never_trained(unmoved: Window) -> Finding:
-    """Return the fault of a policy none of whose parameters ever had a gradient, as a saved optimiser shows."""
-    text = "none of the policy's parameters ever had a gradient"
-    return Finding(
-        headline=f"The policy is not being updated: {text}",
-        kind=Kind.FAULT,
-        sureness=Sureness.SURE,
-        why="the optimiser's state was saved, and holds no gradient of these parameters",
-        evidence=(Evidence(text, (PARAMETERS_UNMOVED,), unmoved.reach),),
-        causes=(
-            Cause(
-                "parameters that are frozen (requires_grad is False), as after a transfer",
-                "print requires_grad of each of policy.named_parameters()",
-            ),
-            Cause(
-                "parameters that the optimiser was not given, or a loss that is detached from them",
-                "print the policy's own gradient norm after backward()",
-            ),
-        ),
-        since=unmoved.iterations[-1],
-        ground=Ground.MEASURED,
     )
 
 

@@ -270,4 +270,4 @@ def test_a_plain_log_of_steps_and_returns_shows_that_no_update_was_made() -> Non
         diagnosis = diagnose(run)
         assert [one.rule.name for one in diagnosis.select_findings(Kind.FAULT) if one.rule is RULE] == names
         missing = [one.missing for one in diagnosis.unexamined if one.rule is RULE]
-        assert missing == ([] if names else [(policy_frozen.MOVING,)])
+        assert missing == ([] if names else [(updates_missing.MOVING,)])

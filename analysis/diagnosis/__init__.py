@@ -11,6 +11,7 @@ from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.together import read_together
 from unstuck.analysis.diagnosis.translation import translate_diagnosis
+from unstuck.analysis.diagnosis.usual_suspects import suspect_usual
 from unstuck.analysis.diagnosis.withhold import withhold_remedies
 from unstuck.analysis.history import History
 
@@ -24,6 +25,7 @@ def diagnose(history: History) -> Diagnosis:
     run = Signals(history)
     rules = [rule for rule in load_rules() if _concerns(run, rule)]
     answers = read_together(run, {rule: examine_rule(run, rule) for rule in rules})
+    answers = suspect_usual(run, answers)
     ranked = [Ranked(rule, found) for rule, found in answers.items() if isinstance(found, Finding)]
     unexamined = [found for found in answers.values() if isinstance(found, Unexamined)]
     findings = withhold_remedies(_order_findings(ranked))
@@ -41,13 +43,18 @@ def _order_findings(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
 
     What stands in a few seeds of a trial alone comes behind what stands in most.
     """
-    left = sorted(found, key=lambda one: (*_rank(one.finding), one.rule.stage, -one.finding.sureness))
+    left = sorted(found, key=_place)
     result: list[Ranked] = []
     while left:
         one = next((one for one in left if not _explained(one, left)), left[0])
         left.remove(one)
         result.append(Ranked(one.rule, one.finding, tuple(above.rule.name for above in _explained(one, result))))
     return tuple(result)
+
+
+def _place(one: Ranked) -> tuple[float, ...]:
+    finding = one.finding
+    return (*_rank(finding), finding.place, one.rule.stage, -finding.sureness)
 
 
 def _rank(finding: Finding) -> tuple[int, bool]:
@@ -64,4 +71,10 @@ def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
         return []
     least = _rank(replace(one.finding, kind=Kind.SUSPECT) if one.rule.describes else one.finding)
     worse = [other for other in others if _rank(other.finding) <= least]
+    worse = [other for other in worse if not other.finding.place or _explains_unsaid(other, one)]
     return [other for other in worse if one.rule.name in other.rule.explains]
+
+
+def _explains_unsaid(suspect: Ranked, one: Ranked) -> bool:
+    """True if a usual suspect may stand above a finding: what only describes a curve, or what is no suspect's fault."""
+    return not one.finding.place and (one.rule.describes or suspect.finding.kind is Kind.FAULT)

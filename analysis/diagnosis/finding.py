@@ -193,6 +193,7 @@ class Finding:
         ground: What makes the finding a fault.
         seeds: Seeds of the trial in which the evidence stands; None for a single seed, or where seeds were not judged
             one by one, since what the rule reads was recorded as means over seeds.
+        place: Place among the usual suspects, which stand behind what a rule has found itself: 1 first; 0 of a rule's.
     """
 
     headline: str
@@ -207,6 +208,7 @@ class Finding:
     missing: tuple[str, ...] = ()
     ground: Ground = Ground.STATE
     seeds: Agreement | None = None
+    place: int = 0
 
     def without_changes(self) -> "Finding":
         """Return the finding without settings to change: no remedies, and no causes to test by a change."""

@@ -5,6 +5,7 @@ where rewards come in thousands the value loss has the shared clip, and a shared
 """
 
 import math
+from typing import NamedTuple
 
 from unstuck.analysis.diagnosis.finding import (
     Blind,
@@ -105,34 +106,50 @@ def _by_loss(run: Signals) -> Finding | None:
 
 def _by_returns(run: Signals) -> Finding | None:
     """Return a suspect if a run ended with nothing learned, and its returns ask for targets in thousands; else None."""
+    aim, standing = measure_target(run), judge_standing(run)
+    if aim is None or run.returns_normalised or not (run.has_ended and standing.is_poor):
+        return None
+    if aim.size < RUINOUS_ERROR:
+        return None
+    return Finding(
+        headline=f"Returns may be too large for the critic: {aim.fact.text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why=f"nothing of the critic is on record, nor whether returns are normalised; {standing.brief}",
+        evidence=(aim.fact,),
+        causes=(
+            _suppose_raw(run),
+            Cause("anything else that keeps a run from learning", "log the value loss, KL and entropy of updates"),
+        ),
+        remedies=_REMEDIES,
+        since=aim.since,
+        missing=(metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE),
+        ground=Ground.PACE,
+    )
+
+
+class Aim(NamedTuple):
+    """Size of what a critic is to predict, by the returns: size, evidence, and the iteration at which that is told."""
+
+    size: float
+    fact: Evidence
+    since: int
+
+
+def measure_target(run: Signals) -> Aim | None:
+    """Estimate what the critic is to predict from returns and lengths of episodes; None if few are on record."""
     pairs = ((metrics.TRAIN_RETURN, EPISODE_LENGTH), (metrics.EVAL_RETURN, EVAL_LENGTH))
     whose = next((pair for pair in pairs if all(len(run.select_finite(name)) >= POINTS for name in pair)), None)
-    standing = judge_standing(run)
-    if whose is None or run.returns_normalised or not (run.has_ended and standing.is_poor):
+    if whose is None:
         return None
     returns, lengths = (run.select_finite(name) for name in whose)
     steps = lengths.clip(lower=1.0)
     paid = float((returns.abs() / steps).dropna().median())
     gamma = run.read_number(HORIZON)
     ahead = min(float(steps.median()), 1 / (1 - gamma) if gamma is not None and gamma < 1 else AHEAD)
-    if paid * ahead < RUINOUS_ERROR:
-        return None
     text = f"a step pays {number(paid, 2)} on average, so that the critic is to predict some {number(paid * ahead, 2)}"
-    return Finding(
-        headline=f"Returns may be too large for the critic: {text}",
-        kind=Kind.SUSPECT,
-        sureness=Sureness.POSSIBLE,
-        why=f"nothing of the critic is on record, nor whether returns are normalised; {standing.brief}",
-        evidence=(Evidence(text, whose, (int(returns.index[0]), int(returns.index[-1]))),),
-        causes=(
-            _suppose_raw(run),
-            Cause("anything else that keeps a run from learning", "log the value loss, KL and entropy of updates"),
-        ),
-        remedies=_REMEDIES,
-        since=int(returns.index[POINTS - 1]),
-        missing=(metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE),
-        ground=Ground.PACE,
-    )
+    fact = Evidence(text, whose, (int(returns.index[0]), int(returns.index[-1])))
+    return Aim(paid * ahead, fact, int(returns.index[POINTS - 1]))
 
 
 def _suppose_raw(run: Signals) -> Cause:

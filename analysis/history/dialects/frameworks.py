@@ -127,6 +127,7 @@ ML_AGENTS = Dialect(
             "lambd": "ppo.gae_lambda",
             "num_epoch": "ppo.num_epochs",
             "hidden_units": "ppo.hidden_sizes",
+            "normalize": "ppo.normalize_observations",
             "batch_size": "ppo.minibatch_size",
             "buffer_size": "ppo.num_steps",
             "max_steps": "total_timesteps",

@@ -1,0 +1,112 @@
+"""Name the usual suspects of a run that learned nothing, where its own numbers name no cause, or too few.
+
+Runs of strangers often log little more than returns, and what keeps most of them from learning is one of few things.
+They stand in the order of how often each was the cause in public logs, times what the run's own numbers say of it. A
+suspect is no finding: each comes with its test, and with what to log to tell it from the others.
+"""
+
+from collections.abc import Mapping
+
+from unstuck.analysis.diagnosis.finding import Cause, Finding, Ground, Kind, Rule, Support, Sureness, Unexamined
+from unstuck.analysis.diagnosis.other_learners import find_other_learner
+from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.suspicions import HINTS, KNOWN, OPEN, SPEAKS, SUSPECTS, Suspicion
+
+Answer = Finding | Unexamined | None
+
+SHOWN = 3
+"""Causes that a diagnosis names at most before it begins to guess no more."""
+
+SYMPTOMS = ("signal_lost", "learned_and_lost", "return_frozen")
+"""Rules that tell what became of the return beside those that only describe it: a cause is still wanted."""
+
+
+def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, Answer]:
+    """Return what rules say of a run, with usual suspects for a run of another learner that ended with nothing learned.
+
+    Args:
+        run: The run.
+        answers: What each rule says of the run.
+    """
+    if run.is_ours or run.is_triage or not run.has_ended or find_other_learner(run):
+        return dict(answers)
+    standing = judge_standing(run)
+    if standing.level is None or not standing.is_poor or standing.at_best:
+        return dict(answers)
+    named = [answer for rule, answer in answers.items() if isinstance(answer, Finding) and _names_cause(rule, answer)]
+    if any(_is_beyond_doubt(finding) for finding in named):
+        return dict(answers)
+    chosen = _rank_suspects(run, answers, HINTS if named else 0.0)[: max(0, SHOWN - len(named))]
+    at_fault, found = any(_is_fault(rule, answer) for rule, answer in answers.items()), dict(answers)
+    for place, (rule, suspicion) in enumerate(chosen, start=1):
+        at_fault = at_fault and suspicion.factor >= SPEAKS
+        found[rule] = _tell(rule, suspicion, place, Kind.FAULT if at_fault else Kind.SUSPECT)
+    return found
+
+
+def _names_cause(rule: Rule, finding: Finding) -> bool:
+    """True if a finding names a cause, and does not only tell what became of the return."""
+    return finding.kind in (Kind.FAULT, Kind.SUSPECT) and not rule.describes and rule.name not in SYMPTOMS
+
+
+def _is_beyond_doubt(finding: Finding) -> bool:
+    """True if a finding tells what is wrong so surely that no suspect is wanted."""
+    measured = finding.ground in (Ground.PROOF, Ground.MEASURED) or finding.sureness is Sureness.SURE
+    return finding.kind is Kind.FAULT and measured
+
+
+def _is_fault(rule: Rule, answer: Answer) -> bool:
+    """True if a rule that only describes a curve calls the run at fault: of its causes the likeliest is at fault."""
+    return rule.describes and isinstance(answer, Finding) and answer.kind is Kind.FAULT
+
+
+def _rank_suspects(run: Signals, answers: Mapping[Rule, Answer], least: float) -> list[tuple[Rule, Suspicion]]:
+    """Return suspicions by rule, the likeliest first, without those that a rule has judged, or that say too little."""
+    weighed = []
+    for rule, answer in answers.items():
+        if rule.name not in SUSPECTS or (isinstance(answer, Finding) and answer.kind is not Kind.FINE):
+            continue
+        often, suspect = SUSPECTS[rule.name]
+        suspicion = suspect(run)
+        if suspicion is not None and suspicion.factor >= (HINTS if isinstance(answer, Finding) else least):
+            weighed.append((often * suspicion.factor, rule, suspicion))
+    weighed.sort(key=lambda one: -one[0])
+    return [(rule, suspicion) for _, rule, suspicion in weighed]
+
+
+def _tell(rule: Rule, suspicion: Suspicion, place: int, kind: Kind) -> Finding:
+    """Return a suspect as a finding that says how often it was the cause elsewhere, and what would tell here."""
+    often = f"it was the cause in {SUSPECTS[rule.name][0]} of {KNOWN} public logs whose cause is known"
+    speaks = suspicion.factor >= SPEAKS
+    support = Support.SUPPORTED if speaks else Support.OPEN
+    says = "the run's numbers speak for it" if suspicion.factor >= HINTS else "nothing on record speaks for it"
+    if suspicion.factor < OPEN:
+        says = "the run's numbers hardly speak for it"
+    return Finding(
+        headline=f"{_LABELS[rule.name]}: {suspicion.fact.text}",
+        kind=kind,
+        sureness=Sureness.POSSIBLE,
+        why=f"a usual suspect of a run that learned nothing: {often}, and {says}",
+        evidence=(suspicion.fact,),
+        causes=(Cause(_LABELS[rule.name].lower(), suspicion.test, support, suspicion.fact.text if speaks else ""),),
+        missing=suspicion.missing,
+        ground=Ground.PACE,
+        place=place,
+    )
+
+
+_LABELS = {
+    "updates_too_large": "Steps may be too large",
+    "reward_scale": "Returns may be too large for the critic",
+    "doing_nothing_pays": "Doing nothing may be what pays best",
+    "reward_sparse": "The reward may be met too seldom",
+    "updates_too_small": "Steps may be too small",
+    "inputs_unscaled": "Inputs may not be scaled",
+    "entropy_pinned": "The entropy bonus may outweigh what is learned",
+    "entropy_collapsed": "The policy may always do the same",
+    "horizon_short": "Gamma may look less far ahead than rewards come",
+    "episodes_short": "Episodes may end too soon",
+    "rollout_short": "Rollouts may be too short",
+}
+"""Headline of each suspect, by rule."""

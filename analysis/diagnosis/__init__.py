@@ -25,8 +25,8 @@ def diagnose(history: History) -> Diagnosis:
     run = Signals(history)
     rules = [rule for rule in load_rules() if _concerns(run, rule)]
     answers = read_together(run, {rule: examine_rule(run, rule) for rule in rules})
-    answers = suspect_usual(run, answers)
-    ranked = [Ranked(rule, found) for rule, found in answers.items() if isinstance(found, Finding)]
+    suspected = suspect_usual(run, answers)  # which does not make a rule that lacks data one that has judged
+    ranked = [Ranked(rule, found) for rule, found in suspected.items() if isinstance(found, Finding)]
     unexamined = [found for found in answers.values() if isinstance(found, Unexamined)]
     findings = withhold_remedies(_order_findings(ranked))
     questions = {} if find_other_learner(run) else list_questions(run, findings, unexamined)

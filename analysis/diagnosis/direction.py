@@ -19,8 +19,9 @@ UNKNOWN_WINDOW = 25
 INDEPENDENT = -0.25
 """Correlation of successive moves: -0.5 for independent values, about 0 for moving means."""
 
-ONWARD = 0.5
-"""The same, from which on evaluations go their way by themselves: moves of a moving mean are hardly correlated."""
+ONWARD = 0.15
+"""Share of its moves up to which a curve of evaluations turns that goes its way by itself: one of moving means turns at
+every other move."""
 
 SLIGHT = 1e-3
 """Share of its level by which a score of another learner must fall before it had been better."""
@@ -136,7 +137,7 @@ def _window_of(run: Signals, name: str, moves: npt.NDArray[np.float64], size: in
         return min(max(window, 1.0), float(len(moves)))
     power = float(moves @ moves)
     repeats = float(moves[1:] @ moves[:-1]) / power if power > 0 else -0.5
-    onward = name == metrics.EVAL_RETURN and repeats > ONWARD
+    onward = name == metrics.EVAL_RETURN and float(np.mean(moves[1:] * moves[:-1] < 0)) <= ONWARD
     return float(min(UNKNOWN_WINDOW, size)) if repeats > INDEPENDENT and not onward else 1.0
 
 

@@ -52,8 +52,9 @@ STIRS, VALUES = 0.01, 20
 WIDER, HEAVY = 0.05, 0.05
 """Nats by which an entropy, or the logarithm of a spread, must have grown; coefficient of a bonus that may do it."""
 
-AT_LIMIT, LONG = 0.95, 50.0
-"""Share of the longest episodes' length at which the usual ones end, and steps of the longest from which that tells."""
+AT_LIMIT, LONG, NEXT_TO_NOTHING = 0.95, 50.0, 0.01
+"""Share of the longest episodes' length at which the usual ones end, steps of the longest from which that tells, and
+cost of a step below which nothing seems to be done."""
 
 EVEN = 0.02
 """Spread of what a step pays, in its mean, up to which each step pays the same."""
@@ -61,8 +62,9 @@ EVEN = 0.02
 MANY = 8
 """Returns on record before what a step pays is compared."""
 
-SHORT_SIGHT, HORIZONS = 0.95, 2.0
-"""gamma up to which, and horizons in an episode from which on, what comes later is hardly seen."""
+SHORT_SIGHT, HORIZONS, SHORTEST_SIGHT = 0.95, 2.0, 0.9
+"""gamma up to which, and horizons in an episode from which on, what comes later is hardly seen; gamma of which that is
+told by itself."""
 
 FEW_STEPS, SMALL_ROLLOUT = 10.0, 512.0
 """Steps of an episode, and of a rollout, that are few."""
@@ -154,16 +156,20 @@ def suspect_raw_returns(run: Signals) -> Suspicion | None:
 
 
 def suspect_idling(run: Signals) -> Suspicion | None:
-    """Suspect that doing nothing pays best: no return above 0, more so where episodes last to their limit."""
+    """Suspect that doing nothing pays best: no return above 0, more so where long episodes cost next to nothing."""
     returns, lengths = _select_returns(run)
     success = run.select_last(SUCCESS_RATE)
     if returns is None or max(returns.values) > 0 or (success is not None and success.mean > 0):
         return None
     test = "look at what the policy does; let a policy that reaches the goal by hand play an episode"
     longest = max(lengths.values) if lengths else 0.0
-    if lengths is None or longest < LONG or lengths.median < AT_LIMIT * longest:
+    lasts = lengths is not None and longest >= LONG and lengths.median >= AT_LIMIT * longest
+    if lengths is None or not lasts or abs(returns.median) >= NEXT_TO_NOTHING * lengths.median:
         return Suspicion(OPEN, _say("no return was ever above 0", returns), test, (metrics.ENTROPY,))
-    text = f"no return was ever above 0, and episodes last {number(lengths.median)} steps of {number(longest)} at most"
+    text = (
+        f"no return was ever above 0, episodes last {number(lengths.median)} of {number(longest)} steps, and a "
+        f"step costs {number(abs(returns.median) / lengths.median, 2)}"
+    )
     return Suspicion(SPEAKS, _say(text, returns, lengths), test)
 
 
@@ -260,7 +266,8 @@ def suspect_short_sight(run: Signals) -> Suspicion | None:
     if gamma is None or lengths is None or gamma > SHORT_SIGHT or lengths.median < HORIZONS / (1 - gamma):
         return None
     text = f"gamma {gamma:g} sees {number(1 / (1 - gamma), 2)} steps, of episodes of {number(lengths.median, 3)}"
-    return Suspicion(SPEAKS, _say(text, lengths), "branch at gamma 0.99: the return rises above the control's")
+    factor = SPEAKS if gamma <= SHORTEST_SIGHT else HINTS
+    return Suspicion(factor, _say(text, lengths), "branch at gamma 0.99: the return rises above the control's")
 
 
 def suspect_early_ends(run: Signals) -> Suspicion | None:

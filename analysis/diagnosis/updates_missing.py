@@ -21,6 +21,9 @@ SAID = ("mlagents",)
 SUMMARIES, ROLLOUTS = 20, 2.0
 """Entropies on record, and rollouts that were full, before losses are missed."""
 
+LARGEST_ROLLOUT = 409_600
+"""Steps of the largest usual buffer of ML-Agents, by its documentation: assumed where the setting is not on record."""
+
 UNMOVED = 0.005
 """Share of itself within which the entropy of a policy that nobody updates stays; of means over a summary's steps."""
 
@@ -86,7 +89,7 @@ def _never_used(run: Signals) -> Finding | None:
     rollout, minibatch = run.read_number("ppo.num_steps"), run.read_number("ppo.minibatch_size")
     if run.history.dialect not in SAID or entropy is None or len(entropy.values) < SUMMARIES:
         return None
-    full = rollout is None or float(steps.iloc[-1]) >= ROLLOUTS * rollout
+    full = float(steps.iloc[-1]) >= ROLLOUTS * (rollout or LARGEST_ROLLOUT)
     if not full or max(abs(value - entropy.median) for value in entropy.values) > UNMOVED * abs(entropy.median):
         return None  # losses may only be left out of what was exported
     text = f"no loss is on record beside {len(entropy.values)} entropies, all {number(entropy.median, 3)}"

@@ -38,7 +38,8 @@ def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, An
     if any(_is_beyond_doubt(finding) for finding in named):
         return dict(answers)
     chosen = _rank_suspects(run, answers, HINTS if named else 0.0)[: max(0, SHOWN - len(named))]
-    at_fault, found = any(_is_fault(rule, answer) for rule, answer in answers.items()), dict(answers)
+    found = dict(answers)
+    at_fault = not named and any(_is_fault(rule, answer) for rule, answer in answers.items())
     for place, (rule, suspicion) in enumerate(chosen, start=1):
         at_fault = at_fault and suspicion.factor >= SPEAKS
         found[rule] = _tell(rule, suspicion, place, Kind.FAULT if at_fault else Kind.SUSPECT)
@@ -57,7 +58,7 @@ def _is_beyond_doubt(finding: Finding) -> bool:
 
 
 def _is_fault(rule: Rule, answer: Answer) -> bool:
-    """True if a rule that only describes a curve calls the run at fault: of its causes the likeliest is at fault."""
+    """True if a rule that only describes a curve calls the run at fault: what the run's numbers speak for may be it."""
     return rule.describes and isinstance(answer, Finding) and answer.kind is Kind.FAULT
 
 

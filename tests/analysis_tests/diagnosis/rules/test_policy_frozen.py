@@ -9,6 +9,7 @@ import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import policy_frozen
+from unstuck.analysis.diagnosis.updates_missing import MOVING
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import ENV_STEPS, PARAMETERS_UNMOVED
 from unstuck.rl import metrics
@@ -270,4 +271,4 @@ def test_a_plain_log_of_steps_and_returns_shows_that_no_update_was_made() -> Non
         diagnosis = diagnose(run)
         assert [one.rule.name for one in diagnosis.select_findings(Kind.FAULT) if one.rule is RULE] == names
         missing = [one.missing for one in diagnosis.unexamined if one.rule is RULE]
-        assert missing == ([] if names else [(updates_missing.MOVING,)])
+        assert missing == ([] if names else [(MOVING,)])

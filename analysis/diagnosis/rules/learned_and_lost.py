@@ -48,9 +48,9 @@ FOR_LONG = 0.2
 
 LEAST = 5
 
-SMOOTHED, EVALUATED = 3, 2
-"""Returns of training, and evaluations, that are averaged at least, and of the latter that must have stayed down: each
-is a mean over episodes of one policy."""
+SMOOTHED, STAY = 3, 2
+"""Returns of training that are averaged at least, and evaluations that must have stayed down: each of these is a mean
+over episodes of one policy already."""
 
 GONE, PUSHED = 0.1, 0.1
 """Share of the largest entropy below which exploration was over when the return fell, and by which a bonus that pushes
@@ -112,7 +112,7 @@ def find_fall(run: Signals) -> _Fall | None:
     if judge_standing(run).frozen and judge_standing(run).at_best:
         return None
     is_trained = curve.name == metrics.TRAIN_RETURN
-    size = max(SMOOTHED if is_trained else EVALUATED, len(curve) // 10)
+    size = max(SMOOTHED if is_trained else 1, len(curve) // 10)
     smooth = curve.rolling(size).mean().dropna()
     values = np.asarray(smooth, dtype=np.float64)
     top = int(values.argmax())
@@ -123,7 +123,7 @@ def find_fall(run: Signals) -> _Fall | None:
     half = (best + first) / 2
     below = smooth.iloc[top:] < half
     stays = int(below[::-1].cumprod().sum())
-    if stays < max(LEAST if is_trained else EVALUATED, LASTS * len(curve)):
+    if stays < max(LEAST if is_trained else STAY, LASTS * len(curve)):
         return None
     return _Fall(str(curve.name), first, best, last, int(smooth.index[top]), int(smooth.index[-stays]))
 

@@ -36,8 +36,9 @@ ALONG = 30.0
 """Factor by which the median KL of one third of the run may exceed another's: the ratios of independent draws depend on
 how many numbers an action has, which stays, and not on the policy."""
 
-LEAST_ENTROPY = 0.5
-"""Entropy of each number of an action from which the entropy of all tells how many there are."""
+LEAST_ENTROPY, WHOLE = 0.5, 0.15
+"""Entropy of each number of an action from which the entropy of all tells how many there are, and how near to a whole
+number that must come."""
 
 UNIFORM = 0.1
 """Nats below the largest entropy within which 2 (ln n - entropy) holds."""
@@ -113,7 +114,8 @@ def _bound_kl(run: Signals) -> float:
         return math.inf
     count = round(entropy.mean / each)
     numbers, most = zip(*MOST_KL, strict=True)
-    return BESIDE * float(np.exp(np.interp(count, numbers, np.log(most)))) if count <= numbers[-1] else math.inf
+    known = numbers[0] <= count <= numbers[-1] and abs(entropy.mean / each - count) <= WHOLE
+    return BESIDE * float(np.exp(np.interp(count, numbers, np.log(most)))) if known else math.inf
 
 
 def _stays(kl: Window) -> bool:

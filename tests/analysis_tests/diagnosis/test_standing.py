@@ -284,3 +284,16 @@ def test_a_level_return_whose_first_values_lie_lower_may_have_risen_among_them(
     values = np.where(TURN % 2 == 0, 0.1, -0.1) - np.where(TURN <= 3, lower, 0.0)
     run = logged(values[:count])
     assert (run.state, run.may_have_learned, run.is_poor) == (State.FLAT, learned, not learned)
+
+
+@pytest.mark.parametrize(("evaluations", "score"), [(3, metrics.TRAIN_RETURN), (4, metrics.EVAL_RETURN)])
+def test_few_evaluations_of_another_learner_tell_less_than_its_training(evaluations: int, score: str) -> None:
+    table = pd.DataFrame(
+        {
+            metrics.TRAIN_RETURN: -100.0 + 0.0 * TURN,
+            metrics.EVAL_RETURN: np.where(evaluations >= TURN, -90.0, np.nan),
+        },
+        index=TURN,
+    )
+    found = standing(History("bare", "made", table, settings={}, dialect="plain"))
+    assert (found.score, found.state) == (score, State.FLAT)

@@ -179,7 +179,7 @@ def test_settings_within_groups_are_found_by_their_last_part() -> None:
 def test_curiosity_has_settings_of_its_own() -> None:
     behavior = {
         "hyperparameters": {"learning_rate": 1e-5, "beta": 0.01},
-        "network_settings": {"hidden_units": 256, "num_layers": 3},
+        "network_settings": {"hidden_units": 256, "num_layers": 3, "normalize": False},
         "reward_signals": {
             "extrinsic": {"gamma": 0.5, "strength": 1.0, "network_settings": {"hidden_units": 128, "num_layers": 2}},
             "curiosity": {"gamma": 0.99, "learning_rate": 3e-4},
@@ -188,6 +188,7 @@ def test_curiosity_has_settings_of_its_own() -> None:
     ours = translate_settings(flatten({"behaviors": {"Walker": behavior}}), DIALECTS["mlagents"])
     assert (ours["ppo.gamma"], ours["ppo.lr"], ours["ppo.entropy_coef"]) == (0.5, 1e-5, 0.01)
     assert ours["ppo.hidden_sizes"] == [256, 256, 256]
+    assert ours["ppo.normalize_observations"] is False
     assert ours["behaviors.Walker.reward_signals.curiosity.learning_rate"] == 3e-4
 
 

@@ -3,10 +3,13 @@
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis.finding import Kind, Support
 from unstuck.analysis.diagnosis.rules import learned_and_lost
 from unstuck.analysis.history import History
+from unstuck.analysis.history.record import FINISHED
+from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import cause, changes, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
@@ -63,3 +66,29 @@ def test_an_entropy_that_was_pushed_back_or_gone_is_told_apart() -> None:
     assert cause(gone, "a policy that no longer explores").support is Support.SUPPORTED
     assert cause(gone, "an entropy bonus").support is Support.RULED_OUT
     assert changes(gone)[0] == {"ppo.entropy_coef": 0.03}
+
+
+def evaluated(end: float, count: int = 17, trained: int = 1) -> History:
+    """Seventeen evaluations of a run of another program: from -900 to -100 in twelve, and to `end` in the last two."""
+    at = np.arange(1, count + 1)
+    values = np.where(at > 15, end, np.minimum(-900.0 + 70 * at, -100.0)) + 5 * np.sin(7.0 * at)
+    table = pd.DataFrame({metrics.EVAL_RETURN: values[: len(at)]}, index=at)
+    table[metrics.TRAIN_RETURN] = np.where(at <= trained, -500.0, np.nan)
+    return History("bare", "made", table, settings={FINISHED: True}, dialect="plain")
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (evaluated(-700.0), Kind.SUSPECT),  # for two evaluations of seventeen
+        (evaluated(-300.0), None),
+        (evaluated(-700.0, count=16), None),  # one bad evaluation
+        (evaluated(-700.0, trained=17), None),  # as much is known of training, which did not fall
+    ],
+)
+def test_evaluations_alone_tell_too(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+def test_the_numbers_of_evaluations_are_called_so() -> None:
+    assert found(RULE, evaluated(-700.0)).evidence[0].metrics == (metrics.EVAL_RETURN,)

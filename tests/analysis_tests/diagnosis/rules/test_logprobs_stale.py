@@ -79,3 +79,28 @@ def test_nearly_uniform_choices() -> None:
     assert kind(RULE, drawn(0.02, 0.3, **{metrics.ENTROPY: entropy})) is None  # KL goes its own way
     falling = math.log(2) - np.linspace(0.001, 0.4, len(TURN))
     assert kind(RULE, drawn(0.01, 0.1, **{metrics.ENTROPY: falling})) is None  # a policy that settles
+
+
+@pytest.mark.parametrize(
+    ("kl", "entropy", "expected"),
+    [(130.0, 4.257, Kind.FAULT), (140.0, 4.257, None), (140.0, 17.03, Kind.FAULT), (900.0, 0.3, Kind.FAULT)],
+)
+def test_divergence_beyond_that_of_so_many_numbers_is_that_of_steps_too_large(
+    kl: float, entropy: float, expected: Kind | None
+) -> None:
+    """In public, frames of 0 to 255: 96 % clipped, a KL of 100 to 345,000, and three numbers of spread 1: 3 * 1.419.
+
+    Twelve numbers diverge as far by themselves; an entropy of 0.3 beside a spread of 1 is another unit's, and tells
+    nothing.
+    """
+    run = drawn(kl + 0.1 * SWAY, 0.95 + 0.02 * SWAY, **{POLICY_STD: 1.0, metrics.ENTROPY: entropy})
+    assert kind(RULE, unset(run, "env.actions")) is expected
+
+
+@pytest.mark.parametrize(("numbers", "most"), logprobs_stale.MOST_KL[:5])
+def test_the_largest_divergence_of_as_many_normal_numbers(numbers: int, most: float) -> None:
+    generator = np.random.default_rng(0)
+    squares = generator.standard_normal((2, 200, 1024, numbers)) ** 2
+    logs = (squares[0] - squares[1]).sum(-1) / 2
+    highest = float(np.quantile((np.expm1(logs) - logs).mean(1), 0.95))
+    assert most / 5 < highest < most * logprobs_stale.BESIDE

@@ -261,6 +261,41 @@ def test_the_nearest_runs_that_did_update(run: History) -> None:
     assert not isinstance(finding, Finding) or "Not one update" not in finding.headline
 
 
+def unused(minibatch: float | None = 20_480, entropy: float = 0.001, **changed: Any) -> History:
+    """A run of ML-Agents' without a loss, which has done a hundred rollouts of 10,000 steps."""
+    run = waiting(1_000_000, **changed)
+    table = run.table.assign(**{metrics.ENTROPY: 0.64 + entropy * np.sin(7.0 * TURN)})
+    settings = {"ppo.num_steps": 10_000, "ppo.num_envs": 1, "ppo.minibatch_size": minibatch}
+    return replace(run, table=table, settings={name: value for name, value in settings.items() if value})
+
+
+def test_a_minibatch_larger_than_the_rollout_is_never_filled() -> None:
+    finding = found(RULE, unused())
+    assert (finding.kind, finding.sureness, finding.ground) == (Kind.FAULT, Sureness.SURE, Ground.MEASURED)
+    assert finding.headline == "Not one update took place: a minibatch of 20,480 from a rollout of 10,000"
+    assert facts(finding) == ["no loss is on record beside 100 entropies, all 0.64"]
+    assert changes(finding) == [{"ppo.minibatch_size": 1250}]
+    other = found(RULE, unused(1_024))
+    assert (other.sureness, changes(other)) == (Sureness.LIKELY, [])
+    assert cause(other, "a minibatch").support is Support.RULED_OUT
+    assert cause(found(RULE, unused(None)), "a minibatch").support is Support.OPEN
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        unused(entropy=0.01),  # it moves: losses are only left out of the record
+        first(unused(), 19),
+        replace(unused(), dialect="plain"),  # whose losses need not be written
+        replace(unused(), table=unused().table.assign(**{metrics.VALUE_LOSS: 1.0})),
+        replace(unused(), settings={}, table=unused().table.assign(**{ENV_STEPS: 8_000.0 * TURN})),  # two large buffers
+    ],
+)
+def test_the_nearest_runs_whose_losses_need_not_be_missed(run: History) -> None:
+    finding = ask(RULE, run)
+    assert not isinstance(finding, Finding) or "Not one update" not in finding.headline
+
+
 def test_a_plain_log_of_steps_and_returns_shows_that_no_update_was_made() -> None:
     """Nothing else of what the rule needs is on record; once a rollout was full, it asks for that as ever."""
     settings = {"ppo.num_steps": 10_000, "ppo.num_envs": 1}

@@ -1,0 +1,101 @@
+"""What a stuck run of little record most likely suffers from: who is named, in which order, and who is never."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from unstuck.analysis.diagnosis import RULES, diagnose
+from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
+from unstuck.analysis.diagnosis.suspicions import KNOWN, SUSPECTS
+from unstuck.analysis.history import History
+from unstuck.analysis.history.record import ENTROPY_COEF, EPISODE_LENGTH, FINISHED
+from unstuck.rl import metrics
+
+TURN = np.arange(1, 61)
+NOISE = np.random.default_rng(0).normal(size=60)
+"""Returns that go nowhere."""
+
+
+def stuck(returns: Any = 5.0 + NOISE, settings: dict[str, Any] | None = None, **columns: Any) -> History:
+    """An ended run of another program whose return goes nowhere; with what else is on record, by our names' ends."""
+    names = {"lengths": EPISODE_LENGTH, "bonus": ENTROPY_COEF}
+    more = {names.get(name, f"train/{name}"): value + 0.0 * TURN for name, value in columns.items()}
+    table = pd.DataFrame({metrics.TRAIN_RETURN: returns, **more}, index=TURN)
+    return History("bare", "made", table, settings={FINISHED: True, **(settings or {})}, dialect="plain")
+
+
+def suspects(run: History) -> list[str]:
+    """Rules of the usual suspects, in the order of the diagnosis."""
+    return [one.rule.name for one in diagnose(run).findings if one.finding.place]
+
+
+def at(diagnosis: Diagnosis, rule: str) -> Ranked:
+    return next(one for one in diagnosis.findings if one.rule.name == rule)
+
+
+def test_returns_alone_leave_three_suspects_in_the_order_of_their_frequency() -> None:
+    """Of 90 logs 23 had steps too large; a return of 5 is no large one; 8 a reward seldom met, 5 raw inputs."""
+    assert suspects(stuck()) == ["updates_too_large", "reward_sparse", "inputs_unscaled"]
+    found = diagnose(stuck())
+    assert [one.rule.name for one in found.findings if one.finding.kind in (Kind.FAULT, Kind.SUSPECT)] == [
+        *("updates_too_large", "reward_sparse", "inputs_unscaled", "oscillating"),
+    ]
+    first = at(found, "updates_too_large").finding
+    assert (first.kind, first.sureness, first.place) == (Kind.SUSPECT, Sureness.POSSIBLE, 1)
+    assert first.why == (
+        "a usual suspect of a run that learned nothing: it was the cause in 23 of 90 public logs whose cause is known, "
+        "and nothing on record speaks for it"
+    )
+    assert {metrics.APPROX_KL, metrics.LR} <= set(first.missing)
+    assert metrics.APPROX_KL in found.questions
+    blind = {one.rule.name for one in found.unexamined}
+    assert "inputs_unscaled" in blind  # a guess is no look
+
+
+@pytest.mark.parametrize(
+    ("run", "first"),
+    [
+        (stuck(value_loss=760.0, approx_kl=0.008), "reward_scale"),
+        (stuck(value_loss=0.1, entropy=1.42 + 0.01 * TURN, bonus=0.1, approx_kl=0.008), "entropy_pinned"),
+        (stuck(value_loss=0.1, settings={"ppo.lr": 1e-3}), "updates_too_large"),
+        (stuck(value_loss=0.1, settings={"ppo.lr": 3e-5}), "updates_too_small"),
+        (stuck(value_loss=0.1, approx_kl=0.008, lengths=200.0, settings={"ppo.gamma": 0.9}), "horizon_short"),
+        (stuck(-1.0 - 0.1 * abs(NOISE), value_loss=1e-4, approx_kl=0.008, lengths=1200.0), "doing_nothing_pays"),
+    ],
+)
+def test_what_the_runs_numbers_speak_for_stands_first_and_is_at_fault_as_the_curve_is(run: History, first: str) -> None:
+    found = diagnose(run)
+    assert suspects(run)[0] == first
+    assert at(found, first).finding.kind is at(found, "oscillating").finding.kind is Kind.FAULT
+    assert first in at(found, "oscillating").follows_from
+    assert found.findings[0].rule.name in (first, "signal_lost")
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        stuck(5.0 + 0.5 * TURN),  # learns
+        stuck(settings={FINISHED: False}),  # young
+        replace(stuck(), dialect="unstuck", settings={FINISHED: True, "ppo.num_iterations": 60}),  # ours
+        stuck(approx_kl=2.0, clip_fraction=0.5),  # a cause that is sure
+        replace(stuck(), left_out=("train/qf1_loss",)),  # SAC's
+    ],
+)
+def test_of_a_run_that_learns_goes_on_is_told_or_is_no_ppos_nobody_is_suspected(run: History) -> None:
+    assert suspects(run) == []
+
+
+def test_beside_a_cause_only_what_the_numbers_hint_at_is_named_and_three_causes_in_all() -> None:
+    run = stuck(value_loss=760.0, approx_kl=0.008, entropy=0.3, settings={"ppo.num_envs": 1, "ppo.num_steps": 40})
+    found = diagnose(run)
+    assert next(one.rule.name for one in found.findings if one.finding.kind is Kind.FAULT) == "rollout_short"
+    assert suspects(run) == ["reward_scale"]
+    assert at(found, "reward_scale").finding.kind is Kind.SUSPECT
+
+
+def test_each_suspect_is_a_rule_that_explains_a_curve_and_no_log_is_counted_twice() -> None:
+    explained = {rule.name: rule.explains for rule in RULES}
+    assert all("oscillating" in explained[name] for name in SUSPECTS)
+    assert sum(often for often, _ in SUSPECTS.values()) <= KNOWN

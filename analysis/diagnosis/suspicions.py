@@ -52,6 +52,9 @@ STIRS, VALUES = 0.01, 20
 WIDER, HEAVY = 0.05, 0.05
 """Nats by which an entropy, or the logarithm of a spread, must have grown; coefficient of a bonus that may do it."""
 
+SETTLED, FAR = 0.35, 1.0
+"""Share of its largest below which an entropy has fallen far; nats, where the largest is not known."""
+
 AT_LIMIT, LONG, NEXT_TO_NOTHING = 0.95, 50.0, 0.01
 """Share of the longest episodes' length at which the usual ones end, steps of the longest from which that tells, and
 cost of a step below which nothing seems to be done."""
@@ -191,8 +194,8 @@ def suspect_rare_reward(run: Signals) -> Suspicion | None:
 
 def suspect_small_steps(run: Signals) -> Suspicion | None:
     """Suspect steps too small: by KL and clip fraction, else by the learning rate or an entropy that stays."""
-    if run.rate_is_annealed or run.kl_precedes_step:
-        return None
+    if run.rate_is_annealed or run.kl_precedes_step or judge_standing(run).state is State.FALLING:
+        return None  # what was learned and lost was moved
     kl = None if run.kl_is_signed else run.select_all(metrics.APPROX_KL)
     clipped, entropy = run.select_all(metrics.CLIP_FRACTION), run.select_all(metrics.ENTROPY)
     test = "branch at three times the learning rate: KL and return rise"
@@ -249,15 +252,20 @@ def suspect_bonus(run: Signals) -> Suspicion | None:
 
 
 def suspect_collapse(run: Signals) -> Suspicion | None:
-    """Suspect a policy that always does the same, where neither entropy nor spread is on record."""
+    """Suspect a policy that always does the same: by an entropy that fell far, or one not on record as returns fall."""
+    test = "look at the shares of the actions, or at the policy's spread: nothing else is tried any more"
     if run.has(metrics.ENTROPY) or run.has(POLICY_STD):
-        return None
-    test = "log entropy, and the shares of the actions: one has nearly all"
-    fell = judge_standing(run).state is State.FALLING or any(
+        start, late, most = run.select_first(metrics.ENTROPY), run.select_last(metrics.ENTROPY), run.entropy_reference
+        if start is None or late is None:
+            return None
+        fell = late.mean < SETTLED * most if most else start.mean - late.mean > FAR
+        text = f"entropy {number(start.mean, 3)} at first and {number(late.mean, 3)} of late, with nothing learned"
+        return Suspicion(HINTS, _say(text, late), test) if fell and start.mean > late.mean else None
+    falls = judge_standing(run).state is State.FALLING or any(
         run.trend(name).falls for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN)
     )
-    text = "entropy is not on record" + (", and the return falls" if fell else "")
-    return Suspicion(SPEAKS if fell else OPEN, Evidence(text), test, (metrics.ENTROPY,))
+    text = "entropy is not on record" + (", and the return falls" if falls else "")
+    return Suspicion(SPEAKS if falls else OPEN, Evidence(text), test, (metrics.ENTROPY,))
 
 
 def suspect_short_sight(run: Signals) -> Suspicion | None:

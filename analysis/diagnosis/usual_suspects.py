@@ -7,6 +7,7 @@ suspect is no finding: each comes with its test, and with what to log to tell it
 
 from collections.abc import Mapping
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Finding, Ground, Kind, Rule, Support, Sureness, Unexamined
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.signals import Signals
@@ -25,6 +26,8 @@ SYMPTOMS = ("signal_lost", "learned_and_lost", "return_frozen")
 def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, Answer]:
     """Return what rules say of a run, with usual suspects for a run of another learner that ended with nothing learned.
 
+    Of one that has lost a part of what was learned only those are named at which the run's numbers hint.
+
     Args:
         run: The run.
         answers: What each rule says of the run.
@@ -32,12 +35,13 @@ def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, An
     if run.is_ours or run.is_triage or not run.has_ended or find_other_learner(run):
         return dict(answers)
     standing = judge_standing(run)
-    if standing.level is None or not standing.is_poor or standing.at_best:
+    falls = standing.state is State.FALLING
+    if standing.level is None or not (standing.is_poor or falls) or standing.at_best:
         return dict(answers)
     named = [answer for rule, answer in answers.items() if isinstance(answer, Finding) and _names_cause(rule, answer)]
     if any(_is_beyond_doubt(finding) for finding in named):
         return dict(answers)
-    chosen = _rank_suspects(run, answers, HINTS if named else 0.0)[: max(0, SHOWN - len(named))]
+    chosen = _rank_suspects(run, answers, HINTS if named or not standing.is_poor else 0.0)[: max(0, SHOWN - len(named))]
     found = dict(answers)
     at_fault = not named and any(_is_fault(rule, answer) for rule, answer in answers.items())
     for place, (rule, suspicion) in enumerate(chosen, start=1):

@@ -14,6 +14,9 @@ from unstuck.rl import metrics
 UNIT_ENTROPY = math.log(2 * math.pi * math.e) / 2
 """Entropy of a normal number of spread 1, in nats: 1.419."""
 
+MEANS, AT_UNIT = "mlagents", 0.01
+"""Program that logs the mean entropy of an action's numbers, and units within which that must lie at the start."""
+
 NEAR_UNIT = 0.1
 """Units by which the entropy of a first update may differ from that of whole numbers of spread 1, as it starts."""
 
@@ -41,19 +44,22 @@ def derive_metrics(table: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataF
 
 
 def derive_spread(history: History) -> History:
-    """Return a run of our own learner with the spread of its continuous actions, which it logs as an entropy alone.
+    """Return a run with the spread of its continuous actions, where its program logs that as an entropy alone.
 
-    Each of an action's d numbers has a spread of its own, 1 at the start, whatever is observed (`rl.distributions`). So
-    the first entropy tells d, and each later one the geometric mean of the d spreads. A run of discrete actions, of
+    Our own learner: each of an action's d numbers has a spread of its own, 1 at the start, whatever is observed
+    (`rl.distributions`). So the first entropy tells d, and each later one the geometric mean of the d spreads.
+    ML-Agents logs the mean entropy of the numbers, of spread 1 at the start as well. A run of discrete actions, of
     another program or from a checkpoint, is returned as it is.
     """
     entropy = history.curve(metrics.ENTROPY)
     is_discrete = bool(history.family(metrics.ACTION_PREFIX)) or history.setting("env.actions") is not None
     starts = len(entropy) > 0 and int(entropy.index[0]) == 1 and history.setting("branch.start") is None
-    if history.program != "unstuck" or history.has(POLICY_STD) or is_discrete or not starts:
+    if history.program not in ("unstuck", MEANS) or history.has(POLICY_STD) or is_discrete or not starts:
         return history
-    numbers = round(float(entropy.iloc[0]) / UNIT_ENTROPY)
-    if numbers < 1 or abs(float(entropy.iloc[0]) / UNIT_ENTROPY - numbers) > NEAR_UNIT:
+    numbers, near = round(float(entropy.iloc[0]) / UNIT_ENTROPY), NEAR_UNIT
+    if history.program == MEANS:  # discrete choices may have any entropy: four have 1.386 at most
+        numbers, near = 1, AT_UNIT
+    if numbers < 1 or abs(float(entropy.iloc[0]) / UNIT_ENTROPY - numbers) > near:
         return history
     spread = np.exp(history.table[metrics.ENTROPY] / numbers - UNIT_ENTROPY)
     return replace(history, table=history.table.assign(**{POLICY_STD: spread}))

@@ -7,6 +7,7 @@ import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals, select_columns
 from unstuck.analysis.diagnosis.standing import evaluates_apart, judge_standing
+from unstuck.analysis.diagnosis.window import QUARTERS
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -15,6 +16,9 @@ APART = 0.3
 
 BEHIND = 0.25
 """Share of the sampled return's gain since the start by which the greedy return must lie below the sampled one."""
+
+EVALUATIONS = 20
+"""Evaluations, and returns of training, on record before quarters of them are compared."""
 
 LASTS = 3
 """Evaluations in a row that must be so where each decision stands alone, as in triage."""
@@ -33,6 +37,10 @@ circles where chance gets the sampled one out, and in time gets over it."""
 EARLIEST = 0.5
 """Share of the run before which such a policy is young."""
 
+SURE, BESIDE = 0.1, 3.0
+"""Share of its largest below which an entropy leaves greedy and sampled policy one; and spreads of single returns by
+which evaluations of that policy must then lie below training, and may have risen, where both should be the same."""
+
 CATCHES_UP = 0.5
 """Share of what it lies behind by which a greedy return must have risen within that time to be catching up."""
 
@@ -45,6 +53,8 @@ def examine(run: Signals) -> Finding | None:
     if not facts and returns is None:
         return None
     standing, shifted = judge_standing(run), _shifted(run)
+    elsewhere = None if returns is not None and returns[1] else _earns_nothing_elsewhere(run)
+    returns = elsewhere or returns
     worse = returns is not None and returns[1]
     same = _begins_alike(run)
     if not worse and not shifted and not (apart and standing.is_poor):
@@ -54,7 +64,7 @@ def examine(run: Signals) -> Finding | None:
     return Finding(
         headline=f"Greedy and sampled behaviour are apart: {evidence[0].text}",
         kind=Kind.FAULT
-        if (worse and not same) or (shifted and (apart or standing.is_poor or not run.is_triage))
+        if (worse and not same and not elsewhere) or (shifted and (apart or standing.is_poor or not run.is_triage))
         else Kind.SUSPECT,
         sureness=Sureness.SURE,
         why=standing.brief,
@@ -65,6 +75,7 @@ def examine(run: Signals) -> Finding | None:
                 "look at entropy: near its maximum",
                 *_near_uniform(entropy.mean / most if entropy and most else None),
             ),
+            *([_LEARNED_BY_HEART] if elsewhere else []),
             Cause(
                 "a policy that relies on chance, since different situations look the same to it",
                 "add history to the observation; evaluate the sampled policy as well",
@@ -178,6 +189,37 @@ def _returns(run: Signals) -> tuple[Evidence, bool] | None:
     return Evidence(f"{text}sampled one", (metrics.EVAL_RETURN, metrics.TRAIN_RETURN), where), lasting
 
 
+def _earns_nothing_elsewhere(run: Signals) -> tuple[Evidence, bool] | None:
+    """Return evidence that a policy without chance earns more in training than in evaluations, which never rose."""
+    entropy, most = run.select_last(metrics.ENTROPY), run.entropy_reference
+    greedy, sampled = run.select_finite(metrics.EVAL_RETURN), run.select_finite(metrics.TRAIN_RETURN)
+    sure = entropy is not None and most is not None and entropy.mean < SURE * most
+    if run.is_ours or not sure or min(len(greedy), len(sampled)) < EVALUATIONS or not evaluates_apart(run):
+        return None
+    size = len(greedy) // QUARTERS
+    early, late = greedy.iloc[:size], greedy.iloc[-size:]
+    beside = sampled.loc[int(late.index[0]) :]
+    noise = BESIDE * max(float(early.std()), float(late.std()), float(beside.std()) if len(beside) > 1 else 0.0)
+    least = noise / math.sqrt(size)
+    if beside.empty or float(beside.mean() - late.mean()) < least or float(late.mean() - early.mean()) > least:
+        return None
+    if float(beside.mean() - sampled.iloc[:LASTS].mean()) < least:
+        return None
+    text = (
+        f"with an entropy of {number(entropy.mean if entropy else 0.0, 2)} both policies are one, and training returns "
+        f"{number(float(beside.mean()), 3)}, evaluations {number(float(late.mean()), 3)}, at first "
+        f"{number(float(early.mean()), 3)}"
+    )
+    where = int(late.index[0]), int(late.index[-1])
+    return Evidence(text, (metrics.EVAL_RETURN, metrics.TRAIN_RETURN, metrics.ENTROPY), where), True
+
+
+_LEARNED_BY_HEART = Cause(
+    "training's own data or levels learned by heart, which evaluations do not show",
+    "evaluate on what training shows: the return must be that of training",
+)
+
+
 def _noise(curve: "pd.Series[float]") -> float:
     """Estimate a curve's noise from differences of neighbouring values, so that a trend does not count as noise.
 
@@ -207,7 +249,9 @@ RULE = Rule(
         "in triage observations half a spread apart; elsewhere first observations 2.5 times "
         "as large, or as small, or all alike where training's are not; shares 30 % apart; a greedy return below the "
         "sampled one by a quarter of what that has gained: in 3 evaluations in a row for triage, else in most of a "
-        "quarter of the run, after half of it, and not catching up; a suspect where our evaluation's episodes were "
+        "quarter of the run, after half of it, and not catching up; a suspect where an entropy below a tenth of its "
+        "maximum leaves both one, training has risen, and 20 evaluations or more have not and lie 3 standard errors "
+        "lower, and where our evaluation's episodes were "
         "measured to begin as training's do"
     ),
     source="Stable-Baselines3 issue 1063 and its tips (deterministic evaluation); Jones 2021",

@@ -134,6 +134,7 @@ RULE = Rule(
     explains=(
         *("units_saturated", "policy_frozen", "updates_too_small", "updates_too_large", "critic_underfits"),
         *("entropy_collapsed", "greedy_collapsed", "signal_lost", "entropy_pinned", "oscillating"),
+        "learns_backwards",
     ),
     says="inputs in raw units saturate the units that see them",
     threshold=(

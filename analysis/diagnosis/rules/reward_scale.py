@@ -189,7 +189,7 @@ RULE = Rule(
     helps=(metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE, EPISODE_LENGTH, EVAL_LENGTH),
     explains=(
         *("critic_underfits", "entropy_pinned", "updates_too_small", "oscillating", "greedy_vs_sampled"),
-        *("signal_lost", "value_explosion"),
+        *("signal_lost", "value_explosion", "learns_backwards"),
     ),
     says="returns too large for the critic, where gradients are not on record: normalise them",
     threshold=(

@@ -103,6 +103,7 @@ RULE = Rule(
     explains=(
         *("critic_underfits", "updates_too_large", "updates_too_small", "value_explosion", "oscillating"),
         *("learned_and_lost", "signal_lost", "entropy_collapsed", "return_frozen", "seeds_bimodal"),
+        "learns_backwards",
     ),
     says="a rollout holds so few steps that its advantages are mostly noise",
     threshold=(

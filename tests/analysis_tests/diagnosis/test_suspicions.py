@@ -69,6 +69,7 @@ LEVEL, CARTPOLE = -1.0 - 0.1 * abs(NOISE), 200.0 + 5 * np.sin(TURN)
         (suspicions.suspect_small_steps, run(approx_kl=9e-4), SPEAKS),
         (suspicions.suspect_small_steps, run(approx_kl=1.1e-3), None),
         (suspicions.suspect_small_steps, run(approx_kl=9e-4, clip_fraction=0.006), None),
+        (suspicions.suspect_small_steps, run(5.0 - TURN + NOISE, approx_kl=9e-4), None),  # something was lost
         (suspicions.suspect_small_steps, run(approx_kl=0.01 * NOISE, clip_fraction=0.004), SPEAKS),
         (suspicions.suspect_small_steps, run(settings={"ppo.lr": 5e-5}), SPEAKS),
         (suspicions.suspect_small_steps, run(settings={"ppo.lr": 6e-5}), None),
@@ -91,6 +92,10 @@ LEVEL, CARTPOLE = -1.0 - 0.1 * abs(NOISE), 200.0 + 5 * np.sin(TURN)
         (suspicions.suspect_collapse, run(), OPEN),
         (suspicions.suspect_collapse, run(5.0 - TURN + NOISE), SPEAKS),
         (suspicions.suspect_collapse, run(entropy=0.5), None),
+        (suspicions.suspect_collapse, run(entropy=np.where(TURN < 4, 1.09, 0.39)), None),  # of ln 3
+        (suspicions.suspect_collapse, run(entropy=np.where(TURN < 4, 1.09, 0.37)), HINTS),
+        (suspicions.suspect_collapse, run(entropy=np.where(TURN < 4, 8.5, 7.6)), None),  # of numbers
+        (suspicions.suspect_collapse, run(entropy=np.where(TURN < 4, 8.5, 7.4)), HINTS),
         (suspicions.suspect_short_sight, run(lengths=41.0, settings={"ppo.gamma": 0.95}), HINTS),
         (suspicions.suspect_short_sight, run(lengths=39.0, settings={"ppo.gamma": 0.95}), None),
         (suspicions.suspect_short_sight, run(lengths=41.0, settings={"ppo.gamma": 0.9}), SPEAKS),

@@ -87,6 +87,13 @@ def test_of_a_run_that_learns_goes_on_is_told_or_is_no_ppos_nobody_is_suspected(
     assert suspects(run) == []
 
 
+def test_of_a_run_that_lost_a_part_only_what_its_numbers_hint_at_is_named() -> None:
+    """It rises by 200 and loses half: steps too large are the usual reason, and counted twice as a score fell."""
+    curve = np.where(TURN < 20, 0.0, np.where(TURN < 40, 200.0, 100.0)) + 4 * NOISE
+    assert suspects(stuck(curve)) == ["updates_too_large", "entropy_collapsed"]
+    assert suspects(stuck(curve, approx_kl=0.008, entropy=0.5, value_loss=1.0)) == []
+
+
 def test_beside_a_cause_only_what_the_numbers_hint_at_is_named_and_three_causes_in_all() -> None:
     run = stuck(value_loss=760.0, approx_kl=0.008, entropy=0.3, settings={"ppo.num_envs": 1, "ppo.num_steps": 40})
     found = diagnose(run)

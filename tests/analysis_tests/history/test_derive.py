@@ -44,6 +44,8 @@ def test_the_spread_is_the_geometric_mean_of_the_numbers_spreads() -> None:
         run(),
         replace(run(2.84, 2.9), dialect="sb3"),
         replace(run(2.84, 2.9), probed="loop"),
+        replace(run(2.84, 2.9), dialect="mlagents"),  # a sum over choices
+        replace(run(1.386, 1.2), dialect="mlagents"),  # ln 4
     ],
 )
 def test_where_the_start_does_not_tell_there_is_none(left: History) -> None:
@@ -55,3 +57,9 @@ def test_a_logged_spread_and_shares_of_discrete_actions_stay() -> None:
     for more in ({POLICY_STD: [1.0, 1.5]}, {f"{metrics.ACTION_PREFIX}left": [0.5, 0.5]}):
         known = replace(run(2.84, 2.9), table=table.assign(**more))
         assert derive_spread(known) is known
+
+
+def test_ml_agents_logs_the_mean_over_the_numbers_whose_spread_begins_at_1() -> None:
+    """In public: from 1.420 to 2.253 under a bonus of 0.1, a spread of exp(2.253 - 1.419) = 2.3."""
+    spread = derive_spread(replace(run(1.420, 1.419, 2.253), dialect="mlagents")).table[POLICY_STD]
+    np.testing.assert_allclose(spread, [1.001, 1.0, 2.303], rtol=1e-3)

@@ -24,6 +24,9 @@ SPEAKS, HINTS, OPEN, HARDLY = 4.0, 2.0, 1.0, 0.25
 """Factors of a suspect's frequency: the run's numbers speak for the cause, hint at it, leave it open, or hardly allow
 it."""
 
+COSTS = 1.25
+"""The same of returns that were never above 0: where all costs, to do nothing costs least."""
+
 WIDENS = 6.0
 """The same of a policy that widens while nothing is learned: advantages alone never widen one that is at its widest."""
 
@@ -168,7 +171,7 @@ def suspect_idling(run: Signals) -> Suspicion | None:
     longest = max(lengths.values) if lengths else 0.0
     lasts = lengths is not None and longest >= LONG and lengths.median >= AT_LIMIT * longest
     if lengths is None or not lasts or abs(returns.median) >= NEXT_TO_NOTHING * lengths.median:
-        return Suspicion(OPEN, _say("no return was ever above 0", returns), test, (metrics.ENTROPY,))
+        return Suspicion(COSTS, _say("no return was ever above 0", returns), test, (metrics.ENTROPY,))
     text = (
         f"no return was ever above 0, episodes last {number(lengths.median)} of {number(longest)} steps, and a "
         f"step costs {number(abs(returns.median) / lengths.median, 2)}"

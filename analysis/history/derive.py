@@ -54,6 +54,7 @@ def derive_spread(history: History) -> History:
     entropy = history.curve(metrics.ENTROPY)
     is_discrete = bool(history.family(metrics.ACTION_PREFIX)) or history.setting("env.actions") is not None
     starts = len(entropy) > 0 and int(entropy.index[0]) == 1 and history.setting("branch.start") is None
+    starts = starts and math.isfinite(entropy.iloc[0])
     if history.program not in ("unstuck", MEANS) or history.has(POLICY_STD) or is_discrete or not starts:
         return history
     numbers, near = round(float(entropy.iloc[0]) / UNIT_ENTROPY), NEAR_UNIT

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis import suspicions
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.suspicions import HARDLY, HINTS, OPEN, SPEAKS, WIDENS, Suspicion
+from unstuck.analysis.diagnosis.suspicions import COSTS, HARDLY, HINTS, OPEN, SPEAKS, WIDENS, Suspicion
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import EPISODE_LENGTH, FINISHED, POLICY_STD, SUCCESS_RATE
 from unstuck.rl import metrics
@@ -56,8 +56,8 @@ LEVEL, CARTPOLE = -1.0 - 0.1 * abs(NOISE), 200.0 + 5 * np.sin(TURN)
         (suspicions.suspect_raw_returns, run(101.0, lengths=100.0), HINTS),
         (suspicions.suspect_raw_returns, run(1000.0, lengths=100.0, settings={"ppo.gamma": 0.0}), OPEN),  # 10 a step
         (suspicions.suspect_idling, run(LEVEL, lengths=1200.0), SPEAKS),
-        (suspicions.suspect_idling, run(LEVEL, lengths=90.0), OPEN),  # a step costs more than 0.01
-        (suspicions.suspect_idling, run(LEVEL, lengths=1200.0 * TURN / 60), OPEN),
+        (suspicions.suspect_idling, run(LEVEL, lengths=90.0), COSTS),  # a step costs more than 0.01
+        (suspicions.suspect_idling, run(LEVEL, lengths=1200.0 * TURN / 60), COSTS),
         (suspicions.suspect_idling, run(LEVEL, lengths=1200.0, success=0.1), None),
         (suspicions.suspect_idling, run(LEVEL + 2), None),
         (suspicions.suspect_rare_reward, run(), OPEN),

@@ -41,6 +41,7 @@ def test_the_spread_is_the_geometric_mean_of_the_numbers_spreads() -> None:
         run(2.84, 2.9, first=2),
         run(2.3, 2.9),
         run(-0.5, 0.1),
+        run(np.inf, 0.1),
         run(),
         replace(run(2.84, 2.9), dialect="sb3"),
         replace(run(2.84, 2.9), probed="loop"),

@@ -31,8 +31,9 @@ FROZEN = 20
 FROZEN_SHARE = 0.95
 """Share of these that must be the same: a curve may hold a few points from before its logger caught up."""
 
-SAME = 1e-6
-"""Difference, as a share of their size, of values that are the same up to rounding."""
+SAME, ENOUGH = 1e-6, 4
+"""Difference, as a share of their size, of values that are the same up to rounding; returns of which one says that all
+are the same."""
 
 
 SOLVED = 0.95
@@ -161,6 +162,17 @@ def judge_standing(run: Signals) -> Standing:
     text += f"; no episode has succeeded in {pluralize(failed, 'value')} of the success rate" if failed else ""
     lost, late = compute_lost_share(run.select_finite(score)), run.history.unrecorded > 0
     return Standing(score, level, state, trivial, text, lost, frozen, at_best, failed, late, may_hide_rise(run, score))
+
+
+def count_equal_returns(run: Signals) -> int:
+    """Count all returns on record if they are the same, above 0, and enough to say so; return 0 otherwise.
+
+    Such a run is solved from the start, or stuck: returns do not tell. All 0 or less may as well be the least there is.
+    """
+    curves = (run.select_finite(name) for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN))
+    values = [value for curve in curves for value in curve]
+    alike = len(values) >= ENOUGH and min(values) > 0 and max(values) - min(values) <= SAME * max(values)
+    return len(values) if alike else 0
 
 
 def _count_failures(run: Signals) -> int:

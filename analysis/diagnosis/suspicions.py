@@ -6,6 +6,7 @@ Each function returns a suspicion with its numbers, or None where the record spe
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from unstuck.analysis.diagnosis.bonus import find_bonus
@@ -307,22 +308,56 @@ def _select_returns(run: Signals) -> tuple[Window | None, Window | None]:
     return run.select_all(metrics.EVAL_RETURN), run.select_all(EVAL_LENGTH)
 
 
-SUSPECTS: dict[str, tuple[int, Callable[[Signals], Suspicion | None]]] = {
-    "updates_too_large": (23, suspect_large_steps),
-    "reward_scale": (19, suspect_raw_returns),
-    "doing_nothing_pays": (8, suspect_idling),
-    "reward_sparse": (8, suspect_rare_reward),
-    "updates_too_small": (6, suspect_small_steps),
-    "inputs_unscaled": (5, suspect_raw_inputs),
-    "entropy_pinned": (4, suspect_bonus),
-    "entropy_collapsed": (4, suspect_collapse),
-    "horizon_short": (3, suspect_short_sight),
-    "episodes_short": (3, suspect_early_ends),
-    "rollout_short": (2, suspect_small_rollouts),
+class Suspect(NamedTuple):
+    """A usual suspect: how many of `KNOWN` logs had it, headline, cause, and what looks for it in a run's numbers."""
+
+    often: int
+    headline: str
+    cause: str
+    judge: Callable[[Signals], Suspicion | None]
+
+
+SUSPECTS = {
+    "updates_too_large": Suspect(
+        23, "Steps may be too large", "a learning rate too high, or too many passes over a rollout", suspect_large_steps
+    ),
+    "reward_scale": Suspect(
+        19,
+        "Returns may be too large for the critic",
+        "rewards in large units that are not normalised",
+        suspect_raw_returns,
+    ),
+    "doing_nothing_pays": Suspect(
+        8, "Doing nothing may be what pays best", "attempts that cost more than they ever brought", suspect_idling
+    ),
+    "reward_sparse": Suspect(
+        8, "The reward may be met too seldom", "a goal far away, and nothing on the way to it", suspect_rare_reward
+    ),
+    "updates_too_small": Suspect(
+        6, "Steps may be too small", "a learning rate too low, or a gradient that is clipped away", suspect_small_steps
+    ),
+    "inputs_unscaled": Suspect(5, "Inputs may not be scaled", "observations in raw units", suspect_raw_inputs),
+    "entropy_pinned": Suspect(
+        4, "The entropy bonus may outweigh what is learned", "entropy_coef too high", suspect_bonus
+    ),
+    "entropy_collapsed": Suspect(
+        4,
+        "The policy may always do the same",
+        "exploration that ended before anything was learned",
+        suspect_collapse,
+    ),
+    "horizon_short": Suspect(
+        3, "Gamma may look less far ahead than rewards come", "gamma too low for this task", suspect_short_sight
+    ),
+    "episodes_short": Suspect(
+        3, "Episodes may end too soon", "a condition that ends episodes at once", suspect_early_ends
+    ),
+    "rollout_short": Suspect(
+        2, "Rollouts may be too short", "advantages that are mostly noise, from so few steps", suspect_small_rollouts
+    ),
 }
-"""By the rule that names the cause: how many of 90 public logs with a known cause had it, and what speaks for it here.
-Counted over the labels of five looks at strangers' logs (`benchmarks/RESULTS.md`), 16 of which were rewards that pay
-for nothing that was meant."""
+"""By the rule that names the cause. Counted over the labels of five looks at strangers' logs (`benchmarks/RESULTS.md`),
+16 of which were rewards that are hardly met, or pay for nothing that was meant."""
 
 KNOWN = 90
 """Public logs with a known cause that were counted."""

@@ -11,8 +11,8 @@ from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Finding, Ground, Kind, Rule, Support, Sureness, Unexamined
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import judge_standing
-from unstuck.analysis.diagnosis.suspicions import HINTS, KNOWN, OPEN, SPEAKS, SUSPECTS, Suspicion
+from unstuck.analysis.diagnosis.standing import count_equal_returns, judge_standing
+from unstuck.analysis.diagnosis.suspicions import HINTS, KNOWN, SPEAKS, SUSPECTS, Suspicion
 
 Answer = Finding | Unexamined | None
 
@@ -37,7 +37,7 @@ def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, An
         return dict(answers)
     standing = judge_standing(run)
     unclear = standing.state in (State.FALLING, State.FLAT)
-    if standing.level is None or not (standing.is_poor or unclear) or standing.at_best:
+    if standing.level is None or not (standing.is_poor or unclear) or standing.at_best or count_equal_returns(run):
         return dict(answers)
     named = [answer for rule, answer in answers.items() if isinstance(answer, Finding) and _names_cause(rule, answer)]
     if any(_is_beyond_doubt(finding) for finding in named):
@@ -73,46 +73,28 @@ def _rank_suspects(run: Signals, answers: Mapping[Rule, Answer], least: float) -
     for rule, answer in answers.items():
         if rule.name not in SUSPECTS or (isinstance(answer, Finding) and answer.kind is not Kind.FINE):
             continue
-        often, suspect = SUSPECTS[rule.name]
-        suspicion = suspect(run)
+        suspect = SUSPECTS[rule.name]
+        suspicion = suspect.judge(run)
         if suspicion is not None and suspicion.factor >= (HINTS if isinstance(answer, Finding) else least):
-            weighed.append((often * suspicion.factor, rule, suspicion))
+            weighed.append((suspect.often * suspicion.factor, rule, suspicion))
     weighed.sort(key=lambda one: -one[0])
     return [(rule, suspicion) for _, rule, suspicion in weighed]
 
 
 def _tell(rule: Rule, suspicion: Suspicion, place: int, kind: Kind) -> Finding:
     """Return a suspect as a finding that says how often it was the cause elsewhere, and what would tell here."""
-    often = f"it was the cause in {SUSPECTS[rule.name][0]} of {KNOWN} public logs whose cause is known"
-    speaks = suspicion.factor >= SPEAKS
+    suspect, speaks = SUSPECTS[rule.name], suspicion.factor >= SPEAKS
+    often = f"it was the cause in {suspect.often} of {KNOWN} public logs whose cause is known"
+    says = "speak for it" if speaks else "hint at it" if suspicion.factor >= HINTS else "do not tell"
     support = Support.SUPPORTED if speaks else Support.OPEN
-    says = "the run's numbers speak for it" if suspicion.factor >= HINTS else "nothing on record speaks for it"
-    if suspicion.factor < OPEN:
-        says = "the run's numbers hardly speak for it"
     return Finding(
-        headline=f"{_LABELS[rule.name]}: {suspicion.fact.text}",
+        headline=f"{suspect.headline}: {suspicion.fact.text}",
         kind=kind,
         sureness=Sureness.POSSIBLE,
-        why=f"a usual suspect of a run that learned nothing: {often}, and {says}",
+        why=f"a usual suspect of a run that learned nothing: {often}, and this run's numbers {says}",
         evidence=(suspicion.fact,),
-        causes=(Cause(_LABELS[rule.name].lower(), suspicion.test, support, suspicion.fact.text if speaks else ""),),
+        causes=(Cause(suspect.cause, suspicion.test, support, suspicion.fact.text if speaks else ""),),
         missing=suspicion.missing,
         ground=Ground.PACE,
         place=place,
     )
-
-
-_LABELS = {
-    "updates_too_large": "Steps may be too large",
-    "reward_scale": "Returns may be too large for the critic",
-    "doing_nothing_pays": "Doing nothing may be what pays best",
-    "reward_sparse": "The reward may be met too seldom",
-    "updates_too_small": "Steps may be too small",
-    "inputs_unscaled": "Inputs may not be scaled",
-    "entropy_pinned": "The entropy bonus may outweigh what is learned",
-    "entropy_collapsed": "The policy may always do the same",
-    "horizon_short": "Gamma may look less far ahead than rewards come",
-    "episodes_short": "Episodes may end too soon",
-    "rollout_short": "Rollouts may be too short",
-}
-"""Headline of each suspect, by rule."""

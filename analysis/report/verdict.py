@@ -5,7 +5,7 @@ from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.rules.entropy_collapsed import describe_low_entropy
 from unstuck.analysis.diagnosis.signals import Signals
-from unstuck.analysis.diagnosis.standing import SAME, Standing, judge_standing
+from unstuck.analysis.diagnosis.standing import Standing, count_equal_returns, judge_standing
 from unstuck.analysis.history.record import FINISHED
 from unstuck.analysis.words import pluralize
 from unstuck.rl import metrics
@@ -14,9 +14,6 @@ SURENESS = {Sureness.SURE: "sure", Sureness.LIKELY: "likely", Sureness.POSSIBLE:
 
 _SHOWN = 3
 """Names that a headline lists at most."""
-
-_ENOUGH = 4
-"""Returns of which one says that all are the same."""
 
 _TELLING = (
     *(metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.ENTROPY),
@@ -94,11 +91,8 @@ def _describe_same(run: Signals, standing: Standing) -> str:
     if standing.frozen:
         learned = standing.has_learned and not standing.at_best
         return f"the last {pluralize(standing.frozen, 'return')}" if learned else ""
-    each = [run.select_finite(name) for name in (metrics.TRAIN_RETURN, metrics.EVAL_RETURN)]
-    values = [value for curve in each for value in curve]
-    if standing.trivial is not None or standing.failed or len(values) < _ENOUGH or min(values) <= 0:
-        return ""
-    return f"all {pluralize(len(values), 'return')}" if max(values) - min(values) <= SAME * max(values) else ""
+    count = 0 if standing.trivial is not None or standing.failed else count_equal_returns(run)
+    return f"all {pluralize(count, 'return')}" if count else ""
 
 
 def _is_late(diagnosis: Diagnosis, standing: Standing) -> bool:

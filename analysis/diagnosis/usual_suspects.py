@@ -26,8 +26,7 @@ SYMPTOMS = ("signal_lost", "learned_and_lost", "return_frozen")
 def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, Answer]:
     """Return what rules say of a run, with usual suspects for a run of another learner that ended with nothing learned.
 
-    Of one that has lost a part of what was learned, or may have learned at once, only those are named at which the
-    run's numbers hint.
+    Of one that has lost a part of what was learned only those are named at which the run's numbers hint.
 
     Args:
         run: The run.
@@ -36,8 +35,8 @@ def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, An
     if run.is_ours or run.is_triage or not run.has_ended or find_other_learner(run):
         return dict(answers)
     standing = judge_standing(run)
-    unclear = standing.state in (State.FALLING, State.FLAT)
-    if standing.level is None or not (standing.is_poor or unclear) or standing.at_best or count_equal_returns(run):
+    wanted = standing.is_poor or standing.state is State.FALLING
+    if standing.level is None or not wanted or standing.at_best or count_equal_returns(run):
         return dict(answers)
     named = [answer for rule, answer in answers.items() if isinstance(answer, Finding) and _names_cause(rule, answer)]
     if any(_is_beyond_doubt(finding) for finding in named):

@@ -6,6 +6,7 @@ suspect is no finding: each comes with its test, and with what to log to tell it
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Finding, Ground, Kind, Rule, Support, Sureness, Unexamined
@@ -47,6 +48,10 @@ def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, An
     for place, (rule, suspicion) in enumerate(chosen, start=1):
         at_fault = at_fault and suspicion.factor >= SPEAKS
         found[rule] = _tell(rule, suspicion, place, Kind.FAULT if at_fault else Kind.SUSPECT)
+    told = not named or any(finding.kind is Kind.FAULT for finding in named)
+    for rule, answer in answers.items():
+        if chosen and told and isinstance(answer, Finding) and _is_fault(rule, answer):
+            found[rule] = replace(answer, kind=Kind.SUSPECT)  # what a curve looks like is no fault beside what bends it
     return found
 
 
@@ -62,7 +67,7 @@ def _is_beyond_doubt(finding: Finding) -> bool:
 
 
 def _is_fault(rule: Rule, answer: Answer) -> bool:
-    """True if a rule that only describes a curve calls the run at fault: what the run's numbers speak for may be it."""
+    """True if a rule that only describes a curve calls the run at fault, and so what the run's numbers speak for is."""
     return rule.describes and isinstance(answer, Finding) and answer.kind is Kind.FAULT
 
 

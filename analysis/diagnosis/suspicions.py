@@ -13,11 +13,11 @@ from unstuck.analysis.diagnosis.bonus import find_bonus
 from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Evidence
 from unstuck.analysis.diagnosis.remedies import HORIZON
-from unstuck.analysis.diagnosis.rules.reward_scale import measure_target
+from unstuck.analysis.diagnosis.rules.reward_scale import AHEAD, WEIGHT, measure_target
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, SUCCESS_RATE
+from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, SUCCESS_RATE, TOTAL_LOSS
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -34,6 +34,9 @@ WIDENS = 6.0
 TALL, LOW, CRAMPED = 10.0, 3.0, 10.0
 """Root of the value loss from which returns are larger than settings are meant for (Jones 2021: scale returns to -10 to
 10), and below which they are not; size of the targets below which they are not, and ten times which they are."""
+
+LONGEST = 1000.0
+"""Steps of an episode whose length is not on record, at most: most of those that time limits allow are shorter."""
 
 EXPLAINED = 0.8
 """Explained variance from which the critic copes with returns of any size."""
@@ -144,22 +147,37 @@ def _weigh_rate(run: Signals) -> tuple[float, Evidence] | None:
 
 def suspect_raw_returns(run: Signals) -> Suspicion | None:
     """Suspect returns too large for the critic: by its error, else by what it is to predict."""
-    loss, explained = run.select_all(metrics.VALUE_LOSS), run.select_last(metrics.EXPLAINED_VARIANCE)
+    explained = run.select_last(metrics.EXPLAINED_VARIANCE)
     test = "branch with normalised returns, or with rewards divided so that returns lie within 10"
     if run.returns_normalised or (explained is not None and explained.median >= EXPLAINED):
         return None
-    if loss is not None:
-        error = math.sqrt(max(loss.median, 0.0))
+    name = metrics.VALUE_LOSS if run.has(metrics.VALUE_LOSS) else TOTAL_LOSS
+    if (loss := run.select_all(name)) is not None:
+        weight = 1.0 if name == metrics.VALUE_LOSS else run.read_number("ppo.value_coef") or WEIGHT
+        error = math.sqrt(max(loss.median, 0.0) / weight)
         if error < LOW:
             return None
-        text = f"the critic's error is about {number(error, 2)} a prediction (value loss {number(loss.median, 3)})"
+        title = "value loss" if name == metrics.VALUE_LOSS else "loss"
+        text = f"the critic's error is about {number(error, 2)} a prediction ({title} {number(loss.median, 3)})"
         missing = () if explained else (metrics.EXPLAINED_VARIANCE,)
         return Suspicion(SPEAKS if error >= TALL else HARDLY, _say(text, loss), test, missing)
-    aim = measure_target(run)
-    if aim is None or aim.size < CRAMPED:
+    size, fact = _measure_aim(run)
+    if fact is None or size < CRAMPED:
         return None
-    factor = HINTS if aim.size >= TALL * CRAMPED else OPEN
-    return Suspicion(factor, aim.fact, test, (metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE))
+    factor = HINTS if size >= TALL * CRAMPED else OPEN
+    return Suspicion(factor, fact, test, (metrics.VALUE_LOSS, metrics.EXPLAINED_VARIANCE))
+
+
+def _measure_aim(run: Signals) -> tuple[float, Evidence | None]:
+    """Return how much a critic is to predict at least, by returns and lengths, or by returns of unknown length."""
+    aim, (returns, lengths) = measure_target(run), _select_returns(run)
+    if aim is not None:
+        return aim.size, aim.fact
+    if returns is None or lengths is not None or len(returns.values) < MANY:
+        return 0.0, None
+    size = abs(returns.median) * AHEAD / LONGEST
+    text = f"returns of {number(returns.median, 3)}: some {number(size, 2)} to predict, or more, in episodes of unknown"
+    return size, _say(f"{text} length", returns)
 
 
 def suspect_idling(run: Signals) -> Suspicion | None:

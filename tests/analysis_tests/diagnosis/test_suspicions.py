@@ -51,7 +51,13 @@ LEVEL, CARTPOLE = -1.0 - 0.1 * abs(NOISE), 200.0 + 5 * np.sin(TURN)
         (suspicions.suspect_raw_returns, run(value_loss=101.0, explained_variance=0.79), SPEAKS),
         (suspicions.suspect_raw_returns, run(value_loss=101.0, explained_variance=0.81), None),
         (suspicions.suspect_raw_returns, run(value_loss=101.0, settings={"ppo.normalize_returns": "batch"}), None),
+        (suspicions.suspect_raw_returns, run(loss=51.0), SPEAKS),  # of which the critic's error is weighed by a half
+        (suspicions.suspect_raw_returns, run(loss=49.0), HARDLY),
+        (suspicions.suspect_raw_returns, run(loss=51.0, settings={"ppo.value_coef": 1.0}), HARDLY),
         (suspicions.suspect_raw_returns, run(9.0, lengths=100.0), None),
+        (suspicions.suspect_raw_returns, run(99.0), None),  # in a thousand steps 10 within the horizon
+        (suspicions.suspect_raw_returns, run(101.0), OPEN),
+        (suspicions.suspect_raw_returns, run(1001.0), HINTS),
         (suspicions.suspect_raw_returns, run(11.0, lengths=100.0), OPEN),
         (suspicions.suspect_raw_returns, run(101.0, lengths=100.0), HINTS),
         (suspicions.suspect_raw_returns, run(1000.0, lengths=100.0, settings={"ppo.gamma": 0.0}), OPEN),  # 10 a step

@@ -27,37 +27,44 @@ SYMPTOMS = ("signal_lost", "learned_and_lost", "return_frozen")
 def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, Answer]:
     """Return what rules say of a run, with usual suspects for a run of another learner that ended with nothing learned.
 
-    Of one that has lost a part of what was learned only those are named at which the run's numbers hint.
+    Where a cause is named, or suspected, what the curve of the returns looks like is no fault beside it.
 
     Args:
         run: The run.
         answers: What each rule says of the run.
     """
-    if run.is_ours or run.is_triage or not run.has_ended or find_other_learner(run):
-        return dict(answers)
-    standing = judge_standing(run)
-    wanted = standing.is_poor or standing.state is State.FALLING
-    if standing.level is None or not wanted or standing.at_best or count_equal_returns(run):
-        return dict(answers)
-    named = [answer for rule, answer in answers.items() if isinstance(answer, Finding) and _names_cause(rule, answer)]
-    if any(_is_beyond_doubt(finding) for finding in named):
-        return dict(answers)
-    chosen = _rank_suspects(run, answers, HINTS if named or not standing.is_poor else 0.0)[: max(0, SHOWN - len(named))]
-    found = dict(answers)
-    at_fault = not named and any(_is_fault(rule, answer) for rule, answer in answers.items())
-    for place, (rule, suspicion) in enumerate(chosen, start=1):
-        at_fault = at_fault and suspicion.factor >= SPEAKS
-        found[rule] = _tell(rule, suspicion, place, Kind.FAULT if at_fault else Kind.SUSPECT)
-    told = not named or any(finding.kind is Kind.FAULT for finding in named)
-    for rule, answer in answers.items():
-        if chosen and told and isinstance(answer, Finding) and _is_fault(rule, answer):
-            found[rule] = replace(answer, kind=Kind.SUSPECT)  # what a curve looks like is no fault beside what bends it
+    found = {**answers, **_choose_suspects(run, answers)}
+    told = bool(_list_causes(found))
+    for rule, answer in found.items():
+        if told and isinstance(answer, Finding) and _is_fault(rule, answer):
+            found[rule] = replace(answer, kind=Kind.SUSPECT)
     return found
 
 
-def _names_cause(rule: Rule, finding: Finding) -> bool:
-    """True if a finding names a cause, and does not only tell what became of the return."""
-    return finding.kind in (Kind.FAULT, Kind.SUSPECT) and not rule.describes and rule.name not in SYMPTOMS
+def _choose_suspects(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, Finding]:
+    """Return the suspects of a run as findings; none where it learns, or may go on, or its cause is known for sure.
+
+    Of a run that has lost a part of what was learned only those are named at which its numbers hint.
+    """
+    standing, named = judge_standing(run), _list_causes(answers)
+    if run.is_ours or run.is_triage or not run.has_ended or find_other_learner(run):
+        return {}
+    wanted = standing.level is not None and (standing.is_poor or standing.state is State.FALLING)
+    if not wanted or standing.at_best or count_equal_returns(run) or any(map(_is_beyond_doubt, named)):
+        return {}
+    ranked = _rank_suspects(run, answers, HINTS if named or not standing.is_poor else 0.0)
+    at_fault, found = not named and any(_is_fault(rule, answer) for rule, answer in answers.items()), {}
+    for place, (rule, suspicion) in enumerate(ranked[: max(0, SHOWN - len(named))], start=1):
+        at_fault = at_fault and suspicion.factor >= SPEAKS
+        found[rule] = _tell(rule, suspicion, place, Kind.FAULT if at_fault else Kind.SUSPECT)
+    return found
+
+
+def _list_causes(answers: Mapping[Rule, Answer]) -> list[Finding]:
+    """Return the findings that name a cause, and do not only tell what became of the return."""
+    wrong = (Kind.FAULT, Kind.SUSPECT)
+    found = {rule: answer for rule, answer in answers.items() if isinstance(answer, Finding) and answer.kind in wrong}
+    return [finding for rule, finding in found.items() if not rule.describes and rule.name not in SYMPTOMS]
 
 
 def _is_beyond_doubt(finding: Finding) -> bool:

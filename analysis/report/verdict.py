@@ -52,7 +52,7 @@ def _describe_state(diagnosis: Diagnosis) -> str:
             state = "Fault found"
         fault, sureness = lower_first_letter(shorten_headline(faults[0])), SURENESS[faults[0].finding.sureness]
         sureness += faults[0].finding.name_seeds(", ", "")
-        return f"{state}: {fault} ({sureness}){_explain(faults[0], diagnosis)}; {standing.text}."
+        return f"{state}: {fault} ({sureness}); {standing.text}."
     suspects = diagnosis.select_findings(Kind.SUSPECT)
     doubted = lower_first_letter(shorten_headline(suspects[0])) + suspects[0].finding.name_seeds() if suspects else ""
     doubt = f"; a doubt: {doubted}" if suspects else ""
@@ -73,14 +73,6 @@ def _describe_state(diagnosis: Diagnosis) -> str:
     if suspects:
         return f"Learning, with a doubt: {doubted}; {standing.text}."
     return _all_clear(diagnosis, standing)
-
-
-def _explain(fault: Ranked, diagnosis: Diagnosis) -> str:
-    """Return words on the doubt that a fault may follow from, if the fault only describes a curve; else ""."""
-    above = [one for one in diagnosis.select_findings(Kind.SUSPECT) if one.rule.name in fault.follows_from]
-    if not fault.rule.describes or not above:
-        return ""
-    return f", perhaps as {lower_first_letter(shorten_headline(above[0]))}"
 
 
 def _describe_same(run: Signals, standing: Standing) -> str:

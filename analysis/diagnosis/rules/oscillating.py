@@ -156,7 +156,10 @@ RULE = Rule(
     needs=((metrics.TRAIN_RETURN,),),
     helps=(metrics.APPROX_KL, metrics.EVAL_RETURN),
     describes=True,
-    says="the return goes up and down without a trend: a fault in a run that has ended with nothing learned",
+    says=(
+        "the return goes up and down without a trend: a fault in a run that has ended with nothing learned, where no "
+        "cause is named or suspected"
+    ),
     threshold="Mann-Kendall p > 0.05, corrected for autocorrelation, and nothing learned",
     source="Mann 1945, Kendall 1975; Henderson et al. 2018 (seeds alone can look like an effect)",
     examine=examine,

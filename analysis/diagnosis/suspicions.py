@@ -5,7 +5,7 @@ Each function returns a suspicion with its numbers, or None where the record spe
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -107,18 +107,22 @@ def suspect_large_steps(run: Signals) -> Suspicion | None:
     """Suspect steps too large: by KL and clip fraction, else by the learning rate; more if the score has fallen."""
     test = "branch at a third of the learning rate, and with target_kl 0.02: the return rises above the control's"
     missing = tuple(name for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION) if not run.has(name))
-    fell = HINTS if judge_standing(run).state is State.FALLING else 1.0
+    falls = judge_standing(run).state is State.FALLING
+    fell, since = (HINTS, ", and the score had been better") if falls else (1.0, "")
     kl, clipped = _measure_peak(run, metrics.APPROX_KL), _measure_peak(run, metrics.CLIP_FRACTION)
     if kl is not None or clipped is not None:
         if (kl or 0.0) < WIDE_KL and (clipped or 0.0) < WIDE_CLIP:
             return None
         words = [f"KL {number(kl, 2)}"] if kl is not None else []
         words += [f"{percent(clipped)} of the ratios clipped"] if clipped is not None else []
-        text = f"{' and '.join(words)} at first or in the median, at the upper end of the usual"
+        text = f"{' and '.join(words)} at first or in the median, at the upper end of the usual{since}"
         fact = _say(text, run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION))
         return Suspicion(HINTS * fell, fact, test, missing)
     rated = _weigh_rate(run)
-    return Suspicion(rated[0] * fell, rated[1], test, (*missing, metrics.LR)) if rated else None
+    if rated is None:
+        return None
+    fact = replace(rated[1], text=rated[1].text + since)
+    return Suspicion(rated[0] * fell, fact, test, (*missing, metrics.LR))
 
 
 def _measure_peak(run: Signals, name: str) -> float | None:

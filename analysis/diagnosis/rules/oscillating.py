@@ -20,18 +20,20 @@ POINTS = 8
 def examine(run: Signals) -> Finding | None:
     """Return a finding if a low return does not rise: fault if the run is over, else suspect; None otherwise.
 
-    Fine if the return rises; None if too few returns are on record, or the run is not poor. Of our own learner's runs
-    other rules tell more.
+    Fine if the return rises; None if too few returns are on record, if the run is not poor, or if the return rises by
+    too little to stand above its start. Of our own learner's runs other rules tell more.
     """
     returns = run.select_all(metrics.TRAIN_RETURN)
     if returns is None or len(returns.values) < POINTS:
         return None
     curve = run.trend(metrics.TRAIN_RETURN)
     change = f"{number(100 * curve.slope, 2)} in 100 iterations (Mann-Kendall p {number(curve.p, 2)})"
+    standing = judge_standing(run)
     if curve.rises:
+        if standing.is_untaught and standing.score == returns.metric:
+            return None
         text = f"the return of training episodes rises: {change}"
         return Finding(text, Kind.FINE, Sureness.SURE, "", (Evidence(text, (returns.metric,), returns.reach),))
-    standing = judge_standing(run)
     if not standing.is_poor:
         return None
     verdict = "falls" if curve.falls else "has no trend"

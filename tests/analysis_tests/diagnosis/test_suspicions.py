@@ -133,3 +133,8 @@ def test_the_numbers_are_in_the_words() -> None:
     )
     assert loss.fact.text == "the critic's error is about 30 a prediction (value loss 900)"
     assert loss.missing == (metrics.EXPLAINED_VARIANCE,)
+    falls = suspicions.suspect_large_steps(run(-20.0 * TURN + NOISE))
+    assert falls is not None
+    assert falls.fact.text == (
+        "neither KL, nor clip fraction, nor the learning rate is on record, and the score had been better"
+    )

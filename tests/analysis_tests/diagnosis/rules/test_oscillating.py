@@ -53,6 +53,16 @@ def test_one_that_rises_is_in_order_though_nothing_else_shows_it() -> None:
     assert finding.headline.startswith("the return of training episodes rises: 50 in 100 iterations (Mann-Kendall p ")
 
 
+def test_one_that_rises_by_too_little_to_be_above_its_start_is_not_in_order() -> None:
+    """Ten returns go up in 38 of 45 pairs (p 0.007), but not by three standard errors: the run counts as stuck."""
+    slow = [-28.0, -27.0, -28.5, -27.5, -26.0, -25.0, -25.2, -24.0, -24.3, -24.9]
+    run = replace(first(elsewhere(-25.0), len(slow)), dialect="sb3")
+    run = replace(run, table=run.table.assign(**{metrics.TRAIN_RETURN: slow}))
+    assert kind(RULE, run) is None
+    steep = replace(run, table=run.table.assign(**{metrics.TRAIN_RETURN: np.arange(10.0)}))
+    assert kind(RULE, steep) is Kind.FINE
+
+
 @pytest.mark.parametrize(
     ("run", "expected"),
     [

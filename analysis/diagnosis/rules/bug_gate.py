@@ -2,12 +2,14 @@
 
 Each check is a theorem under every estimator and in every environment, so each asks first whether the number is what
 the theorem is about. Not checked, since a correct PPO may show it: a KL below 0 of another learner (the estimate by the
-difference of log-probabilities is signed), a learning rate off its setting under a schedule that is not on record, a
+difference of log-probabilities is signed), a learning rate off its setting under a schedule that is not on record
+(others say whether their rate is annealed, not how: a warm-up or a rate that follows KL may come with either word), a
 share outside 0 to 1 under a name that others use for percent, targets beyond returns (`targets_beyond`).
 """
 
 import math
 
+import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.window import Window
@@ -19,6 +21,12 @@ OURS = "unstuck"
 
 ROUNDING = 1e-3
 """Ratios of float32 log-probabilities deviate from 1 by some 1e-6; a policy that is another one, by far more."""
+
+SETTLED = 10
+"""Logged rates of another learner within which a warm-up shows."""
+
+MOVED = 1e-3
+"""Share of the largest learning rate by which a rate moves more than in print."""
 
 NEGATIVE_KL = -1e-4
 """Below what rounding makes of a KL of 0."""
@@ -37,11 +45,14 @@ def examine(run: Signals) -> Finding | None:
         return Finding(
             text, Kind.FINE, Sureness.LIKELY, "some bugs leave these numbers alone", (evidence,), missing=missing
         )
+    scaled = not run.is_ours and all(fact.metrics == (metrics.LR,) for fact in found)
     return Finding(
         headline=f"A bug, not a setting: {found[0].text}",
         kind=Kind.FAULT,
-        sureness=Sureness.SURE,
-        why="a correct PPO cannot show this number",
+        sureness=Sureness.LIKELY if scaled else Sureness.SURE,
+        why="the setting is not in force, unless the script scales it"
+        if scaled
+        else "a correct PPO cannot show this number",
         evidence=tuple(found),
         causes=_causes(run),
         since=min((fact.iterations[0] for fact in found if fact.iterations), default=None),
@@ -112,7 +123,7 @@ def _learning_rate(run: Signals) -> list[Evidence]:
     """
     wanted, schedule = run.read_number("ppo.lr"), run.setting("ppo.lr_schedule")
     untold = schedule == "linear" and run.history.unrecorded and run.planned is None
-    if schedule not in ("constant", "linear") or untold:
+    if schedule not in ("constant", "linear") or untold or _has_own_plan(run, schedule):
         return []
     looked_at = [run.select_first(metrics.LR, 1)]
     if schedule == "constant":
@@ -125,6 +136,22 @@ def _learning_rate(run: Signals) -> list[Evidence]:
         text = f"the learning rate in force is {number(rate.mean)}, and {number(wanted)} was set{constant}"
         return [Evidence(text, (metrics.LR,), rate.reach)]
     return []
+
+
+def _has_own_plan(run: Signals, schedule: str) -> bool:
+    """True if another learner's rate moves otherwise than the recorded word for its schedule says, or may yet.
+
+    The word is often the switch of a script (`anneal_lr`), which has been changed to warm up, to restart or to follow
+    KL. So a rate that rises has another plan than a linear one, and a rate that moves another one than to stay.
+    """
+    if run.is_ours:
+        return False
+    rates = run.select_finite(metrics.LR).to_numpy()
+    if len(rates) < SETTLED:
+        return True
+    steps = np.diff(rates)
+    moved = steps if schedule == "linear" else np.abs(steps)
+    return bool((moved > MOVED * np.abs(rates).max(initial=0.0)).any())
 
 
 def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:
@@ -169,8 +196,8 @@ RULE = Rule(
         "learner, whose estimators are known, a negative KL (each term of (r − 1) − log r is at least 0), a "
         "share outside 0 to 1, an explained variance above 1 or an entropy above ln n (of an action of "
         "several choices, above the sum of their ln n); a learning rate in force that is not the one set, "
-        "under a schedule on record. Others' KL may be signed, and their shares in percent: these are not "
-        "judged"
+        "under a schedule on record, unless another learner's rate warms up or follows KL. Others' KL may be "
+        "signed, and their shares in percent: these are not judged"
     ),
     threshold="abs(ratio − 1) > 0.001; KL < −0.0001",
     source=(

@@ -111,6 +111,35 @@ def test_a_record_that_begins_in_mid_run_begins_with_a_rate_that_has_fallen(
         assert kind(RULE, run) is Kind.FAULT  # the same record, taken for the start
 
 
+@pytest.mark.parametrize(
+    ("schedule", "rate", "bug"),
+    [
+        ("linear", 3e-4 * np.minimum(TURN / 6, 1 - TURN / 101), False),  # warms up over six updates, then falls
+        ("linear", 3e-4 * np.where(TURN <= 5, 0.1, 1 - TURN / 101), False),  # a warm-up of one step
+        ("linear", 3e-4 * 0.1 ** (TURN % 25 / 25 + 1), False),  # restarts
+        ("linear", 3e-5 * (1 - TURN / 101), True),  # falls as it should, from a tenth
+        ("linear", np.where(TURN <= 9, 3e-5, math.nan), False),  # may be warming up still
+        ("linear", np.where(TURN <= 10, 3e-5, math.nan), True),
+        ("constant", 3e-4 * 1.5 ** -np.minimum(TURN // 4, 9), False),  # follows KL down
+        ("constant", 3e-4 * np.minimum(TURN / 6, 1), False),
+        ("constant", 3e-5, True),
+        ("constant", 3e-4, False),
+    ],
+)
+def test_another_learners_rate_may_move_by_a_plan_that_is_not_on_record(schedule: str, rate: Any, bug: bool) -> None:
+    run = replace(
+        healthy(lr=rate, ratio_deviation=None, settings={"ppo.lr_schedule": schedule, "ppo.num_iterations": LENGTH}),
+        dialect="cleanrl",
+    )
+    if not bug:
+        assert ask(RULE, run) is None
+        return
+    finding = found(RULE, run)
+    assert (finding.kind, finding.sureness) == (Kind.FAULT, Sureness.LIKELY)  # never sure: a script may scale its rate
+    assert finding.why == "the setting is not in force, unless the script scales it"
+    assert found(RULE, healthy(lr=rate, settings={"ppo.lr_schedule": schedule})).sureness is Sureness.SURE
+
+
 def test_numbers_are_shown_with_their_bounds() -> None:
     assert facts(found(RULE, healthy(entropy=1.5))) == [
         "train/entropy must lie in 0 to 1.386 and is 1.5 over iterations 1 to 100"

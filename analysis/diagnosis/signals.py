@@ -33,6 +33,9 @@ NEARLY_UNIFORM = 0.98
 ROUNDING = 1e-3
 """Nats by which an entropy may exceed its bounds in float32 and in print."""
 
+BITS = 1 / math.log(2)
+"""Bits in a nat: some log entropies in bits."""
+
 GONE = 0.05
 """Entropy, in nats, near 0: one action has 99 % of the probability. A differential entropy does not stop there."""
 
@@ -191,7 +194,10 @@ class Signals(Curves):
         """Kind of the run's actions (discrete or continuous), from action names, policy std, task or entropy."""
         entropy, task = self.select_finite(metrics.ENTROPY), find_task(self.setting("env.id"))
         if len(self.actions) > 1:
-            return ActionKind.DISCRETE
+            fits = (
+                self.is_measured_by_us or entropy.empty or float(entropy.max()) <= self._named_range * BITS + ROUNDING
+            )
+            return ActionKind.DISCRETE if fits else ActionKind.UNKNOWN  # names of a part of what the policy draws
         if self.has(POLICY_STD):
             return ActionKind.CONTINUOUS
         if task is not None and task.actions is None:
@@ -220,10 +226,20 @@ class Signals(Curves):
         if self.action_kind is not ActionKind.DISCRETE:
             return None
         if len(self.actions) > 1:
-            return math.fsum(math.log(len(names)) for names in self.choices)
+            return self._named_range if self._is_within(self._named_range) else None  # in bits, perhaps
         if task is not None and task.actions:
             return math.log(task.actions)
         return self._guessed_range
+
+    @property
+    def _named_range(self) -> float:
+        """Largest entropy of the actions that are named: the sum of ln n over an action's choices."""
+        return math.fsum(math.log(len(names)) for names in self.choices)
+
+    def _is_within(self, most: float) -> bool:
+        """True unless another program's entropy exceeds a bound, which is then none of its policy's."""
+        entropy = self.select_finite(metrics.ENTROPY)
+        return self.is_measured_by_us or entropy.empty or float(entropy.max()) <= most + ROUNDING
 
     @cached_property
     def _guessed_range(self) -> float | None:

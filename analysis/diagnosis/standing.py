@@ -39,6 +39,9 @@ are the same."""
 SOLVED = 0.95
 """Share of the best return of a known task from which the task counts as solved."""
 
+FEW, MOST = 0.4, 0.8
+"""Success rates up to which few episodes succeed, and from which on most do."""
+
 TRIED = 20
 """Values of a success rate, all 0, from which on the task counts as never solved."""
 
@@ -151,6 +154,8 @@ def judge_standing(run: Signals) -> Standing:
         state = State.HOLDING
     elif sampled is State.RISING:
         state = sampled  # the policy gets better where few evaluations, or F1, cannot show it yet
+    elif state is State.FLAT and not run.is_ours and _succeeds(run):
+        state = State.HOLDING
     frozen, at_best = 0 if score == metrics.F1 else _frozen(run), False
     if frozen:
         task = find_task(run.setting("env.id"))
@@ -173,6 +178,15 @@ def count_equal_returns(run: Signals) -> int:
     values = [value for curve in curves for value in curve]
     alike = len(values) >= ENOUGH and min(values) > 0 and max(values) - min(values) <= SAME * max(values)
     return len(values) if alike else 0
+
+
+def _succeeds(run: Signals) -> bool:
+    """True if most episodes succeed in a run of which few did at first: noisy returns may not show that rise."""
+    for name in (SUCCESS_RATE, EVAL_SUCCESS_RATE):
+        first, late = run.select_first(name), run.select_last(name)
+        if first and late and len(run.select_finite(name)) >= TRIED and first.mean <= FEW and late.mean >= MOST:
+            return run.holds_start(name)
+    return False
 
 
 def _count_failures(run: Signals) -> int:

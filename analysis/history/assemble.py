@@ -15,10 +15,11 @@ from unstuck.analysis.history.dialects.dialect import Dialect, make_canonical
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD, PLAIN
 from unstuck.analysis.history.dialects.sb3 import SB3
 from unstuck.analysis.history.forms.tables import TAG_UNKNOWN
+from unstuck.analysis.history.misnamed import reread_table
 from unstuck.analysis.history.names import DIALECTS, UNSTUCK, is_ours, recognise_dialect
 from unstuck.analysis.history.probed import PROGRAM
 from unstuck.analysis.history.raw import Raw
-from unstuck.analysis.history.record import ENV_STEPS, EVAL_LENGTH, TOTAL_LOSS, History
+from unstuck.analysis.history.record import ENTROPY_BONUS, ENV_STEPS, EVAL_LENGTH, TOTAL_LOSS, History
 from unstuck.analysis.history.settings import translate_comments, translate_settings
 from unstuck.analysis.history.several import refuse_several
 from unstuck.analysis.history.timeline import Track, make_table, make_track
@@ -31,6 +32,11 @@ _UNUSED = re.compile(
     r"(/|$)|fps|sps|time|elapsed|(^|/)(n_updates|seed|done|date|pid|hostname|iterations_since_restore)$|_max$|_min$|^(max|min)_"
 )
 """Columns of time and machine, of extremes and counts: not worth a remark."""
+
+_WEIGHTED = (
+    "what is logged as the entropy is 0 or too small for one: taken for the entropy times its coefficient; give "
+    "that with --set ppo.entropy_coef=NUMBER, and the entropy is known unless it is 0"
+)
 
 _SOUNDS = {
     metrics.TRAIN_RETURN: re.compile(r"reward|return|(^|_)rew(_|$)|score"),
@@ -125,7 +131,7 @@ def assemble_history(
     probed = str(found.settings.pop(PROGRAM, ""))
     by_sb3 = dialect is PLAIN and any(raw.form.endswith(SB3_FORMS) for raw in found.raws)
     settings = {**translate_settings(found.settings, SB3 if by_sb3 else dialect), **reading.settings}
-    table = derive_metrics(table, settings)
+    table = derive_metrics(table if dialect.alone else reread_table(table), settings)
     left = _list_left_out(found, tracks, dialect)
     return History(
         name=name,
@@ -203,6 +209,8 @@ def _list_left_out(found: Found, tracks: Sequence[Track], dialect: Dialect) -> l
 
 def _make_remarks(dialect: Dialect, tracks: Sequence[Track], table: pd.DataFrame, moved: int) -> list[str]:
     remarks = [text for name, text in dialect.remarks.items() if name in table]
+    if ENTROPY_BONUS in table and ENTROPY_BONUS not in dialect.remarks:
+        remarks.append(_WEIGHTED)
     if any("each row was taken" in track.counter for track in tracks):
         place = next(track.raw for track in tracks if "each row was taken" in track.counter)
         remarks.append(

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD
+from unstuck.analysis.history.misnamed import WEIGHTED
 from unstuck.analysis.history.record import ENTROPY_BONUS, ENTROPY_COEF, POLICY_STD, History
 from unstuck.rl import metrics
 
@@ -35,8 +36,9 @@ def derive_metrics(table: pd.DataFrame, settings: Mapping[str, Any]) -> pd.DataF
     if ENTROPY_LOSS in table:  # a fresh policy's entropy is positive, so a first value below 0 is minus the entropy
         loss = table.pop(ENTROPY_LOSS)
         known = loss.dropna()
-        _keep(table, metrics.ENTROPY, -loss if len(known) and known.iloc[0] < 0 else loss)
-    if ENTROPY_BONUS in table and metrics.ENTROPY not in table:
+        positive = -loss if len(known) and known.iloc[0] < 0 else loss
+        _keep(table, ENTROPY_BONUS if float(known.abs().max()) < WEIGHTED else metrics.ENTROPY, positive)
+    if ENTROPY_BONUS in table and metrics.ENTROPY not in table and table[ENTROPY_BONUS].any():
         coefficient = table[ENTROPY_COEF] if ENTROPY_COEF in table else settings.get("ppo.entropy_coef")
         if coefficient is not None and (isinstance(coefficient, pd.Series) or _is_positive(coefficient)):
             table[metrics.ENTROPY] = table.pop(ENTROPY_BONUS) / coefficient

@@ -4,6 +4,7 @@ A return that varies a little is no proof against it: its mean goes up and down 
 """
 
 import numpy as np
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_KL
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
@@ -70,11 +71,15 @@ def _is_told_by_size(run: Signals, seldom: Evidence) -> bool:
 
     Returns that are often the least there is, or no longer vary, may be those of a policy that always does the same: if
     they vary no more at 0, an entropy would tell; where none is on record, nothing else is told of the run.
+    Returns that had been better are paid for more than successes, and that pay is not rare.
     """
     returns = run.select_all(metrics.TRAIN_RETURN)
     if run.is_ours or returns is None:
         return False
-    if judge_standing(run).frozen and (returns.values[-1] != 0 or run.has(metrics.ENTROPY)):
+    standing = judge_standing(run)
+    if standing.state is State.FALLING and min(returns.values) != 0:
+        return False
+    if standing.frozen and (returns.values[-1] != 0 or run.has(metrics.ENTROPY)):
         return False
     return SUCCESS_RATE in seldom.metrics or min(returns.values) == 0
 

@@ -50,6 +50,7 @@ _RETURNS = (
 _SUCCESSES = (
     *("is_success", "success_fraction", "successes", "goal_rate", "goal_reached", "goal_reached_rate", "reached_goal"),
     *("reached_fraction", "reach_rate", "completion_rate", "solve_rate", "solved_rate", "winrate", "win_fraction"),
+    *("success_ratio", "arrival_ratio", "arrival_rate", "completion_ratio", "goal_ratio", "win_ratio", "solve_ratio"),
 )
 _LENGTHS = ("episode_length", "ep_length", "ep_len", "eplen", "episode_len", "episodic_length", "episode_lengths")
 _METRICS: dict[str, Renamed] = {
@@ -215,6 +216,10 @@ _NOISE = (
 _EXTREME = re.compile(r"\((?:max|min|std)\)$")
 """End of a name, as skrl has it, whose values are no means."""
 
+_STATISTIC = re.compile(r"_(?:mean|std|min|max|norm|magnitude|noise|scale|clip|clipped|rate|reward|penalty|loss)$")
+"""End of a column `action_...` that holds a number about actions, and no action's share; `rate_limit` is an action."""
+_PERCENT = re.compile(r"_(?:pct|percent|percentage)$")
+
 _LOSSES = frozenset(("loss", "losses"))
 _AVERAGES = frozenset(("mean", "avg", "average", "episode", "episodic", "total", "train"))
 _OF_LOSSES = frozenset(("value", "critic", "policy", "actor", "entropy", "total", "surrogate", "pi", "vf", "v"))
@@ -236,8 +241,8 @@ def find_plain_name(name: str) -> tuple[Renamed, int] | None:
         if word in _METRICS:
             ours, times = _METRICS[word]
             return (_TWICE.get(ours, ours) if evaluated else ours, times), _PLACES[word] * _FURTHEST + distance
-        if word.startswith("action_") and "/" not in path:
-            return (metrics.action_metric(word.removeprefix("action_")), 1.0), 0
+        if word.startswith("action_") and "/" not in path and not _STATISTIC.search(word):
+            return (metrics.action_metric(_PERCENT.sub("", word.removeprefix("action_"))), 1.0), 0
     return None
 
 

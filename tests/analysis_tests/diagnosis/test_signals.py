@@ -53,6 +53,24 @@ def test_the_first_entropy_of_a_record_that_begins_in_mid_run_tells_no_number_of
     assert Signals(replace(run, unrecorded=10)).entropy_range is None
 
 
+@pytest.mark.parametrize(
+    ("entropy", "kind", "most"),
+    [
+        (math.log(4), ActionKind.DISCRETE, math.log(4)),
+        (2.0, ActionKind.DISCRETE, None),  # ln 4 in bits
+        (2.01, ActionKind.UNKNOWN, None),  # the named actions are a part of what the policy draws
+        (10.0, ActionKind.UNKNOWN, None),
+    ],
+)
+def test_an_entropy_above_the_largest_of_the_named_actions_is_of_others(
+    entropy: float, kind: ActionKind, most: float | None
+) -> None:
+    run = Signals(replace(healthy(entropy=entropy), dialect="plain"))
+    assert (run.action_kind, run.entropy_range) == (kind, most)
+    ours = Signals(healthy(entropy=entropy))  # whose excess is a bug
+    assert (ours.action_kind, ours.entropy_range) == (ActionKind.DISCRETE, math.log(4))
+
+
 def test_a_figure_is_a_number_and_nothing_else() -> None:
     run = curve([1.0], a=3, b=0.5, c=True, d="3", e=None)
     assert [run.read_number(name) for name in "abcdef"] == [3.0, 0.5, None, None, None, None]

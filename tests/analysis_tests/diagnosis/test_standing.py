@@ -54,6 +54,25 @@ def test_where_a_return_is_going(values: Any, state: State) -> None:
     assert returning(values).state is state
 
 
+SWAYING = np.where(TURN % 2 == 0, 5.0, -5.0)
+"""Returns of no direction."""
+
+
+@pytest.mark.parametrize(
+    ("success", "state"),
+    [
+        (np.minimum(0.1 + TURN / 50, 0.9), State.HOLDING),
+        (np.minimum(0.1 + TURN / 50, 0.79), State.FLAT),
+        (np.minimum(0.37 + TURN / 50, 0.9), State.FLAT),  # 0.39, 0.41 and 0.43 at first
+        (np.where(TURN % 6 == 0, 0.9, np.nan), State.FLAT),  # 16 values
+        (0.0, State.FLAT),
+    ],
+)
+def test_a_success_rate_shows_what_noisy_returns_do_not(success: Any, state: State) -> None:
+    run = elsewhere(SWAYING, more={SUCCESS_RATE: success})
+    assert standing(replace(run, dialect="cleanrl")).state is state
+
+
 @pytest.mark.parametrize(
     ("end", "lost", "poor"), [(0.0, 1.0, True), (24.0, 0.76, True), (26.0, 0.74, False), (60.0, 0.4, False)]
 )

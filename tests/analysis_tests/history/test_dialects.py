@@ -146,6 +146,8 @@ def test_each_dialect_is_told_by_names_of_its_own() -> None:
         ("Pre-Clip Grad", GRADIENT),
         ("total_loss", TOTAL_LOSS),
         ("policy/mean_action_std", POLICY_STD),
+        ("stats/arrival_ratio", SUCCESS_RATE),
+        ("win_ratio", SUCCESS_RATE),
     ],
 )
 def test_names_of_peoples_own_are_understood(name: str, ours: str) -> None:

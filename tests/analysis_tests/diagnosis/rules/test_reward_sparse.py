@@ -78,3 +78,12 @@ def test_a_return_that_stays_at_nothing_is_told_where_nothing_else_is_on_record(
     returns = level + np.where(TURN < 15, 0.5 * CHANCE, 0.0)
     run = met(returns, entropy=entropy, approx_kl=None, settings={"finished": True})
     assert kind(RULE, replace(run, dialect="sb3")) is expected
+
+
+def test_a_return_that_had_been_better_pays_for_more_than_successes() -> None:
+    """Penalties alone, and no success: the return falls by what is paid, so pay is not rare."""
+    success = {SUCCESS_RATE: np.where(TURN == 1, 0.1, 0.0)}
+    ended = {"finished": True}
+    for returns, expected in ((-8.0 - TURN / 15, Kind.SUSPECT), (-8.0 - CHANCE, Kind.FAULT)):
+        run = replace(met(returns, more=success, settings=ended), dialect="cleanrl")
+        assert kind(RULE, run) is expected

@@ -2,8 +2,12 @@
 
 What an update moves falls with the rate, and its KL with the rate's square. A KL that does not is no movement: the old
 log-probabilities are not those of the actions stored beside them.
+
+A rate that follows KL is no test: it falls where the policy has become so sensitive that a step of the old size would
+move it too far, and so holds KL at its target, whatever the rate.
 """
 
+import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.words import number, percent
@@ -22,10 +26,24 @@ VISIBLE = 2e-3
 """KL from which updates are no rounding."""
 
 
+MOVED = 0.01
+"""Change of a rate, as a share of it, that is one."""
+
+TURNS = 4
+"""Changes of direction from which on a rate follows something other than a plan: a warm-up that is followed by a fall
+has one, and each restart two more."""
+
+STEERED = ("rl_games", "skrl")
+"""Programs that have a schedule by KL beside plain ones: one change of direction tells them apart."""
+
+STEERED_ALONE = ("rsl_rl",)
+"""Programs whose every schedule but a constant rate is one by KL (rsl_rl/algorithms/ppo.py: fixed or adaptive)."""
+
+
 def examine(run: Signals) -> Finding | None:
     """Return a fault if KL is still half as large when the learning rate is a tenth; None otherwise."""
     rates, kl = run.select_finite(metrics.LR), run.select_finite(metrics.APPROX_KL)
-    if rates.empty or rates.to_numpy().min() >= LOW * rates.to_numpy().max():
+    if rates.empty or rates.to_numpy().min() >= LOW * rates.to_numpy().max() or follows_kl(run):
         return None
     both = rates.index.intersection(kl.index)
     if len(both) < 2 * POINTS or run.kl_is_signed:
@@ -33,7 +51,10 @@ def examine(run: Signals) -> Finding | None:
     most = float(rates.loc[both].max())
     high = kl.loc[both[(rates.loc[both] > HIGH * most).to_numpy()]]
     low = kl.loc[both[(rates.loc[both] < LOW * most).to_numpy()]]
-    if len(high) < POINTS or len(low) < POINTS:
+    if len(high) < POINTS:
+        return None
+    low = low.loc[int(high.index[POINTS - 1]) :]  # after a warm-up, whose policy is another one
+    if len(low) < POINTS:
         return None
     then, now = float(high.median()), float(low.median())
     if now < VISIBLE or now < KEPT * then:
@@ -70,6 +91,18 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def follows_kl(run: Signals) -> bool:
+    """True if the logged learning rate goes up and down as one does that is set by the KL of updates, or may be."""
+    rates = run.select_finite(metrics.LR).to_numpy()
+    rates = rates[rates > 0]
+    moves = np.diff(np.log(rates))
+    signs = np.sign(moves[np.abs(moves) > MOVED])
+    turns = int((signs[1:] != signs[:-1]).sum())
+    if run.history.program in STEERED_ALONE:
+        return len(signs) > 0
+    return turns >= (1 if run.history.program in STEERED else TURNS)
+
+
 RULE = Rule(
     name="kl_outlives_rate",
     title="Log-probabilities of other actions",
@@ -84,7 +117,8 @@ RULE = Rule(
     says=("KL stays as large while the learning rate falls to nothing: the log-probabilities are of other actions"),
     threshold=(
         "below a tenth of the largest logged rate a KL of half of that above half of the rate, and 0.002 at "
-        "least, over three updates each"
+        "least, over three updates each; a rate that changes its direction four times follows KL (once, of "
+        "rl_games and skrl; of rsl_rl any that changes), and is not judged"
     ),
     source=(
         "Schulman 2020, Approximating KL divergence (KL is quadratic in a small step); Huang et al. 2022 "

@@ -1,5 +1,6 @@
 """A KL that stays while the rate falls: beside one that falls with it, and one that is too small to tell."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,37 @@ def annealed(kl: Any, rate: Any = FALLING, **changed: Any) -> History:
 )
 def test_its_borders(run: History, fires: bool) -> None:
     assert (kind(RULE, run) is Kind.FAULT) == fires
+
+
+def steer(*steps: int) -> Any:
+    """A rate that is kept for five updates and then changed by these powers of 1.5, and is at its end by then."""
+    powers = np.concatenate([[0], np.cumsum(steps)])
+    return 1e-2 * 1.5 ** powers[np.minimum((TURN - 1) // 5, len(powers) - 1)]
+
+
+DOWN = (0, -2, -2, -2, -2, -1, 0)
+"""Falls to 1.5 ** -9 of its first rate, that is 2.6 %."""
+
+
+@pytest.mark.parametrize(
+    ("program", "rate", "judged"),
+    [
+        ("plain", steer(*DOWN), True),
+        ("plain", steer(*DOWN, 1, -1, 1), True),  # three changes of direction
+        ("plain", steer(*DOWN, 1, -1, 1, -1), False),
+        ("rl_games", steer(*DOWN), True),  # a linear schedule only falls
+        ("rl_games", steer(*DOWN, 1), False),
+        ("skrl", steer(*DOWN, 1), False),
+        ("rsl_rl", steer(*DOWN), False),  # its rate is fixed or follows KL
+        ("plain", 3e-4 * np.minimum(TURN / 10, (101 - TURN) / 91), True),  # warms up, then falls
+        ("plain", 3e-4 * np.minimum(TURN / 50, 1), False),  # warms up, and has not fallen since
+        ("plain", 3e-4 * (1 - (TURN - 1) % 20 / 20), False),  # four restarts
+        ("plain", 3e-4 * (1 - (TURN - 1) % 50 / 50), True),  # one
+    ],
+)
+def test_a_rate_that_follows_kl_keeps_it(program: str, rate: Any, judged: bool) -> None:
+    run = replace(annealed(0.012, rate=rate), dialect=program)
+    assert (kind(RULE, run) is Kind.FAULT) == judged
 
 
 def test_its_numbers() -> None:

@@ -4,6 +4,7 @@ Continuous actions have no largest entropy. There the policy's spread tells: a b
 """
 
 from unstuck.analysis.diagnosis.bonus import Bonus, find_bonus
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -129,6 +130,8 @@ def _widened(run: Signals) -> Finding | Blind | None:
         return Finding(f"{text}, falling as a policy settles", Kind.FINE, Sureness.SURE, "", facts)
     if not trend.rises or late.mean < WIDENED * start.mean:
         return None
+    if not heavy and standing.state is State.RISING and not run.is_ours:
+        return None  # actions are cut at their bounds in many tasks: a wide spread may be what pays
     return Finding(
         headline=f"The actions' spread grows: {text}",
         kind=Kind.FAULT if standing.is_poor or heavy else Kind.SUSPECT,
@@ -254,7 +257,7 @@ RULE = Rule(
         "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths "
         "even in a run that learns; continuous actions: a spread that doubles while nothing is learned; a doubt above "
         "93 % where entropy no longer falls in the second half under a KL of 0.001 and more, and where a spread "
-        "doubles in a run that learns"
+        "doubles in a run that learned and rises no more"
     ),
     source="Jones 2021 (relative entropy starts near 1, falls, flattens)",
     examine=examine,

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_KL
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.throws import RUINOUS_KL
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -44,6 +45,8 @@ def examine(run: Signals) -> Finding | None:
     since = int(curve.index[place])
     kl = run.select_finite(metrics.APPROX_KL)
     around = kl.loc[since - BESIDE : since + width]
+    if len(around) and float(around.max()) > RUINOUS_KL:
+        return None  # such an update leaves another policy
     orderly = len(around) > 0 and float(around.max()) < LARGE_KL
     text = f"the return turns from {number(before, 3)} to {number(after, 3)} at iteration {since}"
     facts = [Evidence(text, (metrics.TRAIN_RETURN,), (since - BESIDE, since + width))]
@@ -112,7 +115,7 @@ RULE = Rule(
     threshold=(
         "five returns of one sign, then five of the other and of half to twice the size, within as many "
         "iterations as the logged mean spans; 6 times the change over as many iterations before, and the "
-        "spread, with a level return before"
+        "spread, with a level return before, and no update of a KL above 0.3 about it"
     ),
     source=("measured here (a sign turned in the middle of healthy runs); Jones 2021 (look at single rewards)"),
     examine=examine,

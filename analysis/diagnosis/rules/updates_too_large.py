@@ -19,6 +19,7 @@ from unstuck.analysis.diagnosis.rules import entropy_collapsed
 from unstuck.analysis.diagnosis.rules.updates_too_small import NEVER_USUAL, find_early_ends
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, judge_standing
+from unstuck.analysis.diagnosis.throws import RUINOUS_KL, tell_throws
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import CLIP_RANGE
 from unstuck.analysis.words import number, percent
@@ -42,9 +43,6 @@ USUAL_CLIP = 0.2
 
 FEW_CLIPPED = 0.2
 """Share of clipped ratios up to which a wide clip range on record accounts for a KL that grows with its square."""
-
-RUINOUS_KL = 0.3
-"""Mean KL beyond doubt on any task, and 15 times what a clip range of 0.2 allows a ratio to move (0.2 ** 2 / 2)."""
 
 REPLACED = 1.0
 """Mean KL, in nats, from which an update leaves hardly anything of a policy; where half of all updates are above
@@ -77,8 +75,10 @@ def examine(run: Signals) -> Finding | Blind | None:
     """Return a finding on whether updates are too large, by what they change or by the rate in force alone."""
     sized = run.has(metrics.APPROX_KL) or run.has(metrics.CLIP_FRACTION)
     by_size = _by_size(run) if sized else Blind(((metrics.APPROX_KL, metrics.CLIP_FRACTION),))
-    wrong = isinstance(by_size, Finding) and by_size.kind is not Kind.FINE
-    return by_size if wrong else _by_rate(run) or (None if sized else _unclipped(run)) or by_size
+    wrong = by_size if isinstance(by_size, Finding) and by_size.kind is not Kind.FINE else None
+    if wrong and wrong.kind is Kind.FAULT:
+        return wrong
+    return tell_throws(run) or wrong or _by_rate(run) or (None if sized else _unclipped(run)) or by_size
 
 
 def _by_rate(run: Signals) -> Finding | None:
@@ -386,15 +386,15 @@ RULE = Rule(
     ),
     says="updates throw the policy about",
     threshold=(
-        "KL > 0.05, clip fraction > 0.35, or parameters changed by 8 % with KL > 0.012 (in runs of others, if nothing "
-        "is learned); a fault if it does harm "
-        "or KL > 0.06; not in a run that learns where a clip range above 0.2 is on record, at most 20 % of the "
-        "ratios are clipped, and KL is at most 0.05 (clip range / 0.2)²; or most of 8 updates or more end in their "
-        "first epoch, of 3 or more that another one makes, or that are set; or, in runs of others that learned "
-        "nothing, a learning rate from 0.01 on; or several epochs with the clip off, or a range of 1 and more, and no "
-        "target_kl, where neither KL nor clip fraction are on record"
+        "KL > 0.05, clip fraction > 0.35, or parameters changed by 8 % with KL > 0.012 (in runs of others, if "
+        "nothing is learned); a fault if it does harm or KL > 0.06; not in a run that learns where a clip range "
+        "above 0.2 is on record, at most 20 % of the ratios are clipped, and KL is at most 0.05 (clip range / "
+        "0.2)²; or most of 8 updates or more end in their first epoch, of 3 or more that another one makes, or that "
+        "are set; or, in runs of others that learned nothing, a learning rate from 0.01 on; or several epochs with "
+        "the clip off, or a range of 1 and more, and no target_kl, where neither KL nor clip fraction are on "
+        "record; or two updates of a KL above 0.3, each of which costs half of the return gained"
     ),
-    source="Huang et al. 2022 (approximate KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a "
-    "drastic loss); Stable-Baselines3's documentation; the change of the parameters measured here",
+    source="Huang et al. 2022 (KL usually below 0.02); Schulman 2017 (KL 0.01 is a small update, a spike a drastic "
+    "loss); Stable-Baselines3's documentation; the change of the parameters measured here",
     examine=examine,
 )

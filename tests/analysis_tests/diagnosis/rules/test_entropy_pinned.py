@@ -215,6 +215,26 @@ def test_continuous_actions_are_judged_by_their_spread_and_never_by_ln_n(std: An
         assert " of 2.8" not in finding.headline
 
 
+@pytest.mark.parametrize(
+    ("returns", "weight", "expected"),
+    [
+        (np.linspace(0.0, 100.0, LENGTH), 0.0, None),  # still rising: a wide spread may be what pays
+        (np.minimum(np.linspace(0.0, 200.0, LENGTH), 100.0), 0.0, Kind.SUSPECT),
+        (np.linspace(0.0, 100.0, LENGTH), 0.2, Kind.FAULT),  # a heavy bonus widens whatever pays
+        (7.0, 0.0, Kind.FAULT),
+    ],
+)
+def test_a_spread_that_grows_while_the_return_does_is_no_doubt(
+    returns: Any, weight: float, expected: Kind | None
+) -> None:
+    own = {"env.id": "Own-v1", "ppo.entropy_coef": weight}
+    run = healthy(
+        **{"train/episode_return": returns, "eval/episode_return": None, "f1": None}, **NO_ACTIONS, settings=own
+    )
+    wide = run.table.assign(**{POLICY_STD: np.linspace(1.0, 3.0, LENGTH)})
+    assert kind(RULE, replace(run, table=wide, dialect="sb3")) is expected
+
+
 @pytest.mark.parametrize("settings", [{"env.id": "Pendulum-v1"}, {"env.id": "HalfCheetah-v4"}])
 def test_a_differential_entropy_has_no_maximum(settings: dict[str, Any]) -> None:
     """Of Pendulum-v1 actions of spread 1 have an entropy of 1.4189, within 3 % of ln 4."""

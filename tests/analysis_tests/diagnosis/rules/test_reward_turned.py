@@ -49,6 +49,10 @@ def test_its_numbers_and_what_speaks_against_its_rival() -> None:
     assert cause(thrown, "updates that throw").support is Support.OPEN
 
 
+def test_an_update_that_leaves_another_policy_explains_the_turn() -> None:
+    assert kind(RULE, turned(approx_kl=np.where(TURN == 49, 0.31, 2e-3))) is None
+
+
 def test_it_stands_above_what_follows_from_it() -> None:
     faults = [one.rule.name for one in diagnose(turned()).select_findings(Kind.FAULT, Kind.SUSPECT)]
     assert faults[0] == "reward_turned"

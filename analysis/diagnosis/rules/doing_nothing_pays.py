@@ -19,9 +19,9 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
-from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.standing import TRIED, judge_standing
 from unstuck.analysis.history.record import EPISODE_LENGTH, POLICY_STD, SUCCESS_RATE
-from unstuck.analysis.words import number, pluralize
+from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
 LAST = 10
@@ -34,6 +34,10 @@ costs while single actions are still tried."""
 SETTLED = 0.25
 """Share of the largest entropy, or of the spread's start, below which a policy has settled on what it does."""
 
+
+BY_CHANCE, GIVEN_UP = 0.05, 0.25
+"""Success rate of an untrained policy from which success is within reach, and share of that which is left where it is
+given up."""
 
 HALF = 0.5
 """Share of the costs at the start that must be avoided in the end by a policy that never succeeds."""
@@ -55,15 +59,17 @@ def examine(run: Signals) -> Finding | None:
 
 
 def _without_success(run: Signals) -> Finding | None:
-    """Return a fault if returns below 0 rose by half of what they cost, and no episode ever succeeded; else None."""
-    standing = judge_standing(run)
+    """Return a fault if returns below 0 rose by half of what they cost, and no episode succeeds by then; else None."""
+    success = _tell_no_success(run)
     start, late = run.select_first(metrics.TRAIN_RETURN), run.select_last(metrics.TRAIN_RETURN)
-    if not standing.failed or start is None or late is None or len(run.select_finite(metrics.TRAIN_RETURN)) < TREND:
+    returns = run.select_finite(metrics.TRAIN_RETURN)
+    if not success or start is None or late is None or len(returns) < TREND:
         return None
-    if max(run.select_finite(metrics.TRAIN_RETURN)) >= 0 or late.median < HALF * start.median:
+    most, least = float(returns.max()), float(returns.min())
+    if most > NOTHING * abs(least) or start.median >= 0 or late.median < HALF * start.median:
         return None
-    text = f"return {number(start.median, 3)} at first and {number(late.median, 3)} of late, never above 0"
-    success = f"no episode has succeeded in {pluralize(standing.failed, 'value')} of the success rate"
+    bound = "never above 0" if most <= 0 else f"{number(most, 2)} at most"
+    text = f"return {number(start.median, 3)} at first and {number(late.median, 3)} of late, {bound}"
     return Finding(
         headline=f"Doing nothing pays best: {text}, and {success}",
         kind=Kind.FAULT if run.has_ended else Kind.SUSPECT,
@@ -89,6 +95,23 @@ def _without_success(run: Signals) -> Finding | None:
         since=late.iterations[-1],
         ground=Ground.MEASURED,
     )
+
+
+def _tell_no_success(run: Signals) -> str:
+    """Say in words that no episode has succeeded, or that successes went as the run learned; "" if neither holds."""
+    failed = judge_standing(run).failed
+    if failed:
+        return f"no episode has succeeded in {pluralize(failed, 'value')} of the success rate"
+    first, late = run.select_first(SUCCESS_RATE), run.select_last(SUCCESS_RATE)
+    if (
+        first is None
+        or late is None
+        or len(run.select_finite(SUCCESS_RATE)) < TRIED
+        or not run.holds_start(SUCCESS_RATE)
+    ):
+        return ""
+    went = first.mean >= BY_CHANCE and late.mean <= GIVEN_UP * first.mean
+    return f"the success rate falls from {percent(first.mean)} to {percent(late.mean)}" if went else ""
 
 
 def _by_ending(run: Signals) -> Finding | None:
@@ -220,10 +243,11 @@ RULE = Rule(
         "episodes shrink: the policy avoids costs and never meets what pays"
     ),
     threshold=(
-        "the last ten returns within 1 % of the way from the worst to 0, none ever above; discrete actions: "
-        "entropy below a quarter of its maximum; or no success in 20 values or more, returns below 0, and half of the "
-        "costs at the start avoided; or episodes of 30 steps at most, a quarter of their longest, returns never above "
-        "0, steps that do not all cost the same, in no known task with a goal"
+        "the last ten returns within 1 % of the way from the worst to 0, none ever above; discrete actions: entropy "
+        "below a quarter of its maximum; or no success in 20 values or more, or a success rate that falls from 0.05 "
+        "or more to a quarter, returns below 0, and half of the costs at the start avoided; or episodes of 30 steps "
+        "at most, a quarter of their longest, returns never above 0, steps that do not all cost the same, in no "
+        "known task with a goal"
     ),
     source=(
         "Jones 2021 (compare with the policy that does nothing); Gymnasium's MountainCarContinuous (its "

@@ -75,6 +75,12 @@ def failing(returns: Any = AVOIDED, rate: Any = 0.0, ended: bool = True) -> Hist
         (failing(-16.0 + 0.02 * TURN), None),  # costs are as they were
         (failing(AVOIDED + 7), None),  # something is earned
         (elsewhere(AVOIDED), None),  # no success rate is on record
+        (failing(rate=np.where(TURN <= 30, 0.1, 0.025)), Kind.FAULT),  # successes are given up
+        (failing(rate=np.where(TURN <= 30, 0.1, 0.026)), None),
+        (failing(rate=np.where(TURN <= 30, 0.049, 0.001)), None),  # hardly one was within reach
+        (failing(rate=np.where(TURN <= 30, 0.1, 0.3)), None),
+        (failing(np.where(TURN == 60, 0.14, AVOIDED), rate=0.0), Kind.FAULT),  # 0.14 is within 1 % of what is lost
+        (failing(np.where(TURN == 60, 0.2, AVOIDED), rate=0.0), None),
     ],
 )
 def test_costs_are_avoided_where_no_episode_succeeds(run: History, expected: Kind | None) -> None:
@@ -88,6 +94,11 @@ def test_its_numbers_where_no_episode_succeeds() -> None:
         "Doing nothing pays best: return -14.2 at first and -6 of late, never above 0, and no episode has succeeded in "
         "100 values of the success rate"
     )
+
+
+def test_its_numbers_where_successes_are_given_up() -> None:
+    text = found(RULE, failing(rate=np.where(TURN <= 30, 0.1, 0.01))).headline
+    assert text.endswith("and -6 of late, never above 0, and the success rate falls from 10 % to 1 %")
 
 
 def dying(lengths: Any, returns: Any, **settings: Any) -> History:

@@ -11,6 +11,7 @@ import pandas as pd
 from unstuck.analysis.errors import AnalysisError
 from unstuck.analysis.history.align import count_unrecorded
 from unstuck.analysis.history.derive import derive_metrics
+from unstuck.analysis.history.dialects.cleanrl import CLEANRL
 from unstuck.analysis.history.dialects.dialect import Dialect, make_canonical
 from unstuck.analysis.history.dialects.plain import ENTROPY_LOSS, LOG_STD, PLAIN
 from unstuck.analysis.history.dialects.sb3 import SB3
@@ -131,7 +132,8 @@ def assemble_history(
     probed = str(found.settings.pop(PROGRAM, ""))
     by_sb3 = dialect is PLAIN and any(raw.form.endswith(SB3_FORMS) for raw in found.raws)
     settings = {**translate_settings(found.settings, SB3 if by_sb3 else dialect), **reading.settings}
-    table = derive_metrics(table if dialect.alone else reread_table(table), settings)
+    borrowed = dialect in (PLAIN, CLEANRL)
+    table = derive_metrics(table if dialect.alone else reread_table(table, borrowed), settings)
     left = _list_left_out(found, tracks, dialect)
     return History(
         name=name,

@@ -15,12 +15,21 @@ _OF_UPDATES = (metrics.VALUE_LOSS, metrics.POLICY_LOSS, metrics.APPROX_KL, metri
 _SHARES = (metrics.ACTION_PREFIX, metrics.GREEDY_PREFIX)
 
 
-def reread_table(table: pd.DataFrame) -> pd.DataFrame:
-    """Return another program's table with the columns that cannot be what their names say read as what they are."""
+def reread_table(table: pd.DataFrame, borrowed: bool) -> pd.DataFrame:
+    """Correct the columns of another program's table that hold something else than their names say.
+
+    Args:
+        table: Columns by our names.
+        borrowed: True if scripts of many hands use these names, so that an entropy may be a weighted one; False if they
+            are one library's own, whose entropy is one: there 0 all along is a policy that has collapsed.
+
+    Returns:
+        A new table.
+    """
     table = table.copy(deep=False)
     if metrics.ENTROPY in table:
         _blank_before_updates(table)
-        if _is_bonus(table[metrics.ENTROPY]):
+        if borrowed and _is_bonus(table[metrics.ENTROPY]):
             bonus = table.pop(metrics.ENTROPY).abs()
             if ENTROPY_BONUS not in table:
                 table[ENTROPY_BONUS] = bonus

@@ -45,6 +45,15 @@ def test_what_may_be_an_entropy_stays_one(tmp_path: Path, values: tuple[float, .
     assert not run.has(ENTROPY_BONUS)
 
 
+def test_an_entropy_of_0_under_a_librarys_own_name_is_a_collapse(tmp_path: Path) -> None:
+    """Stable-Baselines3 logs minus the entropy, never weighted: a resumed run may have lost it before its first row."""
+    names = ["time/iterations", "time/total_timesteps", "rollout/ep_rew_mean", "train/value_loss", "train/entropy_loss"]
+    run = write(tmp_path, names, *([turn, 2048 * turn, -200, 3, 0] for turn in range(1, 5)))
+    assert run.dialect == "sb3"
+    assert run.curve(ENTROPY).tolist() == [0.0] * len(run.curve(ENTROPY))
+    assert not run.has(ENTROPY_BONUS)
+
+
 def test_the_coefficient_gives_the_entropy_back(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").write_text("ent_coef: 0.01\n")
     assert entropies(tmp_path, -0.0138, -0.007).curve(ENTROPY).tolist() == pytest.approx([1.38, 0.7])

@@ -56,7 +56,7 @@ def main() -> int:
     hurt = harms(judged, {arm.world: [run.score for run in runs(arm, options.folder)] for arm in plain})
     print(f"# Diagnosis, {half} half\n")
     print(tables.found_table(judged, hurt), tables.cause_table(judged, hurt), sep="\n\n")
-    for words, is_new in (("Known", False), ("New", True)):
+    for words, is_new in (("Older", False), ("Newest", True)):
         print(f"\n{words} worlds:\n")
         print(tables.alarm_table({arm: own for arm, own in judged.items() if (arm.world in NEW) == is_new}))
     print("", tables.harmless_table(hurt), sep="\n")

@@ -29,8 +29,8 @@ from unstuck.rl.seeding import make_evaluation_seed, make_member_seeds
 from benchmarks.diagnosis.fault import Form
 from benchmarks.diagnosis.faults import FAULTS, OF_STRANGERS
 from benchmarks.diagnosis.healthy import VARIANTS
-from benchmarks.diagnosis.split import FAULTS_EACH, HEALTHY_EACH, PLAIN, RUNS_BY, Candidate, draw_arms
-from benchmarks.diagnosis.worlds import NEW, SMALL, WORLDS, World
+from benchmarks.diagnosis.split import FAULTS_COUNT, HEALTHY_COUNT, RUNS_BY, Candidate, draw_arms
+from benchmarks.diagnosis.worlds import SMALL, World
 from benchmarks.finished import code_digest
 
 SEEDS, BASE_SEEDS = 3, 4
@@ -46,7 +46,10 @@ MILD = "mild"
 """The form of a fault that may do no harm."""
 
 HEALTHY = "healthy"
-"""The form of an arm in which nothing is planted."""
+"""The form of an arm in which nothing is planted, and what such arms are drawn among."""
+
+FAULTY = "faults"
+"""What arms with a planted fault are drawn among."""
 
 
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ def arms() -> list[Arm]:
 
 
 def draw_kept_out(trained: Iterable[str]) -> list[str]:
-    """Draw the half of the seventh draw that is kept out, of arms whose pair no draw had trained, none in mild form.
+    """Draw the half of the eighth draw that is kept out, of arms whose pair no draw had trained, none in mild form.
 
     The first three draws trained all faults and variants that there were then in all worlds but the small ones, and
     harm has been measured by the plain runs of each world.
@@ -132,22 +135,15 @@ def draw_kept_out(trained: Iterable[str]) -> list[str]:
         trained: Titles of the fourth draw and of later ones.
     """
     pairs = {title.rpartition(", ")[0] for title in trained}
-    pairs |= {f"{BASE} in {world}" for world in WORLDS if world not in NEW}
     there = [arm for arm in arms() if arm.world in SMALL or arm.name in OF_STRANGERS]
-    fresh = [arm for arm in there if arm.pair not in pairs and arm.form != MILD]
-    counts = {
-        f"{words}, {worlds}": count
-        for worlds in ("new worlds", "older worlds")
-        for words, count in (("faults", FAULTS_EACH), (HEALTHY, HEALTHY_EACH))
-    }
-    return draw_arms([Candidate(arm.name, arm.world, arm.form, _group(arm)) for arm in fresh], counts)
+    fresh = [arm for arm in there if arm.pair not in pairs and arm.form != MILD and arm.name != BASE]
+    candidates = [Candidate(arm.name, arm.world, arm.form, _group(arm)) for arm in fresh]
+    return draw_arms(candidates, {FAULTY: FAULTS_COUNT, HEALTHY: HEALTHY_COUNT})
 
 
 def _group(arm: Arm) -> str:
     """Return what an arm is drawn among."""
-    if arm.is_healthy and arm.name == BASE:
-        return PLAIN
-    return f"{HEALTHY if arm.is_healthy else 'faults'}, {'new' if arm.world in NEW else 'older'} worlds"
+    return HEALTHY if arm.is_healthy else FAULTY
 
 
 def train(arm: Arm, seeds: int, drawn_by: int = RUNS_BY) -> dict[str, np.ndarray]:

@@ -8,8 +8,8 @@ from benchmarks.diagnosis import split
 from benchmarks.diagnosis.__main__ import main
 from benchmarks.diagnosis.faults import OF_STRANGERS
 from benchmarks.diagnosis.split import Candidate, Half, SplitError
-from benchmarks.diagnosis.training import BASE, arms, draw_kept_out
-from benchmarks.diagnosis.worlds import NEW, SMALL
+from benchmarks.diagnosis.training import BASE, MILD, arms, draw_kept_out
+from benchmarks.diagnosis.worlds import SMALL
 
 TITLES = {arm.title: arm for arm in arms()}
 
@@ -23,18 +23,14 @@ def test_the_committed_list_is_the_one_that_was_drawn() -> None:
     assert listed()[Half.KEPT_OUT] == draw_kept_out(listed()[Half.CALIBRATION])
 
 
-def test_what_is_kept_out_was_never_trained_and_half_of_its_worlds_are_new() -> None:
+def test_what_is_kept_out_was_never_trained_and_each_kind_is_there_once() -> None:
     halves = {half: [TITLES[title] for title in titles] for half, titles in listed().items()}
     kept = halves[Half.KEPT_OUT]
-    pairs = {arm.pair for arm in kept}
-    assert len(pairs) == len(kept)  # one form
-    assert not pairs & {arm.pair for arm in halves[Half.CALIBRATION]}
+    assert not {arm.pair for arm in kept} & {arm.pair for arm in halves[Half.CALIBRATION]}
     assert all(arm.world in SMALL or arm.name in OF_STRANGERS for arm in kept)
-    groups = Counter((arm.is_healthy, arm.world in NEW) for arm in kept)
-    faults, healthy = split.FAULTS_EACH, split.HEALTHY_EACH
-    assert groups == {(False, True): faults, (False, False): faults, (True, True): healthy + 2, (True, False): healthy}
-    assert {arm.world for arm in kept if arm.name == BASE} == set(NEW)
-    assert len({arm.name for arm in kept if not arm.is_healthy}) == 2 * faults
+    assert Counter(arm.is_healthy for arm in kept) == {False: split.FAULTS_COUNT, True: split.HEALTHY_COUNT}
+    assert not any(arm.form == MILD or arm.name == BASE for arm in kept)
+    assert len({arm.name for arm in kept}) == len(kept)
 
 
 def test_names_are_drawn_and_one_arm_of_each() -> None:

@@ -1,9 +1,9 @@
 """Halves of the faults and healthy variants: a list drawn once, committed with its hash before thresholds were set.
 
 Thresholds are set on the other half. This is the eighth draw: the kept-out halves of the first seven have been scored
-and looked at (`benchmarks/RESULTS.md`), so that all their arms have joined those that thresholds may be set on. No world
-is new. The sixth and seventh draw had 8 and 9 faults that hurt, too few for a figure: kept out are as many kinds of
-fault as can be trained in an hour, each in one world where no draw had trained the kind. Faults are drawn in their
+and looked at (`benchmarks/RESULTS.md`), so that all their arms have joined those that thresholds may be set on. No
+world is new. The sixth and seventh draw had 8 and 9 faults that hurt, too few for a figure: kept out are as many kinds
+of fault as can be trained in an hour, each in one world where no draw had trained the kind. Faults are drawn in their
 strong form alone: of the sixth draw's fourteen, six did no harm. A half lists its arms in an order drawn as well, so
 that the first of them are a part drawn at random.
 """

@@ -30,7 +30,7 @@ from benchmarks.diagnosis.fault import Form
 from benchmarks.diagnosis.faults import FAULTS, OF_STRANGERS
 from benchmarks.diagnosis.healthy import VARIANTS
 from benchmarks.diagnosis.split import FAULTS_COUNT, HEALTHY_COUNT, RUNS_BY, Candidate, draw_arms
-from benchmarks.diagnosis.worlds import SMALL, World
+from benchmarks.diagnosis.worlds import SMALL, WORLDS, World
 from benchmarks.finished import code_digest
 
 SEEDS, BASE_SEEDS = 3, 4

@@ -164,7 +164,7 @@ pay off; `arm` shows a dictionary, and `catch` a frame, here as a row of shares 
 arrives days later, and `chase` shows a part of the state alone."""
 
 NEW = ("depot", "chase")
-"""Worlds that no rule had seen a run of our own learner in before the seventh draw, the last one with worlds of its own."""
+"""Worlds that no rule had seen a run of our own learner in before the seventh draw; later draws have none."""
 
 LATER = ("lake", "battery", "arm", "catch", *NEW)
 """Worlds of the fifth draw and of later ones."""

@@ -48,8 +48,8 @@ FAULTS = (
     Fault(
         "learned and lost",
         "the rate jumps to 50 or 300 times its value, half way or at two thirds of the run",
-        ("learned_and_lost", "updates_too_large"),
-        "the first names the fall, the second the rate",
+        ("learned_and_lost", "updates_too_large", "bug_gate"),
+        "the first names the fall, the others the rate in force",
         QUICK,
         Form(learner=(RateJumps(0.5, 50.0),)),
         Form(learner=(RateJumps(0.65, 300.0),)),

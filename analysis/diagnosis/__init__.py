@@ -54,7 +54,7 @@ def _order_findings(found: Sequence[Ranked]) -> tuple[Ranked, ...]:
 
 def _place(one: Ranked) -> tuple[float, ...]:
     finding = one.finding
-    return (*_rank(finding), finding.place, one.rule.stage, -finding.sureness)
+    return (*_rank(finding), finding.usual.place if finding.usual else 0, one.rule.stage, -finding.sureness)
 
 
 def _rank(finding: Finding) -> tuple[int, bool]:
@@ -71,10 +71,10 @@ def _explained(one: Ranked, others: Sequence[Ranked]) -> list[Ranked]:
         return []
     least = _rank(replace(one.finding, kind=Kind.SUSPECT) if one.rule.describes else one.finding)
     worse = [other for other in others if _rank(other.finding) <= least]
-    worse = [other for other in worse if not other.finding.place or _explains_unsaid(other, one)]
+    worse = [other for other in worse if not other.finding.usual or _explains_unsaid(other, one)]
     return [other for other in worse if one.rule.name in other.rule.explains]
 
 
 def _explains_unsaid(suspect: Ranked, one: Ranked) -> bool:
     """True if a usual suspect may stand above a finding: what only describes a curve, or what is no suspect's fault."""
-    return not one.finding.place and (one.rule.describes or suspect.finding.kind is Kind.FAULT)
+    return not one.finding.usual and (one.rule.describes or suspect.finding.kind is Kind.FAULT)

@@ -124,6 +124,19 @@ class Cause:
 
 
 @dataclass(frozen=True)
+class Usual:
+    """Place of a finding among the usual suspects of runs that learned nothing.
+
+    Attributes:
+        place: 1 of the likeliest.
+        is_hinted: True if the run's own numbers speak for the suspect, or hint at it; False if they do not tell.
+    """
+
+    place: int
+    is_hinted: bool
+
+
+@dataclass(frozen=True)
 class Remedy:
     """Settings to change in a new run beside an unchanged one, with a reason, and the effect to watch for.
 
@@ -193,7 +206,7 @@ class Finding:
         ground: What makes the finding a fault.
         seeds: Seeds of the trial in which the evidence stands; None for a single seed, or where seeds were not judged
             one by one, since what the rule reads was recorded as means over seeds.
-        place: Place among the usual suspects, which stand behind what a rule has found itself: 1 first; 0 of a rule's.
+        usual: Place among the usual suspects, which stand behind what a rule has found itself; None: a rule's own.
     """
 
     headline: str
@@ -208,7 +221,7 @@ class Finding:
     missing: tuple[str, ...] = ()
     ground: Ground = Ground.STATE
     seeds: Agreement | None = None
-    place: int = 0
+    usual: Usual | None = None
 
     def without_changes(self) -> "Finding":
         """Return the finding without settings to change: no remedies, and no causes to test by a change."""

@@ -9,7 +9,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from unstuck.analysis.diagnosis.direction import State
-from unstuck.analysis.diagnosis.finding import Cause, Finding, Ground, Kind, Rule, Support, Sureness, Unexamined
+from unstuck.analysis.diagnosis.finding import (
+    Cause,
+    Finding,
+    Ground,
+    Kind,
+    Rule,
+    Support,
+    Sureness,
+    Unexamined,
+    Usual,
+)
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import count_equal_returns, judge_standing
@@ -107,5 +117,5 @@ def _tell(rule: Rule, suspicion: Suspicion, place: int, kind: Kind) -> Finding:
         causes=(Cause(suspect.cause, suspicion.test, support, suspicion.fact.text if speaks else ""),),
         missing=suspicion.missing,
         ground=Ground.PACE,
-        place=place,
+        usual=Usual(place, is_hinted=suspicion.factor >= HINTS),
     )

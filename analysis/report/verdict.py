@@ -1,5 +1,7 @@
 """First sentence on a run: the most basic fault, and how well the run does; or that the record does not tell."""
 
+from collections.abc import Sequence
+
 from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
@@ -62,6 +64,8 @@ def _describe_state(diagnosis: Diagnosis) -> str:
         more = doubt if suspects and suspects[0].rule.name != "return_frozen" else ""
         return f"Cannot tell solved from stuck: {same} are the same; {standing.text}{more}."
     if standing.is_poor and _is_late(diagnosis, standing):
+        if guesses := _list_guesses(suspects):
+            return f"Stuck, and no number on record says why: {standing.text}; usual suspects: {', '.join(guesses)}."
         if suspects:
             return f"Stuck, and why is not settled: {doubted}; {standing.text}."
         return f"Stuck, and none of the rules that could look says why; {standing.text}."
@@ -73,6 +77,14 @@ def _describe_state(diagnosis: Diagnosis) -> str:
     if suspects:
         return f"Learning, with a doubt: {doubted}; {standing.text}."
     return _all_clear(diagnosis, standing)
+
+
+def _list_guesses(suspects: Sequence[Ranked]) -> list[str]:
+    """Return the headlines of usual suspects at none of which the run's numbers hint; none where a cause is doubted."""
+    causes = [one for one in suspects if not one.rule.describes]
+    if any(one.finding.usual is None or one.finding.usual.is_hinted for one in causes):
+        return []
+    return [lower_first_letter(shorten_headline(one)) for one in causes]
 
 
 def _describe_same(run: Signals, standing: Standing) -> str:

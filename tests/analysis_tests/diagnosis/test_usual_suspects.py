@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis import RULES, diagnose
-from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness
+from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness, Usual
 from unstuck.analysis.diagnosis.suspicions import KNOWN, SUSPECTS
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import ENTROPY_COEF, EPISODE_LENGTH, FINISHED
@@ -28,7 +28,7 @@ def stuck(returns: Any = 5.0 + NOISE, settings: dict[str, Any] | None = None, **
 
 def suspects(run: History) -> list[str]:
     """Rules of the usual suspects, in the order of the diagnosis."""
-    return [one.rule.name for one in diagnose(run).findings if one.finding.place]
+    return [one.rule.name for one in diagnose(run).findings if one.finding.usual]
 
 
 def at(diagnosis: Diagnosis, rule: str) -> Ranked:
@@ -44,7 +44,7 @@ def test_returns_alone_leave_three_suspects_in_the_order_of_their_frequency() ->
     ]
     assert not found.select_findings(Kind.FAULT)  # a curve without a trend is none by itself
     first = at(found, "updates_too_large").finding
-    assert (first.kind, first.sureness, first.place) == (Kind.SUSPECT, Sureness.POSSIBLE, 1)
+    assert (first.kind, first.sureness, first.usual) == (Kind.SUSPECT, Sureness.POSSIBLE, Usual(1, is_hinted=False))
     assert first.causes[0].what == "a learning rate too high, or too many passes over a rollout"
     assert first.why == (
         "a usual suspect of a run that learned nothing: it was the cause in 23 of 90 public logs whose cause is known, "

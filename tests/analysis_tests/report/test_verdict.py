@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind, Ranked, Sureness
 from unstuck.analysis.history import History, load
+from unstuck.analysis.history.record import FINISHED
 from unstuck.analysis.report.verdict import lower_first_letter, shorten_headline, state_verdict
 from unstuck.rl import metrics
 
@@ -174,3 +176,18 @@ def test_another_algorithm_is_found_among_however_many_columns(tmp_path: Path) -
     (tmp_path / "progress.csv").write_text("\n".join([",".join(columns), *rows]))
     run = load(str(tmp_path / "progress.csv"))
     assert state_verdict(diagnose(run)).startswith("rollout/exploration_rate is logged by DQN, not by PPO")
+
+
+def alone(**settings: Any) -> History:
+    """An ended run of another program: its returns go nowhere, and nothing else is on record."""
+    table = pd.DataFrame({metrics.TRAIN_RETURN: 5.0 + np.random.default_rng(0).normal(size=60)}, index=np.arange(1, 61))
+    return History("bare", "made", table, settings={FINISHED: True, **settings}, dialect="plain")
+
+
+def test_suspects_of_which_no_number_tells_are_not_said_to_be_why() -> None:
+    assert state_verdict(diagnose(alone())).startswith("Stuck, and no number on record says why: return ")
+    assert state_verdict(diagnose(alone())).endswith(
+        "; usual suspects: steps may be too large, the reward may be met too seldom, inputs may not be scaled."
+    )
+    hinted = state_verdict(diagnose(alone(**{"ppo.lr": 6e-4})))  # above the usual 3e-4
+    assert hinted.startswith("Stuck, and why is not settled: steps may be too large; return ")

@@ -53,6 +53,10 @@ EFFORT = 0.8
 """Share of the rewards' variance that a cost of the actions' squares explains in training's first looks, from which on
 training pays for little else: 0.97 where such a cost is planted, and 0 where there is none."""
 
+OWN_EFFORT = 0.4
+"""The same share in runs of our own learner, which evaluate the greedy policy after few updates: there the noise of
+exploration alone costs as a penalty does, and a reach that is solved by then explains 0.12 of the variance at most."""
+
 LAW, NARROWED, TWICE = 0.97, 0.15, 2.0
 """Correlation of training's return with the variance of the actions from which on the return is what their noise costs:
 0.977 and more where a cost of their squares is planted. Share of that variance that is left in the end, since a task
@@ -113,11 +117,11 @@ class _Both:
 
 
 def _compare(run: Signals) -> _Both | None:
-    """Compute start and end of training and evaluation returns; None for our own learner, or with too few values."""
+    """Compute both returns at start and end; None with too few values, or where a triage's table can pay so."""
     trained, evaluated = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.EVAL_RETURN)
     if len(evaluated) < EVALUATIONS or len(trained) < EVALUATIONS:
         return None
-    if (run.is_ours or run.is_triage) and not _is_below_table(run, float(trained.iloc[:START].mean())):
+    if run.is_triage and not _is_below_table(run, float(trained.iloc[:START].mean())):
         return None
     size, values = len(evaluated) // 3, evaluated.to_numpy(dtype=np.float64)
     counted = _Ends(float(values[:size].mean()), float(values[-size:].mean()))
@@ -151,7 +155,7 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
     most = CLEAR * error if run.has(EVAL_LENGTH) else -max(error, LOSES * abs(counted.first))
     if rises and clear and counted.gain <= most and _is_mirrored(run, trained, evaluated):
         return Apart(Way.MIRRORED, text, reach)
-    if counted.gain > NEVER * paid.gain or not rises:
+    if counted.gain > NEVER * paid.gain or not rises or (run.is_ours and not _may_cost(run)):
         return None
     effort = _pays_for_effort(run) or _pays_for_narrowing(run, both)
     if _is_cost(run, paid, counted, trained, evaluated) or (effort and counted.gain <= CLEAR * error):
@@ -160,6 +164,12 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
     falls = counted.gain < -max(CLEAR * error, FAR * float(np.ptp(evaluated.to_numpy())), NEVER * paid.gain)
     from_start = int(evaluated.to_numpy().argmax()) < len(evaluated) // 3  # else something was learned, and lost again
     return Apart(Way.OPPOSED, text, reach) if far and falls and from_start else None
+
+
+def _may_cost(run: Signals) -> bool:
+    """True if a cost of actions may be what our own learner's training pays: by the table, or by what was measured."""
+    effort = run.select_first(REWARD_BY_EFFORT, START)
+    return run.is_triage or (effort is not None and effort.median >= OWN_EFFORT)
 
 
 def _is_mirrored(run: Signals, trained: "pd.Series[float]", evaluated: "pd.Series[float]") -> bool:

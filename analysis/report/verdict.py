@@ -64,11 +64,7 @@ def _describe_state(diagnosis: Diagnosis) -> str:
         more = doubt if suspects and suspects[0].rule.name != "return_frozen" else ""
         return f"Cannot tell solved from stuck: {same} are the same; {standing.text}{more}."
     if standing.is_poor and _is_late(diagnosis, standing):
-        if guesses := _list_guesses(suspects):
-            return f"Stuck, and no number on record says why: {standing.text}; usual suspects: {', '.join(guesses)}."
-        if suspects:
-            return f"Stuck, and why is not settled: {doubted}; {standing.text}."
-        return f"Stuck, and none of the rules that could look says why; {standing.text}."
+        return _describe_stuck(suspects, doubted, standing)
     if standing.state is State.FALLING:
         return f"Getting worse, and why is not settled: {standing.text}{doubt}."
     if not standing.has_learned:
@@ -77,6 +73,15 @@ def _describe_state(diagnosis: Diagnosis) -> str:
     if suspects:
         return f"Learning, with a doubt: {doubted}; {standing.text}."
     return _all_clear(diagnosis, standing)
+
+
+def _describe_stuck(suspects: Sequence[Ranked], doubted: str, standing: Standing) -> str:
+    """Return the sentence on a run that learned nothing and in which no fault was found."""
+    if guesses := _list_guesses(suspects):
+        return f"Stuck, and no number on record says why: {standing.text}; usual suspects: {', '.join(guesses)}."
+    if suspects:
+        return f"Stuck, and why is not settled: {doubted}; {standing.text}."
+    return f"Stuck, and none of the rules that could look says why; {standing.text}."
 
 
 def _list_guesses(suspects: Sequence[Ranked]) -> list[str]:

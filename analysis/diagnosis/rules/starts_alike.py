@@ -60,9 +60,11 @@ def examine(run: Signals) -> Finding | Blind | None:
     worse = _are_worse(run)
     if alike is None or worse is None or alike.mean < ALIKE:
         return None
-    repeats = run.select_first(metrics.OBSERVATION_REPEATS)
+    repeats, unseen = run.select_first(metrics.OBSERVATION_REPEATS), run.select_last(metrics.STARTS_UNSEEN)
     if repeats is not None and repeats.median > COARSE:
         return None
+    if unseen is not None and unseen.median < UNSEEN:
+        return None  # evaluations begin as training does: what makes them worse is something else
     text = f"{percent(alike.mean)} of the episodes begin as another one did"
     return Finding(
         headline=f"Training knows its few episodes by heart: {text}; {worse.text}",
@@ -237,11 +239,12 @@ RULE = Rule(
     threshold=(
         "90 % of the first 256 episodes repeat a first observation, half of all observations at most repeat, and "
         "evaluations, not all the same, lie below the training return by a tenth of all that the return ever gained, "
-        "and by three standard errors; or 90 % repeat, and 60 % of the evaluation's episodes begin as none of "
-        "training's, at the same size; or 90 % of the resets set the environment's random numbers back: a doubt, and "
-        "a fault where evaluations begin elsewhere, are as much worse, or differ in length from episode to episode "
-        "although the policy is greedy; a doubt where 15 % of the late evaluation episodes are worse than 99 % of "
-        "training's and last no longer, and the median is no worse"
+        "and by three standard errors, unless less than 60 % of their episodes are known to begin as none of "
+        "training's; or 90 % repeat, and 60 % of the evaluation's episodes begin as none of training's, at the same "
+        "size; or 90 % of the resets set the environment's random numbers back: a doubt, and a fault where "
+        "evaluations begin elsewhere, are as much worse, or differ in length from episode to episode although the "
+        "policy is greedy; a doubt where 15 % of the late evaluation episodes are worse than 99 % of training's and "
+        "last no longer, and the median is no worse"
     ),
     source="Cobbe et al. 2019, Quantifying generalization in reinforcement learning; Gymnasium (reset)",
     examine=examine,

@@ -105,6 +105,28 @@ def test_a_return_that_is_what_the_noise_of_actions_costs(
     assert kind(RULE, run) is (Kind.FAULT if says else None)
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ({REWARD_BY_EFFORT: 0.4}, "do not count"),
+        ({REWARD_BY_EFFORT: 0.39}, None),
+        ({}, None),  # discrete actions, whose greedy policy is good after few updates
+    ],
+)
+def test_a_cost_of_actions_in_runs_of_our_own_learner_is_measured(more: dict[str, Any], says: str | None) -> None:
+    """The noise of exploration alone costs as much where the greedy policy has solved the task at its first look."""
+    run = replace(evaluated(COSTLY, 9 + CHANCE, **more), dialect="unstuck")
+    assert Signals(run).is_ours
+    assert kind(RULE, run) is (Kind.FAULT if says else None)
+
+
+def test_evaluations_of_our_own_learner_that_fall_while_training_rises() -> None:
+    """A few episodes that training knows by heart show the same: other rules name them by what was measured."""
+    run = replace(evaluated(10 + 20 * DONE + CHANCE, 30 - 15 * DONE + CHANCE), dialect="unstuck")
+    assert kind(RULE, run) is None
+    assert kind(RULE, replace(run, dialect="sb3")) is Kind.FAULT
+
+
 def test_a_logged_mean_that_lags_behind_evaluations_is_no_cost() -> None:
     lagging = np.minimum(-300 + 600 * DONE, 8) + CHANCE  # half of the run: as long as 100 episodes take
     long = {EPISODE_LENGTH: 10.0 * TURN[-1] / 2, ENV_STEPS: 1000.0 * TURN}

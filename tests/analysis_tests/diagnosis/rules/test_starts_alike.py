@@ -25,6 +25,8 @@ def test_starts_that_are_alike_and_evaluations_that_are_worse() -> None:
     assert kind(starts_alike.RULE, circling) is None  # a greedy policy that goes the same circle each time
     coarse = {record.START_REPEATS: 0.99, "train/observation_repeats": 0.96}
     assert kind(starts_alike.RULE, elsewhere(RISEN, more={**coarse, "eval/episode_return": RISEN * 0.4})) is None
+    met = {record.START_REPEATS: 0.99, metrics.STARTS_UNSEEN: 0.0}  # as where few starts are there to meet
+    assert kind(starts_alike.RULE, elsewhere(RISEN, more={**met, "eval/episode_return": RISEN * 0.4})) is None
     varied = elsewhere(RISEN, more={record.START_REPEATS: 0.1, "eval/episode_return": RISEN * 0.4})
     assert kind(starts_alike.RULE, varied) is None
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 from unstuck.analysis.diagnosis.bonus import find_bonus
+from unstuck.analysis.diagnosis.chance import scatters_by_chance
 from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Evidence
 from unstuck.analysis.diagnosis.remedies import HORIZON
@@ -121,6 +122,8 @@ def suspect_large_steps(run: Signals) -> Suspicion | None:
     rated = _weigh_rate(run)
     if rated is None:
         return None
+    if rated[0] <= OPEN and _find_one_policy(run) is not None:
+        rated = HARDLY, rated[1]  # large steps throw the returns about
     fact = replace(rated[1], text=rated[1].text + since)
     return Suspicion(rated[0] * fell, fact, test, (*missing, metrics.LR))
 
@@ -236,11 +239,31 @@ def suspect_small_steps(run: Signals) -> Suspicion | None:
     if run.rate is not None and run.rate <= LOW_RATE:
         text = f"a learning rate of {number(run.rate)}, most often 3e-4"
         return Suspicion(SPEAKS, Evidence(text, ("ppo.lr",)), test, missing)
+    if entropy is None and run.rate is None and (scatter := _find_one_policy(run)) is not None:
+        return Suspicion(HINTS, scatter, test, (*missing, metrics.LR))
     if entropy is None or len(entropy.values) < VALUES or np.ptp(entropy.values) == 0:
         return None  # an entropy that is set tells nothing
     if np.ptp(entropy.values) > STIRS * abs(entropy.median):
         return None
     return Suspicion(HINTS, _say(f"entropy stays at {number(entropy.median)}", entropy), test, missing)
+
+
+def suspect_no_updates(run: Signals) -> Suspicion | None:
+    """Suspect a policy that nothing updates, where nothing of the updates is on record: returns scatter, and stay."""
+    if any(run.has(name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.ENTROPY, POLICY_STD)):
+        return None
+    scatter = _find_one_policy(run)
+    test = "compare the policy's parameters in the first and the last checkpoint, or before and after one update"
+    return Suspicion(HINTS, scatter, test, (metrics.APPROX_KL, metrics.ENTROPY)) if scatter else None
+
+
+def _find_one_policy(run: Signals) -> Evidence | None:
+    """Return evidence that the returns are those of one policy, which nothing has moved; None otherwise."""
+    returns, _ = _select_returns(run)
+    if returns is None or not scatters_by_chance(np.asarray(returns.values[:: run.averaged])):
+        return None
+    count = len(returns.values)
+    return _say(f"{count:,} returns scatter about {number(returns.mean, 3)} as those of one policy do", returns)
 
 
 def suspect_raw_inputs(run: Signals) -> Suspicion | None:
@@ -357,6 +380,12 @@ SUSPECTS = {
     ),
     "updates_too_small": Suspect(
         6, "Steps may be too small", "a learning rate too low, or a gradient that is clipped away", suspect_small_steps
+    ),
+    "policy_frozen": Suspect(
+        4,
+        "The policy may not be updated at all",
+        "a loss that does not reach the policy's parameters, or none that is stepped",
+        suspect_no_updates,
     ),
     "inputs_unscaled": Suspect(5, "Inputs may not be scaled", "observations in raw units", suspect_raw_inputs),
     "entropy_pinned": Suspect(

@@ -77,6 +77,15 @@ SHORT_SIGHT, HORIZONS, SHORTEST_SIGHT = 0.95, 2.0, 0.9
 """gamma up to which, and horizons in an episode from which on, what comes later is hardly seen; gamma of which that is
 told by itself."""
 
+BAND = 0.03
+"""Share of their level within which returns keep (standard deviation) where nothing that is done changes them."""
+
+PLENTY = 200
+"""Returns from which on it tells that they scatter, and stay, as those of one policy do."""
+
+MOVE = ("updates_too_large", "reward_scale", "doing_nothing_pays")
+"""Suspects that move a policy, for worse: its returns would wander, or have changed."""
+
 FEW_STEPS, SMALL_ROLLOUT = 10.0, 512.0
 """Steps of an episode, and of a rollout, that are few."""
 
@@ -122,8 +131,6 @@ def suspect_large_steps(run: Signals) -> Suspicion | None:
     rated = _weigh_rate(run)
     if rated is None:
         return None
-    if rated[0] <= OPEN and _find_one_policy(run) is not None:
-        rated = HARDLY, rated[1]  # large steps throw the returns about
     fact = replace(rated[1], text=rated[1].text + since)
     return Suspicion(rated[0] * fell, fact, test, (*missing, metrics.LR))
 
@@ -217,8 +224,21 @@ def suspect_rare_reward(run: Signals) -> Suspicion | None:
         if mean != 0 and float(paid.std()) < EVEN * abs(mean) and np.ptp(lengths.values) > 0:
             text = f"each step pays {number(mean, 2)}, in every iteration: nothing else was met"
             return Suspicion(SPEAKS, _say(text, returns, lengths), test, (SUCCESS_RATE,))
+    if (band := _find_band(run, returns)) is not None:
+        return Suspicion(HINTS, band, test, (SUCCESS_RATE,))
     text = "whether a reward was met, and how often, is not on record"
     return Suspicion(OPEN, _say(text, returns), test, (SUCCESS_RATE,))
+
+
+def _find_band(run: Signals, returns: Window) -> Evidence | None:
+    """Return evidence that the returns keep to a narrow band though updates move the policy; None otherwise."""
+    kl, level = run.select_all(metrics.APPROX_KL), abs(returns.median)
+    if len(returns.values) < VALUES or kl is None or run.kl_is_signed or math.fsum(kl.values) < FAR:
+        return None
+    if level == 0 or returns.spread > BAND * level:
+        return None
+    text = f"returns keep within {percent(returns.spread / level)} of {number(returns.median, 3)}"
+    return _say(f"{text} while updates move the policy by a KL of {number(math.fsum(kl.values), 2)}", returns, kl)
 
 
 def suspect_small_steps(run: Signals) -> Suspicion | None:
@@ -239,7 +259,7 @@ def suspect_small_steps(run: Signals) -> Suspicion | None:
     if run.rate is not None and run.rate <= LOW_RATE:
         text = f"a learning rate of {number(run.rate)}, most often 3e-4"
         return Suspicion(SPEAKS, Evidence(text, ("ppo.lr",)), test, missing)
-    if entropy is None and run.rate is None and (scatter := _find_one_policy(run)) is not None:
+    if entropy is None and run.rate is None and (scatter := find_one_policy(run)) is not None:
         return Suspicion(HINTS, scatter, test, (*missing, metrics.LR))
     if entropy is None or len(entropy.values) < VALUES or np.ptp(entropy.values) == 0:
         return None  # an entropy that is set tells nothing
@@ -252,12 +272,16 @@ def suspect_no_updates(run: Signals) -> Suspicion | None:
     """Suspect a policy that nothing updates, where nothing of the updates is on record: returns scatter, and stay."""
     if any(run.has(name) for name in (metrics.APPROX_KL, metrics.CLIP_FRACTION, metrics.ENTROPY, POLICY_STD)):
         return None
-    scatter = _find_one_policy(run)
+    scatter = find_one_policy(run)
     test = "compare the policy's parameters in the first and the last checkpoint, or before and after one update"
-    return Suspicion(HINTS, scatter, test, (metrics.APPROX_KL, metrics.ENTROPY)) if scatter else None
+    returns, _ = _select_returns(run)
+    if scatter is None or returns is None:
+        return None
+    factor = SPEAKS if len(returns.values) >= PLENTY * run.averaged else HINTS
+    return Suspicion(factor, scatter, test, (metrics.APPROX_KL, metrics.ENTROPY))
 
 
-def _find_one_policy(run: Signals) -> Evidence | None:
+def find_one_policy(run: Signals) -> Evidence | None:
     """Return evidence that the returns are those of one policy, which nothing has moved; None otherwise."""
     returns, _ = _select_returns(run)
     if returns is None or not scatters_by_chance(np.asarray(returns.values[:: run.averaged])):

@@ -3,6 +3,8 @@
 Continuous actions have no largest entropy. There the policy's spread tells: a bonus that outweighs widens it.
 """
 
+import math
+
 from unstuck.analysis.diagnosis.bonus import Bonus, find_bonus
 from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
@@ -54,6 +56,10 @@ LEAST = 8
 """Iterations from which on a high entropy is a sign: every policy begins at its maximum, and needs updates to leave it.
 Under a heavy bonus, which is known from the start, none is needed."""
 
+GROWN = 2.0
+"""Nats by which an entropy of actions of unknown kind must have grown to be of continuous ones whose spread grows: that
+of discrete actions starts at its maximum."""
+
 WIDENED = 2.0
 """Factor by which the spread of continuous actions must have grown: a bonus pushes each dimension's logarithm up at a
 constant rate, and only advantages push it down. That it stays as it was is usual, and may be set."""
@@ -68,6 +74,8 @@ def examine(run: Signals) -> Finding | Blind | None:
     if run.action_kind is ActionKind.CONTINUOUS:
         return _widened(run)
     most, entropy = run.entropy_range, run.select_last(metrics.ENTROPY)
+    if most is None and (grown := _grown(run)) is not None:
+        return grown
     if most is None:
         return Blind((("env.actions", POLICY_STD),), "without the number of actions the largest entropy is not known")
     if entropy is None or run.compute_progress(run.history.last_iteration) < GRACE:
@@ -121,7 +129,7 @@ def _widened(run: Signals) -> Finding | Blind | None:
     """Judge the spread of continuous actions: fault if it grows and the score is poor, fine if it falls, else None."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
-        return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")
+        return _grown(run) or Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")
     text = f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
     facts = (Evidence(text, (POLICY_STD,), (start.iterations[0], late.iterations[-1])),)
     trend, standing, bonus = run.trend(POLICY_STD), judge_standing(run), find_bonus(run)
@@ -132,15 +140,46 @@ def _widened(run: Signals) -> Finding | Blind | None:
         return None
     if not heavy and standing.state is State.RISING and not run.is_ours:
         return None  # actions are cut at their bounds in many tasks: a wide spread may be what pays
+    return _tell_widened(run, f"The actions' spread grows: {text}", facts, heavy)
+
+
+def _grown(run: Signals) -> Finding | None:
+    """Return a finding if entropy has grown further than discrete actions' can, and the score has not; else None."""
+    start, late, standing = run.select_first(metrics.ENTROPY), run.select_last(metrics.ENTROPY), judge_standing(run)
+    if start is None or late is None or run.is_ours or not run.trend(metrics.ENTROPY).rises:
+        return None
+    if late.mean - start.mean < GROWN or not (standing.is_poor or standing.state is State.FALLING):
+        return None
+    text = f"entropy {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
+    facts = (Evidence(text, (metrics.ENTROPY,), (start.iterations[0], late.iterations[-1])),)
+    bonus = find_bonus(run)
+    return _tell_widened(run, f"The policy widens: {text}", facts, bonus is not None and bonus.weight >= HEAVY)
+
+
+def widens(run: Signals) -> bool:
+    """True if continuous actions scatter more and more: their spread doubles, or their entropy grows by 2 nats."""
+    for name, least in ((POLICY_STD, math.log(WIDENED)), (metrics.ENTROPY, GROWN)):
+        start, late = run.select_first(name), run.select_last(name)
+        if start is None or late is None or (name == POLICY_STD and min(start.mean, late.mean) <= 0):
+            continue
+        grown = math.log(late.mean / start.mean) if name == POLICY_STD else late.mean - start.mean
+        if grown >= least and run.trend(name).rises:
+            return True
+    return False
+
+
+def _tell_widened(run: Signals, headline: str, facts: tuple[Evidence, ...], heavy: bool) -> Finding:
+    """Return the finding of continuous actions that scatter more and more, under a heavy bonus or another one."""
+    standing, bonus = judge_standing(run), find_bonus(run)
     return Finding(
-        headline=f"The actions' spread grows: {text}",
+        headline=headline,
         kind=Kind.FAULT if standing.is_poor or heavy else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=standing.brief,
         evidence=facts,
         causes=_causes(run, bonus),
         remedies=_remedies(run, bonus),
-        since=late.iterations[0],
+        since=facts[0].iterations[1] if facts[0].iterations else None,
         missing=() if run.has(metrics.APPROX_KL) else (metrics.APPROX_KL,),
         ground=_weigh(heavy, True, Ground.PACE),
     )
@@ -255,7 +294,7 @@ RULE = Rule(
     threshold=(
         "above 97 % of it after 8 % of the run and 8 iterations; a fault if nothing is learned, or after two fifths; "
         "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths "
-        "even in a run that learns; continuous actions: a spread that doubles while nothing is learned; a doubt above "
+        "even in a run that learns; continuous actions: a spread that doubles, or an entropy that grows by 2 nats, while nothing is learned; a doubt above "
         "93 % where entropy no longer falls in the second half under a KL of 0.001 and more, and where a spread "
         "doubles in a run that learned and rises no more"
     ),

@@ -24,6 +24,10 @@ SAME = 0.3
 """Share of the returns that are the least there is, all the same, beside a few that are more."""
 
 
+TRIED, EXPLORES = 3, 0.5
+"""Entropies before the return came to stay, and the share of the largest from which the policy still explored."""
+
+
 def examine(run: Signals) -> Finding | None:
     """Return a finding if most episodes seem to get no reward although updates work; None otherwise.
 
@@ -77,11 +81,23 @@ def _is_told_by_size(run: Signals, seldom: Evidence) -> bool:
     if run.is_ours or returns is None:
         return False
     standing = judge_standing(run)
+    if standing.frozen and _froze_while_exploring(run, standing.frozen):
+        return True
     if standing.state is State.FALLING and min(returns.values) != 0:
         return False
     if standing.frozen and (returns.values[-1] != 0 or run.has(metrics.ENTROPY)):
         return False
     return SUCCESS_RATE in seldom.metrics or min(returns.values) == 0
+
+
+def _froze_while_exploring(run: Signals, frozen: int) -> bool:
+    """True if the return came to stay at the least there is while the policy still tried most of its actions."""
+    returns, entropy = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(metrics.ENTROPY)
+    most, least = run.entropy_reference, float(returns.min())
+    if most is None or entropy.empty or float(returns.iloc[-1]) > least + 1e-6 * max(1.0, abs(least)):
+        return False
+    about = entropy.loc[: int(returns.index[-frozen])]
+    return len(about) >= TRIED and float(about.iloc[-TRIED:].mean()) >= EXPLORES * most
 
 
 def find_seldom_met(run: Signals) -> Evidence | None:
@@ -116,7 +132,7 @@ RULE = Rule(
     helps=(SUCCESS_RATE, metrics.APPROX_KL, metrics.ENTROPY),
     explains=(
         *("entropy_pinned", "signal_lost", "oscillating", "critic_underfits", "greedy_vs_sampled", "learned_and_lost"),
-        *("greedy_collapsed", "updates_too_small", "return_frozen"),
+        *("greedy_collapsed", "updates_too_small", "return_frozen", "entropy_collapsed"),
     ),
     says="most episodes return the same, and the run does not build on the few that return more",
     threshold=(

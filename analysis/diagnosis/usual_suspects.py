@@ -39,6 +39,9 @@ Answer = Finding | Unexamined | None
 SHOWN = 3
 """Causes that a diagnosis names at most before it begins to guess no more."""
 
+GREEDY = ("greedy_vs_sampled", "greedy_collapsed")
+"""Rules that tell how the greedy policy does beside the sampled one: of a run that learned nothing, no cause."""
+
 SYMPTOMS = ("signal_lost", "learned_and_lost", "return_frozen")
 """Rules that tell what became of the return beside those that only describe it: a cause is still wanted."""
 
@@ -72,7 +75,7 @@ def _lacks_a_result(run: Signals, rule: Rule, answer: Finding) -> bool:
 
 def _is_hinted(answers: Mapping[Rule, Answer], but: Rule) -> bool:
     """True if a rule names or suspects a cause, or the numbers hint at a usual suspect, beside one rule's answer."""
-    others = {rule: answer for rule, answer in answers.items() if rule is not but}
+    others = {rule: answer for rule, answer in answers.items() if rule is not but and rule.name not in GREEDY}
     return any(finding.usual is None or finding.usual.is_hinted for finding in _list_causes(others))
 
 

@@ -129,7 +129,9 @@ def _widened(run: Signals) -> Finding | Blind | None:
     """Judge the spread of continuous actions: fault if it grows and the score is poor, fine if it falls, else None."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
-        return _grown(run) or Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")
+        return _grown(run) or Blind(
+            ((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum"
+        )
     text = f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
     facts = (Evidence(text, (POLICY_STD,), (start.iterations[0], late.iterations[-1])),)
     trend, standing, bonus = run.trend(POLICY_STD), judge_standing(run), find_bonus(run)

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import FROZEN, Standing, judge_standing
-from unstuck.analysis.words import number, percent
+from unstuck.analysis.words import join_words, number, percent
 from unstuck.rl import metrics
 
 START, REACHED, LASTS = 3, 0.2, 40
@@ -15,14 +16,69 @@ START, REACHED, LASTS = 3, 0.2, 40
 ALIKE = 1e-3
 """Share of its level by which the return of evaluations may differ: the scatter of starts, where nothing else acts."""
 
+MANY_RETURNS, FEW_VALUES, MOSTLY = 50, 4, 0.9
+"""Returns on record, the values that they take, and the share of the returns with one of these values."""
+
+NEAR, DIGITS, MOVED = 0.25, 5, 1.0
+"""Share of their size within which the values lie, digits to which they are the same, and sum of KL by which updates
+must have moved the policy."""
+
 HARDLY, LEFT = 0.02, 0.5
 """Share of its level within which a return hardly varies from there on; and share of the costs at the start that is
 left of it, above which little was gained."""
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the return no longer varies, or hardly does where it still costs much; None otherwise."""
-    return _same(run) or _level_in_the_red(run) or _evaluated_alike(run)
+    """Return a finding if the return no longer varies, takes few values, or hardly varies in the red; None otherwise."""
+    return _same(run) or _takes_few_values(run) or _level_in_the_red(run) or _evaluated_alike(run)
+
+
+def find_few_values(run: Signals) -> Evidence | None:
+    """Return evidence that returns take few values, near each other, though updates move the policy; else None."""
+    curve, kl = run.select_finite(metrics.TRAIN_RETURN), run.select_all(metrics.APPROX_KL)
+    if len(curve) < MANY_RETURNS or kl is None or math.fsum(map(abs, kl.values)) < MOVED:
+        return None
+    values = curve.map(lambda value: float(f"{value:.{DIGITS}g}"))
+    counts = values.value_counts().iloc[:FEW_VALUES]
+    near = float(counts.index.max() - counts.index.min()) <= NEAR * float(np.abs(counts.index).max())
+    if len(counts) < 2 or not near or float(counts.sum()) < MOSTLY * len(values):
+        return None
+    named = join_words([number(float(value), DIGITS) for value in sorted(counts.index)])
+    text = (
+        f"{percent(float(counts.sum()) / len(values))} of the returns are {named}, while updates move the policy by a "
+        f"KL of {number(math.fsum(map(abs, kl.values)), 2)}"
+    )
+    return Evidence(text, (metrics.TRAIN_RETURN, metrics.APPROX_KL), (int(curve.index[0]), int(curve.index[-1])))
+
+
+def _takes_few_values(run: Signals) -> Finding | None:
+    """Return a suspect if returns take few values whatever the policy does, in a run that has not learned; else None."""
+    few, standing = find_few_values(run), judge_standing(run)
+    if few is None or standing.has_learned or standing.at_best or run.is_ours or run.is_triage:
+        return None
+    return Finding(
+        headline=f"The return takes few values: {few.text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.POSSIBLE,
+        why="a policy that changes, and episodes that do not: what is done seems not to matter",
+        evidence=(few,),
+        causes=(
+            Cause(
+                "actions that do not reach the environment, or do nothing there",
+                "step it by hand with two actions: what follows must differ",
+            ),
+            Cause(
+                "episodes that end before an action can matter",
+                "print why episodes end; loosen the condition",
+            ),
+            Cause(
+                "a reward that does not depend on what the policy does",
+                "let a uniform policy play a hundred episodes: it earns the same",
+            ),
+        ),
+        since=few.iterations[1] if few.iterations else None,
+        ground=Ground.PACE,
+    )
 
 
 def _evaluated_alike(run: Signals) -> Finding | None:
@@ -159,11 +215,12 @@ RULE = Rule(
     says=(
         "episodes return the same, and did not always: a fault no higher than the start, or where no episode "
         "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known task; "
-        "or hardly vary below 0, with most of the costs left; or all evaluations return one number, and training is "
+        "or take four values at most while the policy moves; or hardly vary below 0, with most of the costs left; or all evaluations return one number, and training is "
         "not on record"
     ),
     threshold=(
-        "95 % of the last 20 returns or more the same; or, as a doubt, 40 returns or more from the first fifth of the "
+        "95 % of the last 20 returns or more the same; or, as a doubt, 90 % of 50 returns or more with one of four "
+        "values within a quarter of their size, under a sum of KL of 1; or 40 returns or more from the first fifth of the "
         "run on within 2 % of their level, none above 0, with half of the first costs left or more; or 20 evaluations "
         "or more within a thousandth of one level that is not above 0"
     ),

@@ -6,6 +6,7 @@ A return that varies a little is no proof against it: its mean goes up and down 
 import numpy as np
 from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rules.return_frozen import find_few_values
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_KL
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals
@@ -117,6 +118,8 @@ def find_seldom_met(run: Signals) -> Evidence | None:
         return Evidence(
             f"returns of 0 to {number(float(values.max()), 2)} on average", (returns.metric,), returns.reach
         )
+    if find_few_values(run) is not None:
+        return None  # another rule's: what is more is not much more
     same = float(np.mean(values <= least + 1e-6 * max(1.0, abs(least))))
     if same < SAME:
         return None

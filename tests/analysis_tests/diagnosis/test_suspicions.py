@@ -14,7 +14,11 @@ from unstuck.analysis.history.record import EPISODE_LENGTH, FINISHED, POLICY_STD
 from unstuck.rl import metrics
 
 TURN = np.arange(1, 61)
-NOISE = np.random.default_rng(0).normal(size=60)
+NOISE = np.convolve(np.random.default_rng(1).normal(size=62), np.ones(3) / 3**0.5, "valid")
+"""Returns that wander."""
+
+DRAWN = np.random.default_rng(0).normal(size=60)
+"""Returns of one policy."""
 
 
 def run(returns: Any = 5.0 + NOISE, settings: dict[str, Any] | None = None, **columns: Any) -> Signals:
@@ -71,6 +75,14 @@ LEVEL, CARTPOLE = -1.0 - 0.1 * abs(NOISE), 200.0 + 5 * np.sin(TURN)
         (suspicions.suspect_rare_reward, run(-CARTPOLE + 9 * NOISE, lengths=CARTPOLE), OPEN),
         (suspicions.suspect_rare_reward, run(-200.0, lengths=200.0), OPEN),  # always alike: another rule's
         (suspicions.suspect_rare_reward, run(success=0.5), None),
+        (suspicions.suspect_rare_reward, run(-10.0 + 0.2 * NOISE, approx_kl=0.018), HINTS),  # whatever is done
+        (suspicions.suspect_rare_reward, run(-10.0 + 0.5 * NOISE, approx_kl=0.018), OPEN),
+        (suspicions.suspect_rare_reward, run(-10.0 + 0.2 * NOISE, approx_kl=0.016), OPEN),  # 60 updates of 0.016
+        (suspicions.suspect_no_updates, run(), None),
+        (suspicions.suspect_no_updates, run(5.0 + DRAWN), HINTS),
+        (suspicions.suspect_no_updates, run(5.0 + DRAWN, approx_kl=0.0), None),  # another rule has judged that
+        (suspicions.suspect_small_steps, run(5.0 + DRAWN), HINTS),
+        (suspicions.suspect_small_steps, run(5.0 + DRAWN, settings={"ppo.lr": 3e-4}), None),
         (suspicions.suspect_small_steps, run(), None),
         (suspicions.suspect_small_steps, run(approx_kl=9e-4), SPEAKS),
         (suspicions.suspect_small_steps, run(approx_kl=1.1e-3), None),

@@ -14,8 +14,11 @@ from unstuck.analysis.history.record import ENTROPY_COEF, EPISODE_LENGTH, FINISH
 from unstuck.rl import metrics
 
 TURN = np.arange(1, 61)
-NOISE = np.random.default_rng(0).normal(size=60)
-"""Returns that go nowhere."""
+NOISE = np.convolve(np.random.default_rng(1).normal(size=62), np.ones(3) / 3**0.5, "valid")
+"""Returns that go nowhere, and wander: the policy is moved."""
+
+DRAWN = np.random.default_rng(0).normal(size=300)
+"""Returns of one policy, which nothing moves."""
 
 
 def stuck(returns: Any = 5.0 + NOISE, settings: dict[str, Any] | None = None, **columns: Any) -> History:
@@ -102,8 +105,35 @@ def test_beside_a_cause_only_what_the_numbers_hint_at_is_named_and_three_causes_
     run = stuck(value_loss=760.0, approx_kl=0.008, entropy=0.3, settings={"ppo.num_envs": 1, "ppo.num_steps": 40})
     found = diagnose(run)
     assert next(one.rule.name for one in found.findings if one.finding.kind is Kind.FAULT) == "rollout_short"
-    assert suspects(run) == ["reward_scale"]
+    assert suspects(run) == ["reward_scale", "signal_lost"]
     assert at(found, "reward_scale").finding.kind is Kind.SUSPECT
+
+
+def drawn(count: int = 300, settings: dict[str, Any] | None = None) -> History:
+    """An ended run whose returns are those of one policy."""
+    table = pd.DataFrame({metrics.TRAIN_RETURN: DRAWN[:count] - 354.0}, index=np.arange(1, count + 1))
+    return History("bare", "made", table, settings={FINISHED: True, **(settings or {})}, dialect="plain")
+
+
+def test_returns_that_scatter_as_one_policys_do_speak_for_a_policy_that_nothing_updates() -> None:
+    assert suspects(drawn()) == ["policy_frozen", "updates_too_small", "reward_sparse"]
+    assert at(diagnose(drawn()), "policy_frozen").finding.kind is Kind.FAULT  # 300 returns speak for it, 60 hint at it
+    assert suspects(drawn(60)) == ["updates_too_small", "reward_sparse", "policy_frozen"]
+    assert not diagnose(drawn(60)).select_findings(Kind.FAULT)
+    usual_rate = suspects(drawn(settings={"ppo.lr": 3e-4}))
+    assert usual_rate[0] == "policy_frozen"
+    assert "updates_too_small" not in usual_rate
+    assert suspects(drawn(settings={"ppo.lr": 1e-3}))[0] == "updates_too_large"  # a rate that speaks for itself
+
+
+def test_a_signal_that_only_the_result_tells_of_stands_behind_causes_that_are_hinted_at() -> None:
+    """Of the 49 logs of three looks one had lost its signal, and most had what else leaves a return where it was."""
+    moved = stuck(approx_kl=0.008, clip_fraction=0.1, entropy=0.5)
+    assert at(diagnose(moved), "signal_lost").finding.kind is Kind.FAULT  # nothing else is hinted at
+    raw = diagnose(stuck(approx_kl=0.008, clip_fraction=0.1, entropy=0.5, value_loss=760.0))
+    names = [one.rule.name for one in raw.findings]
+    assert names.index("reward_scale") < names.index("signal_lost") < names.index("oscillating")
+    assert at(raw, "signal_lost").finding.kind is Kind.SUSPECT
 
 
 def test_each_suspect_is_a_rule_that_explains_a_curve_and_no_log_is_counted_twice() -> None:

@@ -180,7 +180,8 @@ def test_another_algorithm_is_found_among_however_many_columns(tmp_path: Path) -
 
 def alone(**settings: Any) -> History:
     """An ended run of another program: its returns go nowhere, and nothing else is on record."""
-    table = pd.DataFrame({metrics.TRAIN_RETURN: 5.0 + np.random.default_rng(0).normal(size=60)}, index=np.arange(1, 61))
+    wanders = np.convolve(np.random.default_rng(1).normal(size=62), np.ones(3) / 3**0.5, "valid")
+    table = pd.DataFrame({metrics.TRAIN_RETURN: 5.0 + wanders}, index=np.arange(1, 61))
     return History("bare", "made", table, settings={FINISHED: True, **settings}, dialect="plain")
 
 

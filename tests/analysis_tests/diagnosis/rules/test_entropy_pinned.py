@@ -285,3 +285,24 @@ def test_the_loss_on_record_tells_if_the_bonus_is_heavy(weight: float, ground: G
     finding = found(RULE, run)
     assert finding.ground is ground
     assert cause(finding, "entropy_coef too high").support is support
+
+
+@pytest.mark.parametrize(
+    ("grown", "returns", "expected"),
+    [
+        (2.6, -np.linspace(0.0, 100.0, LENGTH), Kind.FAULT),  # 2.3 more in the mean of the last values
+        (1.9, -np.linspace(0.0, 100.0, LENGTH), None),
+        (12.0, np.linspace(0.0, 100.0, LENGTH), None),  # what is learned may be to scatter
+        (12.0, np.full(LENGTH, 7.0), Kind.FAULT),
+    ],
+)
+def test_an_entropy_of_unknown_kind_that_grows_further_than_discrete_actions_can(
+    grown: float, returns: Any, expected: Kind | None
+) -> None:
+    """Discrete actions start at their maximum: 2.9 may be that of 18, and then it cannot grow."""
+    wider = {"entropy": 2.9 + np.linspace(0.0, grown, LENGTH), **NO_ACTIONS}
+    own = {"train/episode_return": returns, "eval/episode_return": None, "f1": None}
+    run = replace(healthy(**wider, **own, settings={"env.id": "Own-v1"}), dialect="rllib")
+    assert kind(RULE, run) is expected
+    if expected:
+        assert found(RULE, run).headline.startswith("The policy widens: entropy ")

@@ -138,3 +138,20 @@ def test_without_returns_or_kl_the_rule_is_blind() -> None:
 def test_updates_that_were_large_for_a_while_are_usual_on_average_only() -> None:
     finding = found(RULE, returning(-1750.0 - 10 * TURN, approx_kl=np.where(TURN <= 25, 0.06, 2e-3)))
     assert finding.why.startswith("updates are of a usual size on average (KL 0.017)")
+
+
+@pytest.mark.parametrize(
+    ("changed", "fires"),
+    [
+        ({}, True),
+        ({"entropy": 2.9 + 3.0 * TURN / LENGTH}, False),  # actions scatter more and more
+        ({"entropy": 2.9 + 1.0 * TURN / LENGTH}, True),
+        ({"train/episode_return": np.where(TURN % 3 > 0, np.minimum(-1850.0, -1750.0 - 10 * TURN), -1850.0)}, True),
+        ({"train/episode_return": np.where(TURN < 40, -100.0 + 50.0 * (TURN % 2), -100.0)}, False),  # met by chance
+    ],
+)
+def test_another_learners_fall_that_has_another_reason_is_no_wrong_sign(changed: dict[str, Any], fires: bool) -> None:
+    nameless = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    own = {"f1": None, "eval/episode_return": None, "train/episode_return": -1750.0 - 10 * TURN, "entropy": 2.9}
+    run = returning(**{"values": None, **nameless, **own, **changed})
+    assert (ask(RULE, replace(run, dialect="sb3", settings={"env.id": "Own-v1"})) is not None) == fires

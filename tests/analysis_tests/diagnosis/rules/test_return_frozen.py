@@ -153,3 +153,25 @@ def test_its_words_where_evaluations_are_alike() -> None:
     text = "return -5.617 in each of 100 evaluations"
     assert (finding.headline, facts(finding)) == (f"Evaluations do not vary: {text}", [text])
     assert (finding.sureness, finding.since, finding.missing) == (Sureness.LIKELY, 20, (metrics.TRAIN_RETURN,))
+
+
+@pytest.mark.parametrize(
+    ("values", "kl", "expected"),
+    [
+        ((3.6348, 3.9184), 0.0101, Kind.SUSPECT),
+        ((3.6348, 3.7, 3.8332, 3.9184), 0.0101, Kind.SUSPECT),
+        ((3.6, 3.7, 3.8, 3.9, 4.0), 0.0101, None),  # five values
+        ((3.6348, 3.9184), 0.0099, None),  # a hundred updates of a sum below 1
+        ((0.0, 1.0), 0.0101, None),  # a goal that is met, or is not
+        ((3.6348,), 0.0101, None),  # one value: of another rule
+    ],
+)
+def test_a_return_of_few_values_whatever_the_policy_does(
+    values: tuple[float, ...], kl: float, expected: Kind | None
+) -> None:
+    drawn = np.random.default_rng(0).choice(values, LENGTH)
+    nameless = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    run = replace(returning(drawn, approx_kl=kl, **nameless), dialect="rl_games")
+    assert kind(RULE, run) is expected
+    if expected:
+        assert found(RULE, run).headline.startswith("The return takes few values: 100 % of the returns are 3.6348")

@@ -68,12 +68,14 @@ def test_a_rise_by_chance_is_not_called_learned_and_lost() -> None:
     ("level", "entropy", "expected"),
     [
         (0.0, None, Kind.FAULT),
-        (0.0, 0.69, Kind.SUSPECT),  # an entropy on record tells more
+        (0.0, 0.69, Kind.FAULT),  # the policy still tries everything when it meets nothing any more
+        (-1.0, 0.36, Kind.FAULT),  # more than half of ln 2
+        (-1.0, np.where(TURN < 10, 0.69, 0.3), Kind.SUSPECT),  # it had nearly settled by then
         (-1.0, None, Kind.SUSPECT),  # a policy that always does the same
     ],
 )
-def test_a_return_that_stays_at_nothing_is_told_where_nothing_else_is_on_record(
-    level: float, entropy: float | None, expected: Kind
+def test_a_return_that_stays_at_the_least_is_a_fault_unless_the_policy_had_settled(
+    level: float, entropy: Any, expected: Kind
 ) -> None:
     returns = level + np.where(TURN < 15, 0.5 * CHANCE, 0.0)
     run = met(returns, entropy=entropy, approx_kl=None, settings={"finished": True})

@@ -3,6 +3,8 @@
 A policy that is moved wanders, by a signal or by noise, and its returns wander with it: neighbours are alike.
 """
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,7 +35,7 @@ def scatters_by_chance(values: npt.NDArray[np.float64]) -> bool:
 def _are_unrelated(values: npt.NDArray[np.float64]) -> bool:
     """True if neighbours of a curve are not alike beyond chance (lag-1 autocorrelation)."""
     off = values - values.mean()
-    return float(off[:-1] @ off[1:]) <= ALONE / np.sqrt(len(values)) * float(off @ off)
+    return float(off[:-1] @ off[1:]) <= ALONE / math.sqrt(len(values)) * float(off @ off)
 
 
 def _keeps_distribution(values: npt.NDArray[np.float64]) -> bool:
@@ -42,8 +44,8 @@ def _keeps_distribution(values: npt.NDArray[np.float64]) -> bool:
     spreads = [float(half.std()) for half in halves]
     if max(spreads) > ALIKE * min(spreads):
         return False
-    error = float(values.std()) * np.sqrt(2 / len(halves[0]))
+    error = float(values.std()) * math.sqrt(2 / len(halves[0]))
     if abs(float(halves[1].mean() - halves[0].mean())) > ALONE * error:
         return False
     of_means = float(np.var([part.mean() for part in tenths], ddof=1)) * len(values) / TENTHS
-    return of_means <= (1 + ALONE * np.sqrt(2 / (TENTHS - 1))) * float(values.var())
+    return of_means <= (1 + ALONE * math.sqrt(2 / (TENTHS - 1))) * float(values.var())

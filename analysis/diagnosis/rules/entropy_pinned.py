@@ -129,9 +129,8 @@ def _widened(run: Signals) -> Finding | Blind | None:
     """Judge the spread of continuous actions: fault if it grows and the score is poor, fine if it falls, else None."""
     start, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
     if start is None or late is None:
-        return _grown(run) or Blind(
-            ((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum"
-        )
+        blind = Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no maximum")
+        return _grown(run) or blind
     text = f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
     facts = (Evidence(text, (POLICY_STD,), (start.iterations[0], late.iterations[-1])),)
     trend, standing, bonus = run.trend(POLICY_STD), judge_standing(run), find_bonus(run)
@@ -296,7 +295,8 @@ RULE = Rule(
     threshold=(
         "above 97 % of it after 8 % of the run and 8 iterations; a fault if nothing is learned, or after two fifths; "
         "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths "
-        "even in a run that learns; continuous actions: a spread that doubles, or an entropy that grows by 2 nats, while nothing is learned; a doubt above "
+        "even in a run that learns; continuous actions: a spread that doubles, or an entropy that grows by "
+        "2 nats, while nothing is learned; a doubt above "
         "93 % where entropy no longer falls in the second half under a KL of 0.001 and more, and where a spread "
         "doubles in a run that learned and rises no more"
     ),

@@ -29,7 +29,7 @@ left of it, above which little was gained."""
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if the return no longer varies, takes few values, or hardly varies in the red; None otherwise."""
+    """Return a finding if the return no longer varies, takes few values, or hardly varies in the red; else None."""
     return _same(run) or _takes_few_values(run) or _level_in_the_red(run) or _evaluated_alike(run)
 
 
@@ -52,7 +52,7 @@ def find_few_values(run: Signals) -> Evidence | None:
 
 
 def _takes_few_values(run: Signals) -> Finding | None:
-    """Return a suspect if returns take few values whatever the policy does, in a run that has not learned; else None."""
+    """Return a suspect if returns take few values whatever the policy does, and nothing is learned; None otherwise."""
     few, standing = find_few_values(run), judge_standing(run)
     if few is None or standing.has_learned or standing.at_best or run.is_ours or run.is_triage:
         return None
@@ -215,13 +215,16 @@ RULE = Rule(
     says=(
         "episodes return the same, and did not always: a fault no higher than the start, or where no episode "
         "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known task; "
-        "or take four values at most while the policy moves; or hardly vary below 0, with most of the costs left; or all evaluations return one number, and training is "
+        "or take four values at "
+        "most while the policy moves; or hardly vary below 0, with most of the costs left; or all evaluations return one "
+        "number, and training is "
         "not on record"
     ),
     threshold=(
         "95 % of the last 20 returns or more the same; or, as a doubt, 90 % of 50 returns or more with one of four "
-        "values within a quarter of their size, under a sum of KL of 1; or 40 returns or more from the first fifth of the "
-        "run on within 2 % of their level, none above 0, with half of the first costs left or more; or 20 evaluations "
+        "values within a quarter of their size, under a sum of KL of 1; or 40 returns or more from the first "
+        "fifth of the run on within 2 % of their level, none above 0, with half of the first costs left or more; or "
+        "20 evaluations "
         "or more within a thousandth of one level that is not above 0"
     ),
     source="Jones 2021 (an easily predicted value is a collapsed policy; compare with simple policies)",

@@ -24,7 +24,10 @@ ONWARD = 0.15
 every other move."""
 
 SLIGHT = 1e-3
-"""Share of its level by which a score of another learner must fall before it had been better."""
+"""Share of its level by which a score of another learner must rise to be better, or fall before it had been better."""
+
+REGAINED = 0.25
+"""Share of the gain that may be lost; another learner's last `AT_FIRST` scores show that no more is, after a dip."""
 
 AT_FIRST = 3
 """Values that are a run's start, where its first quarter holds all of the rise."""
@@ -90,10 +93,13 @@ def judge_direction(run: Signals, name: str) -> State:
     if not run.is_ours:
         error = max(error, _smoothed_error(values, size), _window_error(run, name, values, size))
     first, best, last = compute_stretches(values, size)
-    least = CLEAR * error if run.is_ours else max(CLEAR * error, SLIGHT * float(np.median(np.abs(values))))
-    if best - last > least and best - first > CLEAR * error and best - last > 0.25 * (best - first):
-        return State.FALLING
-    if last - first <= CLEAR * error and not (not run.is_ours and _rose_at_once(run, name, values, last)):
+    slight = 0.0 if run.is_ours else SLIGHT * float(np.median(np.abs(values)))
+    least = max(CLEAR * error, slight)
+    if best - last > least and best - first > CLEAR * error and best - last > REGAINED * (best - first):
+        dipped = not run.is_ours and float(values[-AT_FIRST:].min()) >= best - REGAINED * (best - first)
+        return State.HOLDING if dipped else State.FALLING
+    risen = last - first > CLEAR * error or (not run.is_ours and _rose_at_once(run, name, values, last))
+    if not risen or last - min(first, float(values[:AT_FIRST].mean())) <= slight:
         return State.FALLING if first - last > least else State.FLAT
     before = float(values[-2 * size : -size].mean())
     return State.RISING if last - before > error else State.HOLDING

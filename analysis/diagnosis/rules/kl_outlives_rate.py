@@ -8,6 +8,7 @@ move it too far, and so holds KL at its target, whatever the rate.
 """
 
 import numpy as np
+import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.words import number, percent
@@ -57,7 +58,7 @@ def examine(run: Signals) -> Finding | None:
     if len(low) < POINTS:
         return None
     then, now = float(high.median()), float(low.median())
-    if now < VISIBLE or now < KEPT * then:
+    if now < VISIBLE or now < KEPT * then or _falls_at_last(kl, rates.loc[low.index]):
         return None
     left = percent(float(rates.loc[low.index].median()) / most, 1)
     text = f"KL {number(now, 2)} at {left} of the learning rate, {number(then, 2)} at the whole rate"
@@ -89,6 +90,12 @@ def examine(run: Signals) -> Finding | None:
         missing=() if run.has(metrics.RATIO_DEVIATION) else (metrics.RATIO_DEVIATION,),
         ground=Ground.PROOF,
     )
+
+
+def _falls_at_last(kl: "pd.Series[float]", rates: "pd.Series[float]") -> bool:
+    """True if the updates of the least rates hardly move the policy: KL falls with the rate, later than expected."""
+    least = kl.loc[rates.sort_values(kind="stable").index[: max(1, len(rates) // POINTS)]]
+    return float(least.median()) < VISIBLE / 2
 
 
 def follows_kl(run: Signals) -> bool:

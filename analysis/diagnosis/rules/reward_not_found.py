@@ -27,11 +27,15 @@ from unstuck.analysis.history.record import EPISODE_LENGTH, WRAPPED_REWARD_LOST
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
 
-VALUES = 12
-"""Returns on record before anything is said: one is carried over where no episode ends."""
+VALUES, WITH_LENGTHS = 12, 8
+"""Returns on record before anything is said: one is carried over where no episode ends; and where lengths of episodes
+show that episodes do end."""
 
 GRACE = 0.1
 """Share of the run that exploration may take to find a reward."""
+
+SAME = 1e-3
+"""Share of their level by which the first return may miss the others, which are all the same."""
 
 STILL = 0.01
 """Spread of the critic's targets that is next to nothing: normalised ones have about 1, and rewards of a usual unit as
@@ -60,7 +64,9 @@ def examine(run: Signals) -> Finding | None:
     if lost is not None and lost >= LOST:
         return _overwritten(run, lost)
     returns = run.select_all(metrics.TRAIN_RETURN)
-    if returns is None or len(returns.values) < VALUES or run.compute_progress(returns.iterations[-1]) < GRACE:
+    lengths = run.select_finite(EPISODE_LENGTH)
+    least = WITH_LENGTHS if returns and not run.is_ours and len(lengths) >= len(returns.values) else VALUES
+    if returns is None or len(returns.values) < least or run.compute_progress(returns.iterations[-1]) < GRACE:
         return None
     last = returns.values[-1]
     if _varies(returns):  # what evaluations return is no reward: nobody learns from it
@@ -91,7 +97,7 @@ def examine(run: Signals) -> Finding | None:
             Cause("a reward that is constant by mistake", "step the environment by hand, and print its rewards"),
         ),
         remedies=() if run.is_triage else tuple(remedies[1:] if normalised else remedies),  # each flow pays there
-        since=returns.iterations[VALUES - 1],
+        since=returns.iterations[least - 1],
         ground=Ground.PACE,
     )
 
@@ -184,7 +190,13 @@ def _never_moved(run: Signals) -> bool:
 
 
 def _varies(window: Window) -> bool:
-    return max(window.values) - min(window.values) > 1e-6 * max(1.0, abs(window.values[-1]))
+    """True if returns differ, but for the first one, which may hold an episode that began otherwise."""
+    values = window.values[1:]
+    return max(values) - min(values) > 1e-6 * max(1.0, abs(values[-1])) or _differs(window.values[0], values[-1])
+
+
+def _differs(first: float, later: float) -> bool:
+    return abs(first - later) > SAME * max(1.0, abs(later))
 
 
 RULE = Rule(

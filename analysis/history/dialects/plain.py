@@ -212,6 +212,7 @@ _NOISE = (
     re.compile(r"^(?:mean|avg|average|moving|running|rolling|smoothed|train|training|current|last|batch|ppo)_"),
     re.compile(r"_(?:mean|avg|average|ma|smoothed)$"),
     re.compile(r"^\d+_|_\d+$"),
+    re.compile(r"_(?:after|over|of|in)(?:_the)?(?:_last|_past)?_\d+_(?:episodes?|eps?|games)$"),
 )
 _EXTREME = re.compile(r"\((?:max|min|std)\)$")
 """End of a name, as skrl has it, whose values are no means."""
@@ -219,6 +220,9 @@ _EXTREME = re.compile(r"\((?:max|min|std)\)$")
 _STATISTIC = re.compile(r"_(?:mean|std|min|max|norm|magnitude|noise|scale|clip|clipped|rate|reward|penalty|loss)$")
 """End of a column `action_...` that holds a number about actions, and no action's share; `rate_limit` is an action."""
 _PERCENT = re.compile(r"_(?:pct|percent|percentage)$")
+
+_OF_EPISODES = frozenset(("train", "training", "rollout", "episode", "episodes", *_EVALUATIONS))
+"""Folders in which a length is that of an episode; elsewhere it may be a snake's."""
 
 _LOSSES = frozenset(("loss", "losses"))
 _AVERAGES = frozenset(("mean", "avg", "average", "episode", "episodic", "total", "train"))
@@ -261,6 +265,8 @@ def _shorten_name(path: str) -> Iterator[str]:
         word = rest
     if folders and folders[-1] in _LOSSES and word in _OF_LOSSES:
         word = f"{word}_loss"
+    elif folders and folders[-1] in _OF_EPISODES and word in ("length", "len"):
+        word = "episode_length"
     elif folders and word in _AVERAGES:  # `reward/mean`
         word = folders[-1]
     yield word

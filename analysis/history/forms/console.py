@@ -350,6 +350,7 @@ def _find_name(text: str) -> str:
     words = text.strip(_MARKS).split()
     ends = (" ".join(words[start:]) for start in range(max(len(words) - _NAME_WORDS, 0), len(words)))
     counters = {make_canonical(name) for name in (*PLAIN.iteration, *PLAIN.env_steps)}
-    known = next((end for end in ends if find_plain_name(end) or make_canonical(end) in counters), "")
+    counted = len(words) > 1 and words[-2].isdigit()  # `after 4 episodes` says of how many
+    known = next((end for end in ends if find_plain_name(end) or (make_canonical(end) in counters and not counted)), "")
     whole = " ".join(words)
     return known if len(words) > _NAME_WORDS or (known and words[0].islower() and len(words) > 2) else whole

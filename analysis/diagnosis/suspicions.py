@@ -18,7 +18,14 @@ from unstuck.analysis.diagnosis.rules.reward_scale import AHEAD, WEIGHT, measure
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
-from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD, SUCCESS_RATE, TOTAL_LOSS
+from unstuck.analysis.history.record import (
+    ENV_STEPS,
+    EPISODE_LENGTH,
+    EVAL_LENGTH,
+    POLICY_STD,
+    SUCCESS_RATE,
+    TOTAL_LOSS,
+)
 from unstuck.analysis.words import number, percent
 from unstuck.rl import metrics
 
@@ -76,6 +83,9 @@ MANY = 8
 SHORT_SIGHT, HORIZONS, SHORTEST_SIGHT = 0.95, 2.0, 0.9
 """gamma up to which, and horizons in an episode from which on, what comes later is hardly seen; gamma of which that is
 told by itself."""
+
+FEW_UPDATES = 10
+"""Updates of a whole run that are few: the first ones settle the critic."""
 
 BAND = 0.03
 """Share of their level within which returns keep (standard deviation) where nothing that is done changes them."""
@@ -249,6 +259,8 @@ def suspect_small_steps(run: Signals) -> Suspicion | None:
     clipped, entropy = run.select_all(metrics.CLIP_FRACTION), run.select_all(metrics.ENTROPY)
     test = "branch at three times the learning rate: KL and return rise"
     missing = tuple(name for name in (metrics.APPROX_KL, metrics.UPDATE_NORM) if not run.has(name))
+    if (few := _count_few_updates(run)) is not None:
+        return Suspicion(SPEAKS, few, "branch with a rollout of 2,048 steps, or train ten times as long", missing)
     if kl or clipped:
         small = (kl is None or kl.median < NARROW_KL) and (clipped is None or clipped.median < NARROW_CLIP)
         if not small:
@@ -266,6 +278,18 @@ def suspect_small_steps(run: Signals) -> Suspicion | None:
     if np.ptp(entropy.values) > STIRS * abs(entropy.median):
         return None
     return Suspicion(HINTS, _say(f"entropy stays at {number(entropy.median)}", entropy), test, missing)
+
+
+def _count_few_updates(run: Signals) -> Evidence | None:
+    """Return evidence that the whole run had few updates, by its steps and the size of a rollout; None otherwise."""
+    steps, rollout = run.select_finite(ENV_STEPS), run.read_number("ppo.num_steps")
+    if steps.empty or not rollout or run.history.unrecorded:
+        return None
+    updates = float(steps.iloc[-1]) / (rollout * (run.read_number("ppo.num_envs") or 1.0))
+    if not 1 <= updates < FEW_UPDATES:
+        return None
+    text = f"{number(float(steps.iloc[-1]))} steps, of which {number(rollout)} a rollout, make {int(updates)} updates"
+    return Evidence(text, (ENV_STEPS, "ppo.num_steps"), (int(steps.index[0]), int(steps.index[-1])))
 
 
 def suspect_no_updates(run: Signals) -> Suspicion | None:

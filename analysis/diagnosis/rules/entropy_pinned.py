@@ -135,6 +135,8 @@ def _widened(run: Signals) -> Finding | Blind | None:
     facts = (Evidence(text, (POLICY_STD,), (start.iterations[0], late.iterations[-1])),)
     trend, standing, bonus = run.trend(POLICY_STD), judge_standing(run), find_bonus(run)
     heavy = bonus is not None and bonus.weight >= HEAVY
+    if (since := _widened_since(run)) is not None and (standing.is_poor or standing.state is not State.RISING):
+        return _tell_widened(run, f"The actions' spread grows: {since.text}", (since,), heavy)
     if trend.falls and late.mean < start.mean:
         return Finding(f"{text}, falling as a policy settles", Kind.FINE, Sureness.SURE, "", facts)
     if not trend.rises or late.mean < WIDENED * start.mean:
@@ -142,6 +144,23 @@ def _widened(run: Signals) -> Finding | Blind | None:
     if not heavy and standing.state is State.RISING and not run.is_ours:
         return None  # actions are cut at their bounds in many tasks: a wide spread may be what pays
     return _tell_widened(run, f"The actions' spread grows: {text}", facts, heavy)
+
+
+def _widened_since(run: Signals) -> Evidence | None:
+    """Return evidence that another learner's spread doubled after its least, as the return no longer rose; else None."""
+    spread, returns = run.select_finite(POLICY_STD), run.select_finite(metrics.TRAIN_RETURN)
+    if run.is_ours or len(spread) < POINTS:
+        return None
+    smooth = spread.rolling(max(3, len(spread) // POINTS)).mean().dropna()
+    least, late = int(smooth.index[int(smooth.to_numpy().argmin())]), float(smooth.iloc[-1])
+    after = returns.loc[least:]
+    if late < WIDENED * float(smooth.loc[least]) or not run.trend(POLICY_STD, least).rises or len(after) < POINTS:
+        return None
+    half = len(after) // 2
+    if float(after.iloc[half:].mean() - after.iloc[:half].mean()) > float(after.std()) / 2:
+        return None  # what is learned meanwhile may be to scatter
+    text = f"spread of the actions {number(float(smooth.loc[least]), 3)} at iteration {least}, {number(late, 3)} in the end"
+    return Evidence(text, (POLICY_STD,), (least, int(smooth.index[-1])))
 
 
 def _grown(run: Signals) -> Finding | None:
@@ -295,7 +314,7 @@ RULE = Rule(
     threshold=(
         "above 97 % of it after 8 % of the run and 8 iterations; a fault if nothing is learned, or after two fifths; "
         "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths "
-        "even in a run that learns; continuous actions: a spread that doubles, or an entropy that grows by "
+        "even in a run that learns; continuous actions: a spread that doubles (of another learner, since its least), or an entropy that grows by "
         "2 nats, while nothing is learned; a doubt above "
         "93 % where entropy no longer falls in the second half under a KL of 0.001 and more, and where a spread "
         "doubles in a run that learned and rises no more"

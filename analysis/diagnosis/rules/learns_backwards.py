@@ -34,6 +34,9 @@ PLAIN = 10.0
 """A drop of so many needs no test for a trend: a curve that has reached its lowest level has none any more."""
 
 
+SETTLES = 0.05
+"""Share of itself by which an entropy must have fallen to show that updates move the policy, where KL is not logged."""
+
 AGAINST = 3.0
 """Standard errors by which updates must be against their advantages, on average over `EVALUATIONS` or more."""
 
@@ -86,9 +89,13 @@ def _fallen(run: Signals) -> Finding | None:
     """Return a finding if the return of training episodes falls from the start of the run; None otherwise."""
     curve = run.select_finite(metrics.TRAIN_RETURN)
     kl, clipped = run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION)
-    if len(curve) < POINTS or kl is None or max(kl.values) < SMALL_KL or kl.mean > LARGE_KL:
+    if len(curve) < POINTS or (kl is None and not _settles(run)):
         return None
-    if not run.holds_start(kl.metric):  # returns begin with the first end of an episode, which may be rollouts later
+    if kl is not None and (max(kl.values) < SMALL_KL or kl.mean > LARGE_KL):
+        return None
+    if not run.holds_start(
+        kl.metric if kl else metrics.TRAIN_RETURN
+    ):  # returns begin with the first end of an episode, which may be rollouts later
         return None  # what a record that begins in mid-run loses had been learned before: no sign is wrong
     if clipped is not None and clipped.mean > LARGE_CLIP:
         return None
@@ -104,10 +111,14 @@ def _fallen(run: Signals) -> Finding | None:
     text = f"the return of training episodes falls from {number(first)} to {number(last)}"
     return Finding(
         headline=f"The policy is being made worse: {text}",
-        kind=Kind.SUSPECT if _is_told(run) else Kind.FAULT,
-        sureness=Sureness.SURE,
-        why=f"updates are of a usual size{mean} (KL {number(kl.mean, 2)}), and the return never rose (Mann-Kendall "
-        f"p {number(falls.p, 2)})",
+        kind=Kind.SUSPECT if _is_told(run) or kl is None else Kind.FAULT,
+        sureness=Sureness.SURE if kl else Sureness.LIKELY,
+        why=(
+            f"updates are of a usual size{mean} (KL {number(kl.mean, 2)})"
+            if kl
+            else "the policy settles by its entropy"
+        )
+        + f", and the return never rose (Mann-Kendall p {number(falls.p, 2)})",
         evidence=(Evidence(f"{text} over iterations {begin} to {end}", (metrics.TRAIN_RETURN,), (begin, end)),),
         causes=(
             Cause(
@@ -127,6 +138,14 @@ def _fallen(run: Signals) -> Finding | None:
         since=int(curve.index[min(POINTS, len(curve)) - 1]),
         ground=Ground.PACE,
     )
+
+
+def _settles(run: Signals) -> bool:
+    """True if another learner's policy settles, by an entropy that falls, so that updates do move it."""
+    start, late = run.select_first(metrics.ENTROPY), run.select_last(metrics.ENTROPY)
+    if run.is_ours or start is None or late is None or not run.trend(metrics.ENTROPY).falls:
+        return False
+    return start.mean - late.mean > SETTLES * abs(start.mean)
 
 
 def _is_told(run: Signals) -> bool:
@@ -163,7 +182,7 @@ RULE = Rule(
     name="learns_backwards",
     title="Learns backwards",
     stage=Stage.BUG,
-    needs=((metrics.TRAIN_RETURN,), (metrics.APPROX_KL,)),
+    needs=((metrics.TRAIN_RETURN,), (metrics.APPROX_KL, metrics.ENTROPY)),
     helps=(metrics.ADVANTAGE_FOLLOWED, metrics.CLIP_FRACTION),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
@@ -175,7 +194,8 @@ RULE = Rule(
     ),
     threshold=(
         "correlation 3 standard errors below 0, in 3 evaluations at least; return 3 standard errors below its "
-        "start, never above, begun within 30 % of the run, in a record that holds the start"
+        "start, never above, begun within 30 % of the run, in a record that holds the start; a doubt where no KL is on record and entropy fell "
+        "by a twentieth"
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
     examine=examine,

@@ -50,6 +50,10 @@ LOW, HIGH, NARROW, MOSTLY = 0.7, 1.8, 0.3, 0.9
 """Bounds of KL over 2 (ln n - entropy), since the update itself adds to KL; spread of the ratio's logarithm; share of
 the updates within the bounds."""
 
+MANY, FAR, UNMOVED = 30, 0.1, 0.005
+"""Updates on record, the KL of nine in ten of them from which a policy is another one after each, and the share of its
+size within which the entropy of a policy that nothing moves stays."""
+
 TOGETHER = 0.6
 """Correlation of the two logarithms from update to update."""
 
@@ -59,6 +63,7 @@ def examine(run: Signals) -> Finding | None:
     if run.kl_is_signed or run.has(metrics.RATIO_DEVIATION):
         return None  # the first ratio is the better witness
     found = _continuous(run) if run.action_kind is ActionKind.CONTINUOUS else _discrete(run)
+    found = found or _unmoved(run)
     if found is None:
         return None
     return Finding(
@@ -148,6 +153,26 @@ def _discrete(run: Signals) -> Evidence | None:
     return Evidence(text, (metrics.APPROX_KL, metrics.ENTROPY), (int(both[0]), int(both[-1])))
 
 
+def _unmoved(run: Signals) -> Evidence | None:
+    """Return evidence that every update is far by its KL, and that the entropy has not moved in all of them; else None.
+
+    An action mask at the draw alone makes such ratios: the update sees the probabilities without the mask. An entropy
+    that is set, as by a fixed spread, is exactly the same, and tells nothing.
+    """
+    kl, entropy = run.select_all(metrics.APPROX_KL), run.select_all(metrics.ENTROPY)
+    if kl is None or entropy is None or min(len(kl.values), len(entropy.values)) < MANY:
+        return None
+    low, high = (float(np.quantile(entropy.values, share)) for share in (0.05, 0.95))
+    far = float(np.quantile(kl.values, 0.1)) >= FAR and _stays(kl)
+    if not far or high == low or high - low > UNMOVED * abs(entropy.median):
+        return None
+    text = (
+        f"KL of an update {number(kl.median, 2)} in the median, and after {len(kl.values):,} of them the entropy is "
+        f"where it was ({number(low, 4)} to {number(high, 4)})"
+    )
+    return Evidence(text, (kl.metric, entropy.metric), kl.reach)
+
+
 RULE = Rule(
     name="logprobs_stale",
     title="Log-probabilities of another draw",
@@ -166,7 +191,8 @@ RULE = Rule(
         "the run, and, where entropy and spread tell how many numbers an action has, of 12 at most for one, 135 for "
         "three, 60,000 for twelve; discrete, within 0.1 nats of the largest "
         "entropy: KL 0.7 to 1.8 times 2 (ln n - entropy) in 90 % of the updates, the logarithm of that with a spread "
-        "below 0.3, and a correlation of 0.6; 10 updates"
+        "below 0.3, and a correlation of 0.6; 10 updates; or a KL of 0.1 in nine of ten updates beside an entropy that "
+        "keeps within 0.5 % of its size, over 30"
     ),
     source="Schulman 2020, Approximating KL divergence; Huang et al. 2022 (first ratio is 1); the identities above",
     examine=examine,

@@ -66,7 +66,9 @@ def examine(run: Signals) -> Finding | None:
     returns = run.select_all(metrics.TRAIN_RETURN)
     lengths = run.select_finite(EPISODE_LENGTH)
     least = WITH_LENGTHS if returns and not run.is_ours and len(lengths) >= len(returns.values) else VALUES
-    if returns is None or len(returns.values) < least or run.compute_progress(returns.iterations[-1]) < GRACE:
+    if returns is None or len(returns.values) < least:
+        return None
+    if run.compute_progress(returns.iterations[-1]) < GRACE and not run.has_ended:
         return None
     last = returns.values[-1]
     if _varies(returns):  # what evaluations return is no reward: nobody learns from it
@@ -211,7 +213,7 @@ RULE = Rule(
     ),
     says="every episode of training returns the same, or returns vary and what the critic is to predict does not",
     threshold=(
-        "returns equal over a tenth of the run; or, with nothing learned, targets of a spread below 0.01 and below a "
+        "returns equal over a tenth of the run, but for the first one by a thousandth; or, with nothing learned, targets of a spread below 0.01 and below a "
         "fifth of the returns' spread over an episode's length, returns varying by 2 %; or, in any run, a wrapper pays "
         "what varies as one number (99 % of the variance)"
     ),

@@ -7,6 +7,7 @@ Only the second small: the steps serve the other loss, as where the value loss h
 from typing import NamedTuple
 
 import numpy as np
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -65,6 +66,9 @@ ONE_UPDATE = 0.01
 UPDATES, SEVERAL = 8, 3.0
 """Updates, and epochs of the longest update, on record before most updates are said to end in their first epoch."""
 
+UNDECIDED = 0.9
+"""Share of the largest entropy from which the policy of a run that has ended is nearly uniform still."""
+
 GRACE = 8
 """Iterations that say nothing yet."""
 
@@ -94,7 +98,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     if by_limit is not None:
         return by_limit
     by_size = _by_size(run) if run.has(metrics.APPROX_KL) else Blind(((metrics.APPROX_KL,),))
-    return by_size if isinstance(by_size, Finding) else _by_setting(run) or by_size
+    return by_size if isinstance(by_size, Finding) else _by_setting(run) or _undecided(run) or by_size
 
 
 def _by_size(run: Signals) -> Finding | Blind | None:
@@ -140,6 +144,39 @@ def _by_size(run: Signals) -> Finding | Blind | None:
         since=int(run.select_finite(metrics.APPROX_KL).index[GRACE - 1]),
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.MEASURED if not held and cannot_have_learned(run) else Ground.STATE,
+    )
+
+
+def _undecided(run: Signals) -> Finding | None:
+    """Return a doubt if another learner's run ended with a nearly uniform policy after small steps; None otherwise.
+
+    Whatever was learned by then, most of what a policy can do was left undone.
+    """
+    entropy, most, rate = run.select_last(metrics.ENTROPY), run.entropy_range, run.rate
+    kl, clipped = run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION)
+    if run.is_ours or not run.has_ended or entropy is None or most is None or entropy.mean < UNDECIDED * most:
+        return None
+    if judge_standing(run).state is State.FALLING or run.history.last_iteration < GRACE or run.kl_precedes_step:
+        return None
+    if kl is not None and not run.kl_is_signed:
+        if kl.median >= MOVED_KL or (clipped is not None and clipped.median > 0):
+            return None
+        text, metric = f"KL of an update {number(kl.median, 2)} in the median", metrics.APPROX_KL
+    elif rate is not None and rate <= LOWEST_RATE:
+        text, metric = f"a learning rate of {number(rate)}", metrics.LR
+    else:
+        return None
+    text += f", and entropy is still {percent(entropy.mean / most)} of its maximum {entropy.where}"
+    return Finding(
+        headline=f"Updates may be too small: {text}",
+        kind=Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why=f"the run has ended, and its policy has hardly decided on anything; {judge_standing(run).brief}",
+        evidence=(Evidence(text, (metric, metrics.ENTROPY), entropy.reach),),
+        causes=(_rate(run), _clip(run), _few_steps(run)),
+        remedies=_remedies(run),
+        since=entropy.iterations[0],
+        ground=Ground.STATE,
     )
 
 
@@ -374,7 +411,9 @@ RULE = Rule(
         "usual steps; in runs of others that learned nothing also a learning rate of 1e-5 or less, or one below 1 % of "
         "its largest for more than half of the run, plain gradient descent below 0.01, or an epsilon of Adam from "
         "0.001 on, unless KL is above 0.001; in any run, a target_kl of 0.0003 or less that ends most updates in "
-        "their first epoch; in any run that has ended, a rate that was below 1 % of its largest for three quarters"
+        "their first epoch; in any run that has ended, a rate that was below 1 % of its largest for three quarters; "
+        "as a doubt in another learner's run that has ended, a KL below 0.001 in the median without a ratio clipped, or "
+        "a learning rate of 1e-5, and an entropy above 90 % of its maximum in the end"
     ),
     source=(
         "measured here (healthy runs beside ones with a lowered rate, clip or target_kl); "

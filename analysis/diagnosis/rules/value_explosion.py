@@ -31,6 +31,9 @@ START = 3
 FACTOR = 20.0
 """Factor by which the value loss must end above the start."""
 
+RUINOUS = 1e5
+"""The same of the last loss alone: such an update ends what was learned."""
+
 FLOOR = 1.0
 """Explosions are measured from at least this level: on raw returns whose rewards are rare a loss starts near 0."""
 
@@ -55,6 +58,8 @@ def examine(run: Signals) -> Finding | None:
     if len(curve) < 2 * START:
         return None
     start, late = float(curve.iloc[:START].median()), run.select_last(metrics.VALUE_LOSS)
+    if float(curve.iloc[-1]) > RUINOUS * max(start, FLOOR):
+        late = run.select_last(metrics.VALUE_LOSS, share=0.0, least=1)  # the end of what could be trained
     if late is None:
         return None
     if late.median <= FACTOR * max(start, FLOOR):

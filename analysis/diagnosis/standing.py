@@ -22,6 +22,9 @@ TRIVIAL_MARGIN = 0.01
 EVALUATIONS = 4
 """Evaluations of another learner, below which a return of training that was recorded more often tells more."""
 
+PLENTY = 40
+"""Evaluations of another learner that show by themselves that a policy got worse, whatever training returns."""
+
 LOST = 0.75
 """Share of a run's gain that must be lost again before the run has nothing to show."""
 
@@ -146,6 +149,7 @@ def judge_standing(run: Signals) -> Standing:
     state = judge_direction(run, score)
     unclear = state in (State.FLAT, State.HOLDING, State.UNKNOWN)
     few = score == metrics.EVAL_RETURN and state in (State.FLAT, State.FALLING)
+    few = few and (run.is_ours or state is State.FLAT or len(run.select_finite(score)) < PLENTY)
     sampled = judge_direction(run, metrics.TRAIN_RETURN) if unclear or few else State.UNKNOWN
     if sampled in (State.RISING, State.HOLDING) and find_paid_otherwise(run):
         sampled = State.UNKNOWN  # what training gains is nothing that evaluations count

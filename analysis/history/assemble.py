@@ -27,6 +27,7 @@ from unstuck.analysis.history.timeline import Track, make_table, make_track
 from unstuck.rl import metrics
 
 _LISTED = 8  # names that a message lists at most
+_NUMERAL = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 _LEFT_OUT = 20  # columns left out that a remark names at most
 _UNUSED = re.compile(
     r"(^|/)(time|perf|performance|timers|sampler_perf|perf_stats|timer|system|speed|_runtime|_timestamp|wall_time|hist_stats)"
@@ -120,13 +121,7 @@ def assemble_history(
     tracks = [track for raw in found.raws if (track := make_track(raw, dialect))]
     tracks = tracks or _assume_return(found.raws)
     if not tracks:
-        seen = ", ".join(sorted(found.names())[:_LISTED])
-        if not seen:
-            raise AnalysisError(f"{source} must hold metrics, got none; name the file that the numbers were logged to")
-        raise AnalysisError(
-            f"{source} must hold metrics under known names, got {seen}; say what they are in a mapping file: "
-            "--names FILE"
-        )
+        raise _refuse_names(source, sorted(found.names()))
     tracks = join_parts(tracks, source)
     table, moved = make_table(tracks, dialect)
     probed = str(found.settings.pop(PROGRAM, ""))
@@ -150,6 +145,21 @@ def assemble_history(
         read_as=_describe_probe(probed, table) if dialect is UNSTUCK else _describe_reading(dialect, tracks, table),
         speed=_find_speed(found.raws, table),
         unrecorded=0 if dialect is UNSTUCK else count_unrecorded(table, moved),
+    )
+
+
+def _refuse_names(source: str, names: Sequence[str]) -> AnalysisError:
+    """Return the error for a log none of whose names is known: it has none, no line that names them, or others."""
+    seen = ", ".join(names[:_LISTED])
+    if not names:
+        return AnalysisError(f"{source} must hold metrics, got none; name the file that the numbers were logged to")
+    if 2 * sum(bool(_NUMERAL.fullmatch(name)) for name in names) > len(names):
+        return AnalysisError(
+            f"{source} must begin with a line that names its columns, got {seen}; write one above the numbers, such as "
+            "iteration,episode_return,policy_loss"
+        )
+    return AnalysisError(
+        f"{source} must hold metrics under known names, got {seen}; say what they are in a mapping file: --names FILE"
     )
 
 

@@ -147,7 +147,7 @@ def _widened(run: Signals) -> Finding | Blind | None:
 
 
 def _widened_since(run: Signals) -> Evidence | None:
-    """Return evidence that another learner's spread doubled after its least, as the return no longer rose; else None."""
+    """Return evidence that another learner's spread doubled since its least on a level return; None otherwise."""
     spread, returns = run.select_finite(POLICY_STD), run.select_finite(metrics.TRAIN_RETURN)
     if run.is_ours or len(spread) < POINTS:
         return None
@@ -159,7 +159,8 @@ def _widened_since(run: Signals) -> Evidence | None:
     half = len(after) // 2
     if float(after.iloc[half:].mean() - after.iloc[:half].mean()) > float(after.std()) / 2:
         return None  # what is learned meanwhile may be to scatter
-    text = f"spread of the actions {number(float(smooth.loc[least]), 3)} at iteration {least}, {number(late, 3)} in the end"
+    then = number(float(smooth.loc[least]), 3)
+    text = f"spread of the actions {then} at iteration {least}, {number(late, 3)} in the end"
     return Evidence(text, (POLICY_STD,), (least, int(smooth.index[-1])))
 
 
@@ -313,11 +314,10 @@ RULE = Rule(
     says="entropy at its maximum",
     threshold=(
         "above 97 % of it after 8 % of the run and 8 iterations; a fault if nothing is learned, or after two fifths; "
-        "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths "
-        "even in a run that learns; continuous actions: a spread that doubles (of another learner, since its least), or an entropy that grows by "
-        "2 nats, while nothing is learned; a doubt above "
-        "93 % where entropy no longer falls in the second half under a KL of 0.001 and more, and where a spread "
-        "doubles in a run that learned and rises no more"
+        "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths even in a run that learns;"
+        " continuous actions: a spread that doubles (of another learner, since its least), or an entropy that grows "
+        "by 2 nats, while nothing is learned; a doubt above 93 % where entropy no longer falls in the second half "
+        "under a KL of 0.001 and more, and where a spread doubles in a run that learned and rises no more"
     ),
     source="Jones 2021 (relative entropy starts near 1, falls, flattens)",
     examine=examine,

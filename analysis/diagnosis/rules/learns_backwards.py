@@ -11,7 +11,18 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.direction import compute_stretches
-from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.finding import (
+    Blind,
+    Cause,
+    Evidence,
+    Finding,
+    Ground,
+    Kind,
+    Rule,
+    Stage,
+    Support,
+    Sureness,
+)
 from unstuck.analysis.diagnosis.rules.entropy_pinned import widens
 from unstuck.analysis.diagnosis.rules.reward_sparse import find_seldom_met
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, were_large
@@ -46,9 +57,10 @@ LEAST_ERROR = 0.03
 """Standard error of one such correlation at the least: that of chance among 512 samples is 0.044."""
 
 
-def examine(run: Signals) -> Finding | None:
+def examine(run: Signals) -> Finding | Blind | None:
     """Return a finding if updates make good actions less likely, or the return falls from the start; None otherwise."""
-    return _against(run) or _fallen(run)
+    found = _against(run) or _fallen(run)
+    return found if found or run.has(metrics.APPROX_KL) else Blind(((metrics.APPROX_KL,),))
 
 
 def _against(run: Signals) -> Finding | None:
@@ -182,7 +194,7 @@ RULE = Rule(
     name="learns_backwards",
     title="Learns backwards",
     stage=Stage.BUG,
-    needs=((metrics.TRAIN_RETURN,), (metrics.APPROX_KL, metrics.ENTROPY)),
+    needs=((metrics.TRAIN_RETURN,),),
     helps=(metrics.ADVANTAGE_FOLLOWED, metrics.CLIP_FRACTION),
     explains=(
         *("entropy_collapsed", "greedy_collapsed", "greedy_vs_sampled", "oscillating", "signal_lost"),
@@ -193,9 +205,9 @@ RULE = Rule(
         "updates of a usual size (else a suspect)"
     ),
     threshold=(
-        "correlation 3 standard errors below 0, in 3 evaluations at least; return 3 standard errors below its "
-        "start, never above, begun within 30 % of the run, in a record that holds the start; a doubt where no KL is on record and entropy fell "
-        "by a twentieth"
+        "correlation 3 standard errors below 0, in 3 evaluations at least; return 3 standard errors below its start, "
+        "never above, begun within 30 % of the run, in a record that holds the start; a doubt where no KL is on "
+        "record and entropy fell by a twentieth"
     ),
     source="Jones 2021, Debugging RL without the agonizing pain (probe environments); Schulman 2017; measured here",
     examine=examine,

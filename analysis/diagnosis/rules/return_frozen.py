@@ -214,18 +214,15 @@ RULE = Rule(
     explains=("oscillating", "critic_underfits"),
     says=(
         "episodes return the same, and did not always: a fault no higher than the start, or where no episode "
-        "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known task; "
-        "or take four values at "
-        "most while the policy moves; or hardly vary below 0, with most of the costs left; or all evaluations return one "
-        "number, and training is "
-        "not on record"
+        "succeeds; else solved or stuck, which the record does not tell, unless it is the best return of a known "
+        "task; or take four values at most while the policy moves; or hardly vary below 0, with most of the costs "
+        "left; or all evaluations return one number, and training is not on record"
     ),
     threshold=(
         "95 % of the last 20 returns or more the same; or, as a doubt, 90 % of 50 returns or more with one of four "
-        "values within a quarter of their size, under a sum of KL of 1; or 40 returns or more from the first "
-        "fifth of the run on within 2 % of their level, none above 0, with half of the first costs left or more; or "
-        "20 evaluations "
-        "or more within a thousandth of one level that is not above 0"
+        "values within a quarter of their size, under a sum of KL of 1; or 40 returns or more from the first fifth of"
+        " the run on within 2 % of their level, none above 0, with half of the first costs left or more; or 20 "
+        "evaluations or more within a thousandth of one level that is not above 0"
     ),
     source="Jones 2021 (an easily predicted value is a collapsed policy; compare with simple policies)",
     examine=examine,

@@ -213,9 +213,9 @@ RULE = Rule(
     ),
     says="every episode of training returns the same, or returns vary and what the critic is to predict does not",
     threshold=(
-        "returns equal over a tenth of the run, but for the first one by a thousandth; or, with nothing learned, targets of a spread below 0.01 and below a "
-        "fifth of the returns' spread over an episode's length, returns varying by 2 %; or, in any run, a wrapper pays "
-        "what varies as one number (99 % of the variance)"
+        "returns equal over a tenth of the run, but for the first one by a thousandth; or, with nothing learned, "
+        "targets of a spread below 0.01 and below a fifth of the returns' spread over an episode's length, returns "
+        "varying by 2 %; or, in any run, a wrapper pays what varies as one number (99 % of the variance)"
     ),
     source="CleanRL's benchmark (MountainCar-v0 stays at -200 by its defaults); Jones 2021 (look at single episodes)",
     examine=examine,

@@ -404,16 +404,16 @@ RULE = Rule(
     explains=("entropy_pinned", "greedy_collapsed", "greedy_vs_sampled", "oscillating"),
     says="updates move parameters or policy too little while the policy has not settled",
     threshold=(
-        "parameters changed by < 0.2 % with KL < 5e-5, or KL < 1.5e-5, at an entropy above half of its "
-        "maximum; or KL held at a target_kl of 0.001 or less; at any entropy held at one of 0.0003 or less; "
-        "not once the rate in force has fallen below 30 %; in runs of others, only if the first updates were "
-        "below 5e-5 too; not where an entropy_coef above 0.1 holds entropy above 97 % of its maximum, at "
-        "usual steps; in runs of others that learned nothing also a learning rate of 1e-5 or less, or one below 1 % of "
-        "its largest for more than half of the run, plain gradient descent below 0.01, or an epsilon of Adam from "
-        "0.001 on, unless KL is above 0.001; in any run, a target_kl of 0.0003 or less that ends most updates in "
-        "their first epoch; in any run that has ended, a rate that was below 1 % of its largest for three quarters; "
-        "as a doubt in another learner's run that has ended, a KL below 0.001 in the median without a ratio clipped, or "
-        "a learning rate of 1e-5, and an entropy above 90 % of its maximum in the end"
+        "parameters changed by < 0.2 % with KL < 5e-5, or KL < 1.5e-5, at an entropy above half of its maximum; or KL"
+        " held at a target_kl of 0.001 or less; at any entropy held at one of 0.0003 or less; not once the rate in "
+        "force has fallen below 30 %; in runs of others, only if the first updates were below 5e-5 too; not where an "
+        "entropy_coef above 0.1 holds entropy above 97 % of its maximum, at usual steps; in runs of others that "
+        "learned nothing also a learning rate of 1e-5 or less, or one below 1 % of its largest for more than half of "
+        "the run, plain gradient descent below 0.01, or an epsilon of Adam from 0.001 on, unless KL is above 0.001; "
+        "in any run, a target_kl of 0.0003 or less that ends most updates in their first epoch; in any run that has "
+        "ended, a rate that was below 1 % of its largest for three quarters; as a doubt in another learner's run that"
+        " has ended, a KL below 0.001 in the median without a ratio clipped, or a learning rate of 1e-5, and an "
+        "entropy above 90 % of its maximum in the end"
     ),
     source=(
         "measured here (healthy runs beside ones with a lowered rate, clip or target_kl); "

@@ -46,3 +46,17 @@ def test_a_mean_over_episodes_of_training_may_be_as_smooth_by_chance() -> None:
 def test_a_fall_by_less_than_a_thousandth_of_the_level_is_none(drop: float, state: State) -> None:
     """Evaluations of -5.615 that go to -5.619 have not been better; of -5.635 they have."""
     assert evaluated(-5.615 - drop * (TURN > 20) + 1e-5 * NOISE) is state
+
+
+@pytest.mark.parametrize(("rise", "state"), [(0.004, State.FLAT), (0.02, State.HOLDING)])
+def test_a_rise_by_less_than_a_thousandth_of_the_level_is_none(rise: float, state: State) -> None:
+    """A return of -100.0125 that goes to -100 in the second value is a constant one."""
+    assert evaluated(-5.615 + rise * (TURN > 20) + 1e-5 * NOISE) is state
+    assert evaluated(np.where(TURN == 1, -100.0125, -100.0)) is State.FLAT
+
+
+@pytest.mark.parametrize(("last", "state"), [(-12.2, State.HOLDING), (-18.0, State.FALLING)])
+def test_a_dip_that_is_made_good_at_the_end_is_no_fall(last: float, state: State) -> None:
+    """From -20 to -12, a dip to -24 within the last quarter, and three values at the end."""
+    values = np.concatenate([np.linspace(-20.0, -12.0, 20), np.full(15, -12.0), np.full(2, -24.0), np.full(3, last)])
+    assert evaluated(values + 0.1 * NOISE) is state

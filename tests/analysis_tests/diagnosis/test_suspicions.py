@@ -10,7 +10,7 @@ from unstuck.analysis.diagnosis import suspicions
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.suspicions import COSTS, HARDLY, HINTS, OPEN, SPEAKS, WIDENS, Suspicion
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import EPISODE_LENGTH, FINISHED, POLICY_STD, SUCCESS_RATE
+from unstuck.analysis.history.record import ENV_STEPS, EPISODE_LENGTH, FINISHED, POLICY_STD, SUCCESS_RATE
 from unstuck.rl import metrics
 
 TURN = np.arange(1, 61)
@@ -27,6 +27,13 @@ def run(returns: Any = 5.0 + NOISE, settings: dict[str, Any] | None = None, **co
     more = {names.get(name, f"train/{name}"): value + 0.0 * TURN for name, value in columns.items()}
     table = pd.DataFrame({metrics.TRAIN_RETURN: returns, **more}, index=TURN)
     return Signals(History("bare", "made", table, settings={FINISHED: True, **(settings or {})}, dialect="plain"))
+
+
+def rolled(steps: float) -> Signals:
+    """An ended run with so many steps between its returns, and rollouts of 3,001."""
+    table = pd.DataFrame({metrics.TRAIN_RETURN: 5.0 + NOISE, ENV_STEPS: steps * TURN}, index=TURN)
+    settings = {FINISHED: True, "ppo.num_steps": 3001}
+    return Signals(History("bare", "made", table, settings=settings, dialect="plain"))
 
 
 LEVEL, CARTPOLE = -1.0 - 0.1 * abs(NOISE), 200.0 + 5 * np.sin(TURN)
@@ -94,6 +101,9 @@ LEVEL, CARTPOLE = -1.0 - 0.1 * abs(NOISE), 200.0 + 5 * np.sin(TURN)
         (suspicions.suspect_small_steps, run(entropy=1.4 + 0.001 * NOISE), HINTS),
         (suspicions.suspect_small_steps, run(entropy=1.4 + 0.01 * NOISE), None),
         (suspicions.suspect_small_steps, run(entropy=1.4), None),  # of a spread that is set
+        (suspicions.suspect_small_steps, rolled(500.0), SPEAKS),  # 60 times 500 steps, of 3,001 a rollout: 9 updates
+        (suspicions.suspect_small_steps, rolled(501.0), None),
+        (suspicions.suspect_small_steps, rolled(49.0), None),  # not one
         (suspicions.suspect_raw_inputs, run(), OPEN),
         (suspicions.suspect_raw_inputs, run(settings={"ppo.normalize_observations": False}), HINTS),
         (suspicions.suspect_raw_inputs, run(settings={"ppo.normalize_observations": True}), None),

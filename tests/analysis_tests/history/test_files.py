@@ -75,6 +75,10 @@ def test_text_in_a_column_of_numbers_is_no_value(tmp_path: Path) -> None:
             "iteration,value_loss\n5,2\n6,1\n4,3\n",
             r"iteration in .*log.csv must not go back, got 4 after 6 in row 4; sort its rows, or keep one run a file",
         ),
+        (
+            "0,0.0,-0.047,4000,False\n1,0.0,-0.072,8000,False\n",
+            r"must begin with a line that names its columns, got -0.047, 0, 0.0, 4000, False; write one",
+        ),
         ("loudness\n3\n", r"must hold metrics under known names, got loudness; say what they are in a mapping file"),
     ],
 )

@@ -306,3 +306,23 @@ def test_an_entropy_of_unknown_kind_that_grows_further_than_discrete_actions_can
     assert kind(RULE, run) is expected
     if expected:
         assert found(RULE, run).headline.startswith("The policy widens: entropy ")
+
+
+@pytest.mark.parametrize(
+    ("late", "returns", "expected"),
+    [
+        (1.7, 100.0, Kind.SUSPECT),
+        (1.5, 100.0, None),  # less than twice 0.8
+        (1.7, 200.0, None),  # what is learned meanwhile may be to scatter
+    ],
+)
+def test_a_spread_that_doubles_after_its_least_on_a_level_return(
+    late: float, returns: float, expected: Kind | None
+) -> None:
+    turn = np.arange(1, LENGTH + 1)
+    std = np.where(turn <= 20, 1.0 - 0.01 * turn, 0.8 + (late - 0.8) * np.minimum((turn - 20) / 70, 1.0))
+    curve = np.where(turn <= 20, 5.0 * turn, 100.0 + (returns - 100.0) * (turn - 20) / 80)
+    own = {"train/episode_return": curve + np.sin(7.0 * turn), "eval/episode_return": None, "f1": None}
+    run = healthy(**own, **NO_ACTIONS, entropy=2.8, settings={"env.id": "Own-v1"})
+    run = replace(run, table=run.table.assign(**{POLICY_STD: std}), dialect="sb3")
+    assert kind(RULE, run) is expected

@@ -30,6 +30,8 @@ def annealed(kl: Any, rate: Any = FALLING, **changed: Any) -> History:
         (annealed(0.05 * (FALLING / 3e-4) ** 2), False),  # as it should: with the rate's square
         (annealed(1.9e-3), False),
         (annealed(2.1e-3), True),
+        (annealed(np.where(TURN > 97, 9e-4, 0.004)), False),  # at the least rates it does fall
+        (annealed(np.where(TURN > 97, 1.1e-3, 0.004)), True),
         (annealed(0.05, rate=3e-4), False),  # a rate that stays tells nothing
         (annealed(np.where(TURN % 2, -0.05, 0.06)), False),  # a signed estimate
     ],

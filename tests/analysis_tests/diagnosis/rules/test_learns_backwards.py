@@ -131,7 +131,7 @@ def test_elsewhere_episodes_may_end_early_for_the_reward() -> None:
 def test_without_returns_or_kl_the_rule_is_blind() -> None:
     assert blind(RULE, untaught(**{"train/episode_return": None})) == ((metrics.TRAIN_RETURN,),)
     assert blind(RULE, untaught(approx_kl=None)) == ((metrics.APPROX_KL,),)
-    assert ask(RULE, returning(-1750.0 - 10 * TURN, approx_kl=None)) is None
+    assert blind(RULE, returning(-1750.0 - 10 * TURN, approx_kl=None)) == ((metrics.APPROX_KL,),)
     assert ask(RULE, healthy(advantage_followed=-0.1, approx_kl=None)) is not None  # the sign alone tells
 
 
@@ -155,3 +155,12 @@ def test_another_learners_fall_that_has_another_reason_is_no_wrong_sign(changed:
     own = {"f1": None, "eval/episode_return": None, "train/episode_return": -1750.0 - 10 * TURN, "entropy": 2.9}
     run = returning(**{"values": None, **nameless, **own, **changed})
     assert (ask(RULE, replace(run, dialect="sb3", settings={"env.id": "Own-v1"})) is not None) == fires
+
+
+@pytest.mark.parametrize(("left", "expected"), [(2.7, Kind.SUSPECT), (2.8, None), (3.1, None)])
+def test_a_steady_fall_without_kl_is_a_doubt_where_the_policy_settles(left: float, expected: Kind | None) -> None:
+    """Of entropy 2.9 at first: by a twentieth, 0.145, it must have fallen."""
+    nameless = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    own = {"f1": None, "eval/episode_return": None, "entropy": np.linspace(2.9, left, LENGTH), "approx_kl": None}
+    run = returning(-1750.0 - 10 * TURN, **nameless, **own)
+    assert kind(RULE, replace(run, dialect="mlagents", settings={"env.id": "Own-v1"})) is expected

@@ -104,3 +104,18 @@ def test_the_largest_divergence_of_as_many_normal_numbers(numbers: int, most: fl
     logs = (squares[0] - squares[1]).sum(-1) / 2
     highest = float(np.quantile((np.expm1(logs) - logs).mean(1), 0.95))
     assert most / 5 < highest < most * logprobs_stale.BESIDE
+
+
+@pytest.mark.parametrize(
+    ("kl", "entropy", "fires"),
+    [
+        (0.86 + 0.3 * SWAY, 2.882 + 0.002 * SWAY, True),  # a mask of actions at the draw alone
+        (0.86 + 0.3 * SWAY, 2.882 + 0.01 * SWAY, False),  # a policy that moves
+        (0.86 + 0.3 * SWAY, 2.882, False),  # of a spread that is set
+        (0.1 + 0.05 * SWAY, 2.882 + 0.002 * SWAY, False),  # updates that are not so far, many of them
+        (np.geomspace(0.2, 2000.0, len(TURN)), 2.882 + 0.002 * SWAY, False),  # steps that grow
+    ],
+)
+def test_updates_that_are_far_by_their_kl_and_move_no_entropy(kl: Any, entropy: Any, fires: bool) -> None:
+    run = unset(without(elsewhere(22 + SWAY, approx_kl=kl, entropy=entropy), metrics.RATIO_DEVIATION), "env.actions")
+    assert (kind(RULE, run) is Kind.FAULT) == fires

@@ -137,3 +137,19 @@ def test_a_policy_that_has_tried_nothing_makes_it_a_doubt() -> None:
     assert found(RULE, always(0.5)).kind is Kind.FAULT
     assert found(RULE, always(1e-6)).kind is Kind.SUSPECT
     assert found(RULE, always(np.where(TURN < 20, 0.6, 1e-6))).kind is Kind.FAULT  # it had tried
+
+
+@pytest.mark.parametrize(
+    ("first_return", "count", "lengths", "fires"),
+    [
+        (-100.05, 12, None, True),  # the first mean holds an episode that began otherwise
+        (-100.2, 12, None, False),  # by more than a thousandth
+        (-100.0, 8, 999.0, True),  # lengths show that episodes end
+        (-100.0, 7, 999.0, False),
+        (-100.0, 11, None, False),
+    ],
+)
+def test_few_summaries_of_another_program(first_return: float, count: int, lengths: float | None, fires: bool) -> None:
+    run = replace(returning(np.where(TURN == 1, first_return, -100.0)), dialect="mlagents", has_ended=True)
+    table = run.table.iloc[:count].assign(**({EPISODE_LENGTH: lengths} if lengths else {}))
+    assert (ask(RULE, replace(run, table=table)) is not None) == fires

@@ -300,3 +300,23 @@ def test_a_rate_is_named_beside_the_usual_ones() -> None:
 
 def test_without_kl_and_settings_it_cannot_judge() -> None:
     assert is_blind(RULE, unmeasured())
+
+
+@pytest.mark.parametrize(
+    ("changed", "fires"),
+    [
+        ({}, True),
+        ({"approx_kl": 1.1e-3}, False),
+        ({"clip_fraction": 0.01}, False),
+        ({"entropy": 0.6}, False),  # of ln 2 = 0.69
+        ({"settings": {FINISHED: False}}, False),
+        ({"approx_kl": None, "settings": {"ppo.lr": 1e-5}}, True),
+        ({"approx_kl": None, "settings": {"ppo.lr": 3e-5}}, False),
+    ],
+)
+def test_a_run_that_ended_with_a_nearly_uniform_policy_after_small_steps(changed: dict[str, Any], fires: bool) -> None:
+    """It learned something, by updates that were of a usual size at the very start alone."""
+    usual = {"approx_kl": np.where(TURN < 4, 9e-4, 6e-5), "clip_fraction": 0.0, "entropy": 0.63}
+    settings = {"env.id": "Own-v0", FINISHED: True, **changed.get("settings", {})}
+    run = elsewhere(1.0 * TURN, **{**usual, **changed, "settings": settings})
+    assert (kind(RULE, replace(run, dialect="sb3")) is Kind.SUSPECT) == fires

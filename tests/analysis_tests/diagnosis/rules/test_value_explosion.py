@@ -216,3 +216,8 @@ def test_without_a_value_loss_the_rule_is_blind_and_without_targets_it_says_so()
     finding = found(RULE, jumping(1.0, 50.0, target_std=None, grad_norm_value=None))
     assert finding.missing == (metrics.TARGET_STD, metrics.GRAD_NORM_VALUE)
     assert len(finding.evidence) == 1
+
+
+@pytest.mark.parametrize(("last", "fires"), [(1.1e5, True), (0.9e5, False)])
+def test_a_last_loss_that_is_ruinous_is_an_explosion(last: float, fires: bool) -> None:
+    assert (kind(RULE, healthy(value_loss=np.where(TURN == LENGTH, last, 1.0))) is Kind.FAULT) == fires

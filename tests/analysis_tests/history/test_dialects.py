@@ -12,6 +12,7 @@ from unstuck.analysis.history.record import (
     ENTROPY_BONUS,
     ENTROPY_COEF,
     EPISODE_LENGTH,
+    EVAL_LENGTH,
     EVAL_SUCCESS_RATE,
     POLICY_STD,
     SUCCESS_RATE,
@@ -148,6 +149,10 @@ def test_each_dialect_is_told_by_names_of_its_own() -> None:
         ("policy/mean_action_std", POLICY_STD),
         ("stats/arrival_ratio", SUCCESS_RATE),
         ("win_ratio", SUCCESS_RATE),
+        ("train/length", EPISODE_LENGTH),
+        ("test/length", EVAL_LENGTH),
+        ("Average Reward after 4 episodes", RETURN),
+        ("reward over last 100 episodes", RETURN),
     ],
 )
 def test_names_of_peoples_own_are_understood(name: str, ours: str) -> None:
@@ -158,7 +163,16 @@ def test_names_of_peoples_own_are_understood(name: str, ours: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["max_episode_reward", "reward_std", "Clip Ratio", "epsilon", "entropy_target", "Episode/rew_torques", "loudness"],
+    [
+        "max_episode_reward",
+        "reward_std",
+        "Clip Ratio",
+        "epsilon",
+        "entropy_target",
+        "Episode/rew_torques",
+        "loudness",
+        "snake/length",
+    ],
 )
 def test_names_that_mean_something_else_are_not(name: str) -> None:
     assert find_plain_name(name) is None

@@ -643,3 +643,9 @@ def test_a_test_between_parts_of_a_training_is_left_in_peace(tmp_path: Path) -> 
     more = "".join(f"Episode: {n} Reward: {10.0 * n} Loss: 0.3\n" for n in range(6, 9))
     run = read(tmp_path, f"{TRAINED}Testing the agent\n{more}")
     assert run.curve(RETURN).tolist() == [10, 20, 30, 40, 50, 60, 70, 80]
+
+
+def test_a_number_of_episodes_within_a_name_is_no_counter(tmp_path: Path) -> None:
+    """The last words of such a name, `4 episodes`, stand before a number as a counter does."""
+    lines = "".join(f"Average Reward after 4 episodes: {r}\nAverage Len after 4 episodes: 755.25\n" for r in (3.5, 4.5))
+    assert read(tmp_path, lines).curve(RETURN).tolist() == [3.5, 4.5]

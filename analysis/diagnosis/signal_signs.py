@@ -42,6 +42,11 @@ AGAINST, TIMES, OFTEN = -0.1, 3, 0.05
 """Correlation below which an update went against its advantages: 2 standard errors below 0, of 512 samples, where an
 update that is fitted to these very samples is above 0; and evaluations, and their share, in which it must have been."""
 
+NEITHER, LOOKS, ALL_ALIKE = 0.02, 15, 0.99
+"""Share of the rewards' variance and of the returns', together, that observations must foresee in half of at least so
+many evaluations: 0 to 0.018 where lanes are shown each other's observations, 0.09 and more in healthy runs of ten
+tasks. And share of observations that repeat from which on there is nothing to see, and nothing that others show."""
+
 POINTS = 8
 """Evaluations, or returns, before anything is said."""
 
@@ -161,6 +166,28 @@ def find_wrong_labels(run: Signals) -> Evidence | None:
         f"F1 {number(ours.mean, 3)} on flows trained on, {number(theirs.mean, 3)} on others: labels are not the flows'"
     )
     return Evidence(text, (metrics.F1_TRAIN, metrics.F1), theirs.reach)
+
+
+def find_unrelated_observations(run: Signals) -> Evidence | None:
+    """Return evidence that observations foresee neither rewards nor returns in a run of our own; None otherwise.
+
+    Of another task than triage, where flows do not tell what comes later.
+    """
+    rewards, returns = (
+        run.select_finite(name) for name in (metrics.REWARD_FORESEEN, metrics.PROBE_EXPLAINED_VARIANCE_MC)
+    )
+    both = (rewards + returns).dropna()
+    paid, repeats = run.select_all(metrics.TRAIN_RETURN), run.select_last(metrics.OBSERVATION_REPEATS)
+    if not run.is_ours or run.is_triage or len(both) < LOOKS or paid is None or not paid.spread:
+        return None
+    if float(both.median()) > NEITHER or (repeats is not None and repeats.median >= ALL_ALIKE):
+        return None
+    text = (
+        f"observations foresee {percent(float(both.median()), 1)} of what rewards and returns vary in the median of "
+        f"{len(both)} evaluations; 9 % and more in healthy runs"
+    )
+    reach = (int(both.index[0]), int(both.index[-1]))
+    return Evidence(text, (metrics.REWARD_FORESEEN, metrics.PROBE_EXPLAINED_VARIANCE_MC), reach)
 
 
 def compute_f1_error(run: Signals, f1: float) -> float:

@@ -9,6 +9,7 @@ from unstuck.analysis.history.record import (
     ACTION_DELAY,
     ACTION_EFFECT,
     ACTION_HALVES,
+    ACTION_SHOWN,
     EPISODE_LENGTH,
     REWARD_BY_OBSERVATION,
     REWARD_BY_STEP,
@@ -23,6 +24,10 @@ from unstuck.rl import metrics
 ONE_SIDED = 0.25
 """What the weaker half of every action's range does, as a share of the stronger: 0 to 0.15 where a half is cut off,
 0.75 and more where none is. An engine that only pushes has such an action, beside others that steer."""
+
+SHOWN = 0.02
+"""Share of what comes next that actions must explain: of less, the two halves' shares are chance. 0.007 where lanes are
+shown each other's observations."""
 
 WEAK = 0.1
 """Spreads of what is seen that actions move in a whole episode: 4 and more in tasks that can be learned."""
@@ -112,8 +117,10 @@ def _halves(run: Signals) -> Evidence | None:
 
     A half that acts at the first look is not cut off: a battery that a policy keeps empty cannot be emptied further.
     """
-    halves = run.select_first(ACTION_HALVES, LOOKS)
+    halves, shown = run.select_first(ACTION_HALVES, LOOKS), run.select_first(ACTION_SHOWN, LOOKS)
     if halves is None or max(halves.median, halves.values[0]) > ONE_SIDED:
+        return None
+    if shown is not None and shown.median < SHOWN:
         return None
     text = f"one half of the actions' range does {percent(halves.median)} of what the other half does"
     return Evidence(text, (ACTION_HALVES,), halves.reach)
@@ -156,7 +163,7 @@ RULE = Rule(
     says="half of the actions' range does nothing, all of the range next to nothing, or a wrapper holds actions back",
     threshold=(
         "the weaker half of the range of each bounded action does less than a quarter of the stronger, at the "
-        "first look as well; or the effect "
+        "first look as well, where actions explain 2 % of what comes next; or the effect "
         "of an action on the next observation, times the steps of an episode, is below a tenth of a column's spread, "
         "and actions explain less than 2 % of the rewards at some look; in any run, where a wrapper does 99 % of the "
         "actions some steps late, makes 40 % of the range one action, drops half of an action's numbers, or reaches a "

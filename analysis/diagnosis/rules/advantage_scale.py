@@ -2,6 +2,7 @@
 
 import math
 
+from unstuck.analysis.diagnosis.bonus import find_bonus
 from unstuck.analysis.diagnosis.finding import (
     Blind,
     Cause,
@@ -15,13 +16,21 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.rules.entropy_pinned import HEAVY
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
 LARGE, SMALL = 10.0, 0.1
 """Spread of advantages that are not normalised, beyond which settings of the policy's loss mean something else."""
+
+USUAL_BONUS = 0.01
+"""Usual coefficient of the entropy bonus: where this one would not have the say, one in force that has is at fault."""
+
+WIDENED = 2.0
+"""Factor by which the spread of continuous actions has grown where the entropy bonus decides alone."""
 
 UNDECIDED, SETTLED = 0.9, 0.1
 """Shares of the largest entropy: above the first the entropy bonus decides alone, below the second the advantages."""
@@ -52,10 +61,11 @@ def examine(run: Signals) -> Finding | Blind | None:
         return Finding(text + ending, Kind.FINE, Sureness.SURE, "", facts)
     standing = judge_standing(run)
     side = "large" if spread.mean > LARGE else "small"
+    bonus = side == "small" and _is_the_bonus(run, spread.mean)
     clipped = run.select_last(metrics.CLIP_FRACTION)
     return Finding(
         headline=f"Advantages are {side} and not normalised: {text}",
-        kind=Kind.FAULT if standing.is_poor or _outweighs(run, side) else Kind.SUSPECT,
+        kind=Kind.FAULT if (standing.is_poor or _outweighs(run, side)) and not bonus else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
         why=f"entropy_coef and the clip of the gradient assume a spread of about 1; {standing.brief}",
         evidence=facts,
@@ -122,9 +132,21 @@ def _by_loss(run: Signals) -> Finding | None:
     )
 
 
+def _is_the_bonus(run: Signals, spread: float) -> bool:
+    """True if an entropy bonus above the usual one has the say, and a usual one would not have it beside a spread."""
+    bonus = find_bonus(run)
+    return bonus is not None and USUAL_BONUS < HEAVY * spread <= bonus.weight
+
+
 def _outweighs(run: Signals, side: str) -> bool:
-    """True if entropy is so extreme that only the bonus (side `small`) or the advantages (side `large`) act."""
+    """True if entropy is so extreme that only the bonus (side `small`) or the advantages (side `large`) act.
+
+    Continuous actions have no largest entropy: under a bonus alone their spread has grown.
+    """
     entropy, most = run.select_last(metrics.ENTROPY), run.entropy_range
+    first, late = run.select_first(POLICY_STD), run.select_last(POLICY_STD)
+    if most is None and side == "small" and first is not None and late is not None:
+        return late.mean > WIDENED * first.mean
     if entropy is None or most is None:
         return False
     return entropy.mean > UNDECIDED * most if side == "small" else entropy.mean < SETTLED * most
@@ -166,7 +188,9 @@ RULE = Rule(
     says="advantages not normalised and far from spread 1, or constant, or a policy's loss far beyond them",
     threshold=(
         "spread > 10 or < 0.1; a fault if nothing is learned, or entropy is above 90 or below 10 % of its maximum"
-        " for it; where the spread is not on record, a policy's loss beyond 1,000 times 1 and the critic's error"
+        " for it, or the spread of continuous actions has doubled under small ones, and no more than a doubt where an "
+        "entropy bonus above 0.01 is at fault; where the spread is not on record, a policy's loss beyond 1,000 times 1 "
+        "and the critic's error"
     ),
     source="Huang et al. 2022 (advantage normalisation per minibatch); Schulman 2017 (rescale rewards)",
     examine=examine,

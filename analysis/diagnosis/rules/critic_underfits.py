@@ -61,15 +61,15 @@ LATE, HARDLY, MOST, OF_THAT = 0.3, 0.15, 0.62, 0.3
 the Monte Carlo return, and the share of that which the critic explains at most, for a critic that sees nothing of what
 is there: a quarter of the run trained on the targets of other steps leaves 0.05, healthy critics reach 0.2 and more."""
 
+_OF_RETURNS = (metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC)
+
 WORSE_THAN_NOTHING = -0.2
 """An explained variance below this is a critic that is worse than a constant, and not by chance."""
 
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding on whether the critic predicts as well as a regression; None if the record does not tell."""
-    critic, probe = (
-        _select_grown_up(run, name) for name in (metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC)
-    )
+    critic, probe = (_select_grown_up(run, name) for name in _OF_RETURNS)
     excess, explained = _select_grown_up(run, metrics.VALUE_LOSS_EXCESS), run.select_last(metrics.EXPLAINED_VARIANCE)
     above = excess.mean / compute_target_variance(run) if excess else 0.0
     missed = probe.mean - critic.mean if probe and critic else 0.0
@@ -86,7 +86,7 @@ def examine(run: Signals) -> Finding | None:
     )
     if not lost and not worse and _explains_nothing(run):
         return _nothing_explained(run, facts)
-    if not lost and not worse and _sees_nothing(run, critic, probe):
+    if not lost and not worse and _sees_nothing(run):
         return _nothing_seen(run, facts)
     if not lost and (not grown_up or (not (above > EXCESS and missed > MISSED) and not worse)):
         return _fine(critic, probe, facts)
@@ -115,14 +115,27 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
-def _sees_nothing(run: Signals, critic: Window | None, probe: Window | None) -> bool:
+def _sees_nothing(run: Signals) -> bool:
     """True if our critic has explained hardly any variance for half of the run, and a regression explains most."""
     told = run.select_last(metrics.EXPLAINED_VARIANCE, share=0.5)
-    if not run.is_ours or critic is None or probe is None or told is None:
+    if not run.is_ours or told is None:
         return False
     if run.compute_progress(run.history.last_iteration) < LATE or told.median >= HARDLY:
         return False
-    return probe.mean >= MOST and critic.mean <= OF_THAT * probe.mean
+    both = _select_together(run)
+    return both is not None and both[1] >= MOST and both[0] <= OF_THAT * both[1]
+
+
+def _select_together(run: Signals) -> tuple[float, float] | None:
+    """Return what critic and regression explain of the Monte Carlo return, of late, in the rollouts that both saw.
+
+    The regression is made at a few evaluations, and logged again until the next one, while the critic is measured at
+    each: a rollout between may hold next to nothing to explain, or all. None before the first.
+    """
+    critic, probe = (run.select_finite(name) for name in _OF_RETURNS)
+    made = probe[probe.diff() != 0].index.intersection(critic.index)
+    late = made[-max(1, math.ceil(LATE_SHARE * len(made))) :]
+    return (float(critic.loc[late].mean()), float(probe.loc[late].mean())) if len(late) else None
 
 
 def _nothing_seen(run: Signals, facts: tuple[Evidence, ...]) -> Finding:

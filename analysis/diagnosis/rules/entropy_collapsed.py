@@ -13,6 +13,7 @@ from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
     Finding,
+    Ground,
     Kind,
     Remedy,
     Rule,
@@ -21,11 +22,13 @@ from unstuck.analysis.diagnosis.finding import (
     Sureness,
 )
 from unstuck.analysis.diagnosis.language import OWN_LOOPS
+from unstuck.analysis.diagnosis.push import STEADY, measure_push
 from unstuck.analysis.diagnosis.remedies import change_rate
 from unstuck.analysis.diagnosis.rewards import compute_rewards
 from unstuck.analysis.diagnosis.rules.return_frozen import suppose_solved
 from unstuck.analysis.diagnosis.signals import ActionKind, Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import POLICY_STD
 from unstuck.analysis.words import number, percent, pluralize
 from unstuck.rl import metrics
@@ -51,6 +54,9 @@ DOMINANT = 0.95
 
 ENOUGH = 0.01
 """Usual weight of the bonus: from there on more of a bonus is not what is lacking."""
+
+HALVED = 0.5
+"""Share of the spread at first to which it must have fallen where each step pushed it down."""
 
 LARGE_KL = 0.03
 """Mean KL of an update above which steps are large enough to end exploration."""
@@ -153,6 +159,8 @@ def _narrowed(run: Signals) -> Finding | Blind | None:
     if start is None or late is None:
         return Blind(((POLICY_STD,),), "actions are continuous, and a differential entropy has no zero to collapse to")
     standing = judge_standing(run)
+    if (penalty := _penalised(run, start, late)) is not None:
+        return penalty
     if late.mean >= COLLAPSED * start.mean or not standing.is_poor:
         return None
     curve = run.select_finite(POLICY_STD)
@@ -168,6 +176,46 @@ def _narrowed(run: Signals) -> Finding | Blind | None:
         remedies=_remedies(run, when),
         since=when,
         missing=() if run.has(metrics.APPROX_KL) else (metrics.APPROX_KL,),
+    )
+
+
+def _penalised(run: Signals, start: Window, late: Window) -> Finding | None:
+    """Return a fault if each step narrowed the actions as far as a step can, and that pays nothing; None otherwise.
+
+    Where noise costs, narrowing pays, and the return rises with it.
+    """
+    push, returns = measure_push(run), run.select_finite(metrics.TRAIN_RETURN)
+    if push is None or push > -STEADY or late.mean > HALVED * start.mean or returns.empty:
+        return None
+    if run.trend(metrics.TRAIN_RETURN, int(returns.index[-(len(returns) // 3) or -1])).rises:
+        return None
+    text = (
+        f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 2)} {late.where}: its logarithm "
+        f"went {percent(-push)} of the way that all steps could go"
+    )
+    fact = Evidence(text, (POLICY_STD, metrics.LR), (start.iterations[0], late.iterations[-1]))
+    return Finding(
+        headline=f"Exploration is pushed down at each step: {text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.LIKELY,
+        why="advantages are noisy, and move the spread by less; the return has not risen with it since two thirds of "
+        f"the record; {judge_standing(run).brief}",
+        evidence=(fact,),
+        causes=(
+            Cause(
+                "an entropy bonus whose sign is wrong, so that it is a penalty",
+                "branch with entropy_coef 10: the spread must grow, or the sign is wrong",
+                Support.SUPPORTED,
+                text,
+            ),
+            Cause(
+                "a reward that pays for small actions alone",
+                "log the reward's parts: does a cost of the actions outweigh the others?",
+            ),
+        ),
+        remedies=_remedies(run, late.iterations[0]),
+        since=late.iterations[-1],
+        ground=Ground.MEASURED,
     )
 
 

@@ -20,6 +20,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.push import STEADY, measure_push
 from unstuck.analysis.diagnosis.remedies import change_rate, find_unusual, restore_usual
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.rules.updates_too_large import USUAL_KL
@@ -81,7 +82,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     if entropy is None or run.compute_progress(run.history.last_iteration) < GRACE:
         return None
     share, bonus = entropy.mean / most, find_bonus(run)
-    heavy = bonus is not None and bonus.weight >= HEAVY and run.setting("ppo.normalize_advantage") is not False
+    heavy = _is_heavy(run, bonus)
     if not heavy and run.history.last_iteration < LEAST:
         return None
     if share < (HELD if heavy else PINNED) and not _is_held_up(run, share):
@@ -98,6 +99,7 @@ def examine(run: Signals) -> Finding | Blind | None:
     pinned = share >= (HELD if heavy else PINNED)
     late = run.compute_progress(run.history.last_iteration) > PATIENCE
     lasts = heavy or (moved and late)
+    pinned = pinned and (heavy or late or not _leaves_in_time(run, share))
     return Finding(
         headline=f"Entropy is pinned at its maximum: {number(entropy.mean)} of {number(most)} {entropy.where}",
         kind=Kind.FAULT if pinned and (standing.is_poor or lasts) else Kind.SUSPECT,
@@ -117,6 +119,27 @@ def _weigh(heavy: bool, far: bool, otherwise: Ground) -> Ground:
     return Ground.MEASURED if heavy and far else otherwise if heavy else Ground.PACE
 
 
+def _is_heavy(run: Signals, bonus: Bonus | None) -> bool:
+    """True if an entropy bonus can hold a policy by itself: its coefficient, beside the spread of the advantages.
+
+    Advantages that are normalised have spread 1; of others the spread must be on record.
+    """
+    if bonus is None:
+        return False
+    if run.setting("ppo.normalize_advantage") is not False:
+        return bonus.weight >= HEAVY
+    spread = run.select_last(metrics.ADVANTAGE_STD)
+    return spread is not None and bonus.weight >= HEAVY * spread.median > 0
+
+
+def _leaves_in_time(run: Signals, share: float) -> bool:
+    """True if entropy, at the pace of its fall so far, leaves its maximum before it counts as pinned in any run."""
+    trend, most = run.trend(metrics.ENTROPY), run.entropy_range
+    progress = run.compute_progress(run.history.last_iteration)
+    left = run.history.last_iteration * (PATIENCE / progress - 1)
+    return most is not None and share + trend.slope / most * left < PINNED
+
+
 def _is_held_up(run: Signals, share: float) -> bool:
     """True if, in another program's run, a nearly maximal entropy no longer falls while updates change the policy."""
     entropy, kl = run.select_finite(metrics.ENTROPY), run.select_last(metrics.APPROX_KL)
@@ -134,7 +157,7 @@ def _widened(run: Signals) -> Finding | Blind | None:
     text = f"spread of the actions {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
     facts = (Evidence(text, (POLICY_STD,), (start.iterations[0], late.iterations[-1])),)
     trend, standing, bonus = run.trend(POLICY_STD), judge_standing(run), find_bonus(run)
-    heavy = bonus is not None and bonus.weight >= HEAVY
+    heavy = _is_heavy(run, bonus)
     if (since := _widened_since(run)) is not None and (standing.is_poor or standing.state is not State.RISING):
         return _tell_widened(run, f"The actions' spread grows: {since.text}", (since,), heavy)
     if trend.falls and late.mean < start.mean:
@@ -174,7 +197,7 @@ def _grown(run: Signals) -> Finding | None:
     text = f"entropy {number(start.mean, 3)} at first, {number(late.mean, 3)} {late.where}"
     facts = (Evidence(text, (metrics.ENTROPY,), (start.iterations[0], late.iterations[-1])),)
     bonus = find_bonus(run)
-    return _tell_widened(run, f"The policy widens: {text}", facts, bonus is not None and bonus.weight >= HEAVY)
+    return _tell_widened(run, f"The policy widens: {text}", facts, _is_heavy(run, bonus))
 
 
 def widens(run: Signals) -> bool:
@@ -191,18 +214,20 @@ def widens(run: Signals) -> bool:
 
 def _tell_widened(run: Signals, headline: str, facts: tuple[Evidence, ...], heavy: bool) -> Finding:
     """Return the finding of continuous actions that scatter more and more, under a heavy bonus or another one."""
-    standing, bonus = judge_standing(run), find_bonus(run)
+    standing, bonus, push = judge_standing(run), find_bonus(run), measure_push(run) or 0.0
+    pushed = push >= STEADY
+    steady = f"its logarithm went {percent(push)} of the way that all steps could go; " if pushed else ""
     return Finding(
         headline=headline,
-        kind=Kind.FAULT if standing.is_poor or heavy else Kind.SUSPECT,
+        kind=Kind.FAULT if standing.is_poor or heavy or pushed else Kind.SUSPECT,
         sureness=Sureness.LIKELY,
-        why=standing.brief,
+        why=steady + standing.brief,
         evidence=facts,
         causes=_causes(run, bonus),
         remedies=_remedies(run, bonus),
         since=facts[0].iterations[1] if facts[0].iterations else None,
         missing=() if run.has(metrics.APPROX_KL) else (metrics.APPROX_KL,),
-        ground=_weigh(heavy, True, Ground.PACE),
+        ground=_weigh(heavy or pushed, True, Ground.PACE),
     )
 
 
@@ -314,10 +339,12 @@ RULE = Rule(
     says="entropy at its maximum",
     threshold=(
         "above 97 % of it after 8 % of the run and 8 iterations; a fault if nothing is learned, or after two fifths; "
-        "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths even in a run that learns;"
-        " continuous actions: a spread that doubles (of another learner, since its least), or an entropy that grows "
-        "by 2 nats, while nothing is learned; a doubt above 93 % where entropy no longer falls in the second half "
-        "under a KL of 0.001 and more, and where a spread doubles in a run that learned and rises no more"
+        "above 75 % at once with entropy_coef 0.2 or more, and above 90 % after two fifths even in a run that learns"
+        " (the coefficient beside the spread of advantages that are not normalised); not before two fifths where it "
+        "falls out of that range by then; continuous actions: a spread that doubles (of another learner, since its "
+        "least), or an entropy that grows by 2 nats, while nothing is learned, or the first under such a bonus, or, "
+        "of our own learner, by 75 % of all that steps can; a doubt above 93 % where entropy no longer falls in the "
+        "second half under a KL of 0.001 and more, and where a spread doubles in a run that learned and rises no more"
     ),
     source="Jones 2021 (relative entropy starts near 1, falls, flattens)",
     examine=examine,

@@ -311,7 +311,7 @@ RULE = Rule(
         "gain less than a tenth of that, and fall by half of their range, with starts apart by half of the gain; or "
         "training closes half of its first distance from below, which is 3 times what evaluations count and 5 times "
         "their range, with 0.4 of it left once the logged mean holds no episode from before the first evaluation; both "
-        "in runs of our own learner only where a cost of the actions' squares explains 0.4 of what rewards vary; or "
+        "in runs of our own learner only where a cost of the actions' squares explains 0.2 of what rewards vary; or "
         "a return above 0 that rose by three spreads of its last quarter with no success in 20 values, or that keeps "
         "0.8 of its best while a success rate of 0.1 or more was halved; or "
         "what wrappers pay correlates with the environment's rewards at -0.95 or less, or a cost of actions is 3 "

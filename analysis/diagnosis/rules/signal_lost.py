@@ -18,6 +18,7 @@ from unstuck.analysis.diagnosis.signal_signs import (
     POINTS,
     compute_f1_error,
     find_unpredicted_rewards,
+    find_unrelated_observations,
     find_wrong_labels,
     is_followed,
     updates_go_both_ways,
@@ -67,7 +68,8 @@ def examine(run: Signals) -> Finding | None:
     if not orderly or run.compute_progress(run.history.last_iteration) < GRACE:
         return None
     followed = updates_ignore_advantages(run) or updates_go_both_ways(run)
-    direct = [fact for fact in (followed, find_unpredicted_rewards(run), find_wrong_labels(run)) if fact]
+    unforeseen = find_unpredicted_rewards(run) or find_unrelated_observations(run)
+    direct = [fact for fact in (followed, unforeseen, find_wrong_labels(run)) if fact]
     far = kl.mean > LEAST_KL and moved > MOVED
     seen = _unlearned(run, moved) if far and not (direct or _collapsed(run) or is_followed(run)) else None
     found = direct or ([seen] if seen else [])
@@ -202,7 +204,8 @@ RULE = Rule(
     threshold=(
         "updates hardly follow their advantages: correlation below 0.085 over the first 8 evaluations (0.06 over "
         "4), or unsteady, while the policy is undecided, or below -0.1 in 3 evaluations and 5 % of them; observations "
-        "of training foresee less than 1 % of the rewards, while F1 is above trivial; or F1 on flows trained on "
+        "of training foresee less than 1 % of the rewards, while F1 is above trivial; elsewhere, in runs of "
+        "our own learner, 2 % of rewards and returns together in half of 15 evaluations; or F1 on flows trained on "
         "clearly below that on others. Without these: KL of 0.03 in all, and F1 hardly above a trivial policy's, with "
         "a return no better than always the same action's; elsewhere a return that has not risen"
     ),

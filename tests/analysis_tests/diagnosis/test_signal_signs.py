@@ -10,12 +10,16 @@ from unstuck.analysis.diagnosis import signal_signs
 from unstuck.analysis.diagnosis.signal_signs import (
     compute_f1_error,
     find_unpredicted_rewards,
+    find_unrelated_observations,
     find_wrong_labels,
     is_followed,
     updates_ignore_advantages,
 )
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.history import History
+from unstuck.rl import metrics
 
+from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 TURN = np.arange(1, LENGTH + 1)
@@ -184,3 +188,32 @@ def test_evaluations_near_the_best_return_of_a_run_do_not_count() -> None:
         )
         run = replace(run, table=run.table.assign(**{"train/action/left": 0.5, "train/action/right": 0.5}))
         assert (updates_ignore_advantages(Signals(run)) is not None) == fires
+
+
+def unrelated(rewards: Any = 0.01, returns: Any = 0.01, every: int = 6, **more: Any) -> History:
+    """A run of our own in another task that is evaluated every so many iterations, and learns something."""
+    seen = TURN % every == 0
+    columns = {
+        metrics.REWARD_FORESEEN: np.where(seen, rewards, np.nan),
+        metrics.PROBE_EXPLAINED_VARIANCE_MC: np.where(seen, returns, np.nan),
+        metrics.OBSERVATION_REPEATS: 0.5,
+    }
+    return elsewhere(1.0 * TURN, more={**columns, **more})
+
+
+@pytest.mark.parametrize(
+    ("run", "fires"),
+    [
+        (unrelated(), True),
+        (unrelated(returns=0.011), False),
+        (unrelated(np.where(TURN < 43, 0.5, 0.0)), True),  # seven of 16 foresee
+        (unrelated(np.where(TURN < 55, 0.5, 0.0)), False),
+        (unrelated(every=7), False),  # 14 evaluations
+        (unrelated(**{metrics.TRAIN_RETURN: 3.0}), False),  # there is nothing to foresee
+        (unrelated(**{metrics.OBSERVATION_REPEATS: 0.99}), False),  # nor to see
+        (replace(unrelated(), dialect="sb3"), False),
+        (healthy(reward_foreseen=0.0, explained_variance_mc_probe=0.0), False),  # of flows returns tell little
+    ],
+)
+def test_observations_that_foresee_neither_rewards_nor_returns(run: History, fires: bool) -> None:
+    assert (find_unrelated_observations(Signals(run)) is not None) == fires

@@ -16,6 +16,8 @@ from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
     [
         ({"action_halves": 0.15}, Kind.FAULT),
         ({"action_halves": 0.5}, None),
+        ({"action_halves": 0.15, "action_shown": 0.02}, Kind.FAULT),
+        ({"action_halves": 0.15, "action_shown": 0.01}, None),  # neither half shows, and their ratio is chance
         ({"action_effect": 0.0019}, Kind.FAULT),  # 25 steps: 5 % of the spread
         ({"action_effect": 0.0019, "episode_length": 999.0}, None),  # a car that is pushed up a hill, step by step
         ({"action_effect": 0.0, "reward_by_step": 0.99}, None),  # a bandit: actions pay, and move nothing

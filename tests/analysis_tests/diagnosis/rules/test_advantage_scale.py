@@ -5,9 +5,11 @@ import math
 import pytest
 from unstuck.analysis.diagnosis.finding import Blind, Kind, Support, Sureness
 from unstuck.analysis.diagnosis.rules import advantage_scale
+from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind
+from tests.analysis_tests.elsewhere import TURN, elsewhere
 from tests.analysis_tests.runs import healthy, untaught
 
 RULE = advantage_scale.RULE
@@ -136,3 +138,36 @@ def test_what_is_said_of_a_policys_loss() -> None:
     raw = untaught(advantage_std=None, policy_loss=15_000.0, value_loss=0.04, settings=RAW)
     assert cause(found(RULE, raw), "advantages in the units").support is Support.SUPPORTED
     assert kind(RULE, untaught(advantage_std=1.0, policy_loss=15_000.0, value_loss=0.04)) is Kind.FINE
+
+
+@pytest.mark.parametrize(
+    ("spread", "grown", "expected"),
+    [(0.01, 2.1, Kind.FAULT), (0.01, 1.9, Kind.SUSPECT), (100.0, 2.1, Kind.SUSPECT)],
+)
+def test_small_advantages_beside_which_a_bonus_widens_continuous_actions(
+    spread: float, grown: float, expected: Kind
+) -> None:
+    """In a run that gets better, so that the rest of it tells."""
+    names = {f"action_{name}": None for name in ("allow", "block", "quarantine", "alert")}
+    run = elsewhere(
+        TURN * 1.0,
+        more={POLICY_STD: 1.0 + (grown - 1) * (TURN > 10)},
+        settings={**RAW, "env.actions": None},
+        advantage_std=spread,
+        entropy=None,
+        **names,
+    )
+    assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(
+    ("spread", "weight", "expected"),
+    [
+        (0.06, 0.05, Kind.SUSPECT),  # 0.05 is four fifths of it, and a usual 0.01 would be a sixth
+        (0.06, 0.01, Kind.FAULT),
+        (0.04, 0.05, Kind.FAULT),  # a usual one would have the say as well
+        (0.06, None, Kind.FAULT),
+    ],
+)
+def test_a_bonus_above_the_usual_one_is_at_fault_itself(spread: float, weight: float | None, expected: Kind) -> None:
+    assert kind(RULE, untaught(advantage_std=spread, settings={**RAW, "ppo.entropy_coef": weight})) is expected

@@ -12,16 +12,14 @@ from unstuck.analysis.history import History
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_quiet, kind, unset
-from tests.analysis_tests.elsewhere import elsewhere
+from tests.analysis_tests.elsewhere import TURN, elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = critic_underfits.RULE
 RAW = {"ppo.normalize_returns": "none"}
 
 
-def missed(
-    critic: float = 0.0, probe: float = 0.6, excess: float = 0.5, made: Any = untaught, **changed: Any
-) -> History:
+def missed(critic: Any = 0.0, probe: Any = 0.6, excess: float = 0.5, made: Any = untaught, **changed: Any) -> History:
     """A run whose critic explains less than a regression does, and whose loss lies above its floor."""
     columns = {
         "explained_variance_mc": critic,
@@ -79,6 +77,14 @@ def test_returns_that_could_be_foreseen_and_are_not_are_a_fault_of_a_run_that_le
     ],
 )
 def test_its_borders_beside_a_regression(run: History, expected: Kind | None) -> None:
+    assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(("critic", "expected"), [(0.1, Kind.FAULT), (0.5, Kind.SUSPECT)])
+def test_the_critic_is_compared_in_the_rollouts_that_the_regression_saw(critic: float, expected: Kind) -> None:
+    """Of ten evaluations every third has a regression, whose number the next two repeat beside other rollouts."""
+    made, number = np.isin(TURN, (10, 40, 70, 100)), np.minimum((TURN - 10) // 30, 3)
+    run = missed(probe=0.8 + 0.01 * number, critic=np.where(made, critic, 0.0), made=healthy)
     assert kind(RULE, run) is expected
 
 

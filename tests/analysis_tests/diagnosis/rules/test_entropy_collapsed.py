@@ -13,6 +13,7 @@ from unstuck.analysis.history.record import POLICY_STD
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind
+from tests.analysis_tests.diagnosis.pushed import spread
 from tests.analysis_tests.elsewhere import elsewhere as own_task
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
@@ -284,3 +285,30 @@ def test_a_greedy_policy_that_was_as_good_by_then_lost_nothing(greedy: Any, expe
         **{"f1": None, "tp": None, "settings": {"env.id": "CartPole-v1"}, **nameless},
     )
     assert (kind(RULE, run) is Kind.FAULT) is (expected is Kind.FAULT)
+
+
+NARROWS = 5.0 + 45.0 * (1 - np.exp(-TURN / 15))
+"""A return that rises and is level from the middle on."""
+
+
+@pytest.mark.parametrize(
+    ("share", "returns", "expected"),
+    [
+        (-0.76, 50.0, Kind.FAULT),
+        (-0.74, 50.0, None),  # as fast as advantages may ask for
+        (-0.95, NARROWS + np.sin(7.0 * TURN), Kind.FAULT),  # learned, and nothing is gained by what narrows on
+        (-0.95, 0.5 * TURN, None),  # noise costs: the return rises as it goes
+        (0.95, 50.0, None),
+    ],
+)
+def test_a_spread_that_each_step_narrows(share: float, returns: Any, expected: Kind | None) -> None:
+    assert kind(RULE, spread(share, returns)) is expected
+
+
+def test_what_pushes_a_spread_down_and_how_far_it_must_have_gone() -> None:
+    """At a rate of 1e-3 the logarithm goes 0.79 in all: of the last quarter the mean is exp(-0.7), half and no less."""
+    assert kind(RULE, spread(-1.0, 50.0, rate=1e-3)) is None
+    finding = found(RULE, spread(-1.0, 50.0, rate=1.1e-3))
+    assert finding.headline.startswith("Exploration is pushed down at each step: spread of the actions 0.991 at first")
+    assert finding.headline.endswith("its logarithm went 100 % of the way that all steps could go")
+    assert cause(finding, "an entropy bonus whose sign is wrong").support is Support.SUPPORTED

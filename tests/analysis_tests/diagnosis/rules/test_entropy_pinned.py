@@ -13,6 +13,8 @@ from unstuck.analysis.history.record import POLICY_STD, TOTAL_LOSS
 from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, is_blind, kind, unset
+from tests.analysis_tests.diagnosis.pushed import spread
+from tests.analysis_tests.elsewhere import TURN
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
 RULE = entropy_pinned.RULE
@@ -100,6 +102,47 @@ def test_its_borders(run: History, expected: Kind | None) -> None:
 )
 def test_a_run_that_gets_better_has_patience_until_its_updates_should_have_told(run: History, expected: Kind) -> None:
     assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(
+    ("spread", "weight", "expected"),
+    [
+        (0.049, 0.01, Kind.FAULT),
+        (0.051, 0.01, Kind.FINE),
+        (0.25, 0.05, Kind.FAULT),
+        (0.0, 0.05, Kind.FINE),  # advantages that are all the same are another rule's
+        (None, 0.5, Kind.FINE),  # a spread that is not on record
+    ],
+)
+def test_a_bonus_is_heavy_beside_the_advantages_that_it_is_weighed_against(
+    spread: float | None, weight: float, expected: Kind
+) -> None:
+    settings = {"ppo.entropy_coef": weight, "ppo.normalize_advantage": False}
+    run = untaught(entropy=0.76 * TOP, approx_kl=2e-3, advantage_std=spread, settings=settings)
+    assert kind(RULE, run) is expected
+
+
+@pytest.mark.parametrize(
+    ("slope", "expected"),
+    [
+        (-0.0008, Kind.SUSPECT),  # 0.989 less 20 iterations of it are 0.973, and 0.967 at two fifths
+        (-0.0005, Kind.FAULT),  # it stays above 0.97 by then
+        (0.0001, Kind.FAULT),
+    ],
+)
+def test_a_young_policy_that_leaves_its_maximum_by_itself(slope: float, expected: Kind) -> None:
+    """At iteration 20 of 100, in a run that has learned nothing yet."""
+    young = first(untaught(entropy=TOP * (0.999 + slope * TURN), approx_kl=2e-4), 20)
+    assert kind(RULE, young) is expected
+
+
+def test_a_spread_that_each_step_widens() -> None:
+    """A bonus stronger than its coefficient, in a run that has learned and stays: no advantage asks so steadily."""
+    learned = 50.0 * np.minimum(TURN / 30, 1.0)
+    finding = found(RULE, spread(1.0, learned))
+    assert (finding.kind, finding.ground) == (Kind.FAULT, Ground.MEASURED)
+    assert finding.why.startswith("its logarithm went 100 % of the way that all steps could go; ")
+    assert kind(RULE, spread(0.74, learned)) is Kind.SUSPECT
 
 
 def test_only_updates_that_move_the_policy_are_said_to() -> None:

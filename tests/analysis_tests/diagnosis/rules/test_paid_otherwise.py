@@ -108,8 +108,8 @@ def test_a_return_that_is_what_the_noise_of_actions_costs(
 @pytest.mark.parametrize(
     ("more", "says"),
     [
-        ({REWARD_BY_EFFORT: 0.4}, "do not count"),
-        ({REWARD_BY_EFFORT: 0.39}, None),
+        ({REWARD_BY_EFFORT: 0.2}, "do not count"),
+        ({REWARD_BY_EFFORT: 0.19}, None),
         ({}, None),  # discrete actions, whose greedy policy is good after few updates
     ],
 )

@@ -46,6 +46,10 @@ SHORTER, FEW, TREND = 0.25, 30.0, 12
 """Share of their longest, and number of steps, to which episodes must shrink to be ended for the sake of an end; and
 points from which on that is told."""
 
+LONGER = 2.0
+"""Factor by which episodes must have grown to be put off in their end; each step must cost `HALF` of what it did, so
+that a goal which is no longer reached, at an even cost of the steps, is not meant."""
+
 EVEN = 0.02
 """Spread of the cost of a step, in its mean, up to which each step costs the same, as on the way to a goal."""
 
@@ -54,8 +58,61 @@ GOALS = ("Acrobot-v1", "MountainCar-v0", "MountainCarContinuous-v0")
 
 
 def examine(run: Signals) -> Finding | None:
-    """Return a finding if costs are avoided and nothing is earned: at 0, without a success, or by an early end."""
-    return _at_zero(run) or _without_success(run) or _by_ending(run)
+    """Return a finding if costs are avoided and nothing is earned: at 0, without a success, by an early or late end."""
+    return _at_zero(run) or _without_success(run) or _by_ending(run) or _by_lasting(run)
+
+
+def find_put_off(run: Signals) -> Evidence | None:
+    """Return evidence that the return falls as episodes grow, while a step costs less and less; None otherwise.
+
+    What ends an episode costs more than a step, and is put off at the price of more steps.
+    """
+    returns, lengths = run.select_finite(metrics.TRAIN_RETURN), run.select_finite(EPISODE_LENGTH)
+    shared = returns.index.intersection(lengths.index)
+    if len(shared) < TREND or run.is_ours or float(returns.max()) >= 0:
+        return None
+    size = max(3, len(shared) // 4)
+    paid = returns.loc[shared] / lengths.loc[shared]
+    (first, last), (short, long), (cost, less) = (
+        (float(curve.iloc[:size].mean()), float(curve.iloc[-size:].mean()))
+        for curve in (returns.loc[shared], lengths.loc[shared], paid)
+    )
+    if last >= first or long < LONGER * short or less < HALF * cost or not run.trend(EPISODE_LENGTH).rises:
+        return None
+    text = (
+        f"the return goes from {number(first, 3)} to {number(last, 3)} as episodes grow from {number(short, 3)} to "
+        f"{number(long, 3)} steps, of which each costs {number(-cost, 2)} at first and {number(-less, 2)} of late"
+    )
+    return Evidence(text, (metrics.TRAIN_RETURN, EPISODE_LENGTH), (int(shared[0]), int(shared[-1])))
+
+
+def _by_lasting(run: Signals) -> Finding | None:
+    """Return a finding if the end of an episode is put off at the price of the steps until then; None otherwise."""
+    fact = find_put_off(run)
+    if fact is None:
+        return None
+    return Finding(
+        headline=f"To put off the end of an episode may be what pays best: {fact.text}",
+        kind=Kind.FAULT if run.has_ended else Kind.SUSPECT,
+        sureness=Sureness.LIKELY,
+        why="costs far ahead count for less than the end that is put off, and no iteration ever returned more than 0",
+        evidence=(fact,),
+        causes=(
+            Cause(
+                "an end (a failure, a collision) that costs more than the steps of a horizon, and nothing earned",
+                "watch an episode: the policy goes in circles, or waits",
+                Support.SUPPORTED,
+                fact.text,
+            ),
+            Cause(
+                "a reward that is met too seldom to be worth the risk",
+                "let a uniform policy play a thousand episodes, and count those that return more than 0",
+            ),
+        ),
+        remedies=_remedies(run, "a return above 0 within a tenth of the run"),
+        since=fact.iterations[1] if fact.iterations else None,
+        ground=Ground.PACE,
+    )
 
 
 def _without_success(run: Signals) -> Finding | None:
@@ -240,14 +297,15 @@ RULE = Rule(
     ),
     says=(
         "the return rose from below 0 to 0 and stays there, or stays below 0 while no episode succeeds, or rises as "
-        "episodes shrink: the policy avoids costs and never meets what pays"
+        "episodes shrink, or falls as they grow: the policy avoids costs and never meets what pays"
     ),
     threshold=(
         "the last ten returns within 1 % of the way from the worst to 0, none ever above; discrete actions: entropy "
         "below a quarter of its maximum; or no success in 20 values or more, or a success rate that falls from 0.05 "
         "or more to a quarter, returns below 0, and half of the costs at the start avoided; or episodes of 30 steps "
-        "at most, a quarter of their longest, returns never above 0, steps that do not all cost the same, in no "
-        "known task with a goal"
+        "at most, a quarter of their longest, returns never above 0, steps that do not all cost the same, in no known"
+        " task with a goal; or a return that falls, never above 0, as episodes grow to twice their length and a step "
+        "comes to cost half"
     ),
     source=(
         "Jones 2021 (compare with the policy that does nothing); Gymnasium's MountainCarContinuous (its "

@@ -23,6 +23,7 @@ from unstuck.analysis.diagnosis.finding import (
     Support,
     Sureness,
 )
+from unstuck.analysis.diagnosis.rules.doing_nothing_pays import find_put_off
 from unstuck.analysis.diagnosis.rules.entropy_pinned import widens
 from unstuck.analysis.diagnosis.rules.reward_sparse import find_seldom_met
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, were_large
@@ -111,8 +112,8 @@ def _fallen(run: Signals) -> Finding | None:
         return None  # what a record that begins in mid-run loses had been learned before: no sign is wrong
     if clipped is not None and clipped.mean > LARGE_CLIP:
         return None
-    if not run.is_ours and (find_seldom_met(run) is not None or widens(run)):
-        return None  # chance finds less and less, or actions scatter more and more: no sign is wrong
+    if not run.is_ours and (find_seldom_met(run) is not None or widens(run) or find_put_off(run) is not None):
+        return None  # chance finds less, actions scatter more, or an end is put off: no sign is wrong
     falls = run.trend(metrics.TRAIN_RETURN)
     whole, head = _fall(curve), _fall(curve.loc[: max(int(curve.index[POINTS - 1]), int(SOON * run.history.length))])
     if not whole.never_rose or min(whole.drop, head.drop + 1) < CLEAR or not (falls.falls or whole.drop > PLAIN):

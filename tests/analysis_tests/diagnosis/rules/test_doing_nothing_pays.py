@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Kind
-from unstuck.analysis.diagnosis.rules import doing_nothing_pays
+from unstuck.analysis.diagnosis.rules import doing_nothing_pays, learns_backwards
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import EPISODE_LENGTH, SUCCESS_RATE
+from unstuck.analysis.history.record import EPISODE_LENGTH, FINISHED, SUCCESS_RATE
+from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, changes, found, kind
+from tests.analysis_tests.diagnosis.asking import ask, changes, found, kind, without
 from tests.analysis_tests.elsewhere import TURN, elsewhere
 
 RULE = doing_nothing_pays.RULE
@@ -134,3 +135,27 @@ def test_its_numbers_where_episodes_shrink() -> None:
     assert found(RULE, dying(SHRINKING, COSTS)).headline.startswith(
         "To end the episode early may be what pays best: episodes shrink from 140 to 14 steps as the return goes from -"
     )
+
+
+LONGER = 30.0 + TURN
+"""Lengths that grow from 30 steps to 130, of a hundred iterations."""
+
+
+@pytest.mark.parametrize(
+    ("returns", "lengths", "ended", "expected"),
+    [
+        (-1.0 - 0.005 * LONGER, LONGER, True, Kind.FAULT),  # to die costs 1, and a step 0.005
+        (-1.0 - 0.005 * LONGER, LONGER, False, Kind.SUSPECT),
+        (-0.04 * LONGER, LONGER, True, None),  # an even cost of the steps: a goal that is no longer reached
+        (-1.0 - 0.005 * (30 + TURN / 4), 30 + TURN / 4, True, None),  # episodes grow by less than twice
+        (-2.0 + 0.005 * LONGER, LONGER, True, None),  # the return rises
+        (-1.0 - 0.005 * LONGER + 3.0 * (TURN == 50), LONGER, True, None),  # something was earned
+    ],
+)
+def test_an_end_that_is_put_off_at_the_price_of_more_steps(
+    returns: Any, lengths: Any, ended: bool, expected: Kind | None
+) -> None:
+    settings = {"env.id": "Snake-v0", FINISHED: ended}
+    run = replace(elsewhere(returns, more={EPISODE_LENGTH: lengths}, settings=settings), dialect="sb3")
+    assert kind(RULE, run) is expected
+    assert (kind(learns_backwards.RULE, without(run, metrics.ADVANTAGE_FOLLOWED)) is None) or expected is None

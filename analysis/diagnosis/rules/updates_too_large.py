@@ -38,6 +38,9 @@ USUAL_KL = 1e-3
 VERY_LARGE_KL = 0.06
 """Mean KL that is a fault for any score."""
 
+NARROWED = 0.75
+"""Share of its start below which a clip range is annealed: the ratios that it clips grow in number by that alone."""
+
 USUAL_CLIP = 0.2
 """Clip range that these sizes belong to. A ratio clipped at 1 + c allows a KL of about c ** 2 / 2."""
 
@@ -197,7 +200,13 @@ def _is_over(run: Signals, kl: Window | None) -> bool:
     late, clipped = run.select_last(metrics.APPROX_KL), run.select_last(metrics.CLIP_FRACTION)
     if run.is_ours or kl is None or kl.mean > RUINOUS_KL or late is None:
         return False
-    return late.mean <= LARGE_KL and (clipped is None or clipped.mean <= LARGE_CLIP)
+    return late.mean <= LARGE_KL and (clipped is None or clipped.mean <= LARGE_CLIP or _narrows(run))
+
+
+def _narrows(run: Signals) -> bool:
+    """True if the clip range is annealed, so that ever more ratios are clipped by updates that do not grow."""
+    start, late = run.select_first(CLIP_RANGE), run.select_last(CLIP_RANGE)
+    return start is not None and late is not None and late.mean < NARROWED * start.mean
 
 
 def _ended_early(run: Signals) -> Finding | None:

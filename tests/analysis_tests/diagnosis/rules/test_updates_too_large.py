@@ -328,3 +328,22 @@ def test_the_numbers_of_an_update_that_nothing_bounds() -> None:
     )
     assert changes(finding) == [{"ppo.clip_range": 0.2}]
     assert found(RULE, unbounded(5.0)).headline.endswith("4 epochs of each rollout, and a clip range of 5")
+
+
+@pytest.mark.parametrize(
+    ("last", "late_kl", "expected"),
+    [
+        (0.0, 0.01, None),  # the ratios clipped in the end are those of a range of next to nothing
+        (0.2, 0.01, None),  # half of its start
+        (0.4, 0.01, Kind.SUSPECT),
+        (0.0, 0.06, Kind.SUSPECT),
+    ],
+)
+def test_large_first_updates_under_a_clip_range_that_is_annealed(
+    last: float, late_kl: float, expected: Kind | None
+) -> None:
+    turn = np.arange(1, LENGTH + 1)
+    kl, clipped = np.where(turn < 30, 0.058, late_kl), np.where(turn < 30, 0.2, 0.9)
+    run = replace(healthy(approx_kl=kl, clip_fraction=clipped, update_norm=None), dialect="sb3")
+    found_kind = kind(RULE, replace(run, table=run.table.assign(**{CLIP_RANGE: np.linspace(0.4, last, LENGTH)})))
+    assert (found_kind if found_kind is not Kind.FINE else None) is expected

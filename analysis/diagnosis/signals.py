@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from unstuck.analysis.diagnosis.curves import LATE_SHARE, Curves
+from unstuck.analysis.diagnosis.rates import follows_kl
 from unstuck.analysis.diagnosis.tasks import find_task
 from unstuck.analysis.diagnosis.window import QUARTERS
 from unstuck.analysis.history import ENV_STEPS, History
@@ -267,11 +268,16 @@ class Signals(Curves):
         return wanted if wanted or logged.empty else float(logged.max())
 
     @cached_property
+    def rate_follows_kl(self) -> bool:
+        """True if the logged learning rate goes up and down as one does that is set by the KL of updates, or may be."""
+        return follows_kl(self.select_finite(metrics.LR).to_numpy(), self.history.program)
+
+    @cached_property
     def rate_is_annealed(self) -> bool:
-        """True if the learning rate has fallen far, as by a schedule, according to logged rates or settings."""
+        """True if the learning rate has fallen far by a schedule, and not after KL, by logged rates or settings."""
         rate, wanted = self.select_last(metrics.LR, share=0.0, least=1), self.read_number("ppo.lr")
         schedule = self.setting("ppo.lr_schedule")
-        if rate is None or schedule == "constant" or (self.is_ours and schedule is None):
+        if rate is None or schedule == "constant" or (self.is_ours and schedule is None) or self.rate_follows_kl:
             return False
         most = max(float(self.select_finite(metrics.LR).max()), wanted or 0.0 if schedule else 0.0)
         return rate.mean < ANNEALED * most

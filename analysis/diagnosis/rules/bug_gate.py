@@ -9,8 +9,8 @@ share outside 0 to 1 under a name that others use for percent, targets beyond re
 
 import math
 
-import numpy as np
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
+from unstuck.analysis.diagnosis.rates import leaves_schedule
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.words import number
@@ -24,9 +24,6 @@ ROUNDING = 1e-3
 
 SETTLED = 10
 """Logged rates of another learner within which a warm-up shows."""
-
-MOVED = 1e-3
-"""Share of the largest learning rate by which a rate moves more than in print."""
 
 NEGATIVE_KL = -1e-4
 """Below what rounding makes of a KL of 0."""
@@ -123,7 +120,10 @@ def _learning_rate(run: Signals) -> list[Evidence]:
     """
     wanted, schedule = run.read_number("ppo.lr"), run.setting("ppo.lr_schedule")
     untold = schedule == "linear" and run.history.unrecorded and run.planned is None
-    if schedule not in ("constant", "linear") or untold or _has_own_plan(run, schedule):
+    if schedule not in ("constant", "linear") or untold:
+        return []
+    rates = run.select_finite(metrics.LR).to_numpy()
+    if not run.is_ours and (len(rates) < SETTLED or leaves_schedule(rates, schedule)):
         return []
     looked_at = [run.select_first(metrics.LR, 1)]
     if schedule == "constant":
@@ -136,22 +136,6 @@ def _learning_rate(run: Signals) -> list[Evidence]:
         text = f"the learning rate in force is {number(rate.mean)}, and {number(wanted)} was set{constant}"
         return [Evidence(text, (metrics.LR,), rate.reach)]
     return []
-
-
-def _has_own_plan(run: Signals, schedule: str) -> bool:
-    """True if another learner's rate moves otherwise than the recorded word for its schedule says, or may yet.
-
-    The word is often the switch of a script (`anneal_lr`), which has been changed to warm up, to restart or to follow
-    KL. So a rate that rises has another plan than a linear one, and a rate that moves another one than to stay.
-    """
-    if run.is_ours:
-        return False
-    rates = run.select_finite(metrics.LR).to_numpy()
-    if len(rates) < SETTLED:
-        return True
-    steps = np.diff(rates)
-    moved = steps if schedule == "linear" else np.abs(steps)
-    return bool((moved > MOVED * np.abs(rates).max(initial=0.0)).any())
 
 
 def _is_as_set(run: Signals, rate: Window, wanted: float) -> bool:

@@ -7,7 +7,6 @@ A rate that follows KL is no test: it falls where the policy has become so sensi
 move it too far, and so holds KL at its target, whatever the rate.
 """
 
-import numpy as np
 import pandas as pd
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.signals import Signals
@@ -27,24 +26,10 @@ VISIBLE = 2e-3
 """KL from which updates are no rounding."""
 
 
-MOVED = 0.01
-"""Change of a rate, as a share of it, that is one."""
-
-TURNS = 4
-"""Changes of direction from which on a rate follows something other than a plan: a warm-up that is followed by a fall
-has one, and each restart two more."""
-
-STEERED = ("rl_games", "skrl")
-"""Programs that have a schedule by KL beside plain ones: one change of direction tells them apart."""
-
-STEERED_ALONE = ("rsl_rl",)
-"""Programs whose every schedule but a constant rate is one by KL (rsl_rl/algorithms/ppo.py: fixed or adaptive)."""
-
-
 def examine(run: Signals) -> Finding | None:
     """Return a fault if KL is still half as large when the learning rate is a tenth; None otherwise."""
     rates, kl = run.select_finite(metrics.LR), run.select_finite(metrics.APPROX_KL)
-    if rates.empty or rates.to_numpy().min() >= LOW * rates.to_numpy().max() or follows_kl(run):
+    if rates.empty or rates.to_numpy().min() >= LOW * rates.to_numpy().max() or run.rate_follows_kl:
         return None
     both = rates.index.intersection(kl.index)
     if len(both) < 2 * POINTS or run.kl_is_signed:
@@ -96,18 +81,6 @@ def _falls_at_last(kl: "pd.Series[float]", rates: "pd.Series[float]") -> bool:
     """True if the updates of the least rates hardly move the policy: KL falls with the rate, later than expected."""
     least = kl.loc[rates.sort_values(kind="stable").index[: max(1, len(rates) // POINTS)]]
     return float(least.median()) < VISIBLE / 2
-
-
-def follows_kl(run: Signals) -> bool:
-    """True if the logged learning rate goes up and down as one does that is set by the KL of updates, or may be."""
-    rates = run.select_finite(metrics.LR).to_numpy()
-    rates = rates[rates > 0]
-    moves = np.diff(np.log(rates))
-    signs = np.sign(moves[np.abs(moves) > MOVED])
-    turns = int((signs[1:] != signs[:-1]).sum())
-    if run.history.program in STEERED_ALONE:
-        return len(signs) > 0
-    return turns >= (1 if run.history.program in STEERED else TURNS)
 
 
 RULE = Rule(

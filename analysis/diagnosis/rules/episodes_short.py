@@ -12,6 +12,7 @@ from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground,
 from unstuck.analysis.diagnosis.rules.rewards_noisy import measure_scatter
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
+from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.derive import UNIT_ENTROPY
 from unstuck.analysis.history.record import EPISODE_LENGTH, EVAL_LENGTH, POLICY_STD
 from unstuck.analysis.words import number
@@ -35,6 +36,9 @@ back. Where episodes end at a goal, chance makes mean lengths differ, and a gree
 
 FEW = 10
 """Steps up to which an episode is short where no evaluation tells how long the task lasts."""
+
+MUCH_MORE = 3.0
+"""Factor of the largest return of such an episode, up to sign, that our own evaluations must return."""
 
 SCATTERED = 2.0
 """Means by which single episodes scatter of which one in five is paid."""
@@ -150,7 +154,8 @@ def _cut_off(run: Signals) -> Finding | None:
         return None
     limit = max(lengths.values)
     if limit > 1 and min(lengths.values) >= (1 - ALIKE) * limit:
-        fact = _last_longer(run, limit, LONGER) or _pay_nothing(limit, np.asarray(returns.values))
+        fact = _last_longer(run, limit, LONGER) or _return_more(run, limit, returns)
+        fact = fact or _pay_nothing(limit, np.asarray(returns.values))
     else:
         longest, lengths, limit = limit, late, max(late.values)
         is_later = min(late.values) == limit and (limit < longest or limit <= 1)  # others grow up to their limit
@@ -162,7 +167,7 @@ def _cut_off(run: Signals) -> Finding | None:
     return Finding(
         headline=f"Episodes of training are cut off: {text}",
         kind=Kind.FAULT,
-        sureness=Sureness.LIKELY if EVAL_LENGTH in fact.metrics else Sureness.POSSIBLE,
+        sureness=Sureness.LIKELY if _is_beside_evaluations(fact) else Sureness.POSSIBLE,
         why=f"what lies behind the limit is never met in training; {standing.brief}",
         evidence=(Evidence(text, (EPISODE_LENGTH, *fact.metrics), lengths.reach),),
         causes=(
@@ -178,7 +183,7 @@ def _cut_off(run: Signals) -> Finding | None:
             ),
         ),
         since=lengths.iterations[min(POINTS, len(lengths.iterations)) - 1],
-        ground=Ground.MEASURED if EVAL_LENGTH in fact.metrics or _stays_unpaid(run) else Ground.PACE,
+        ground=Ground.MEASURED if _is_beside_evaluations(fact) or _stays_unpaid(run) else Ground.PACE,
     )
 
 
@@ -188,6 +193,25 @@ def _last_longer(run: Signals, limit: float, factor: float) -> Evidence | None:
     if tried is None or len(tried.values) < EVALUATIONS or tried.median < factor * limit:
         return None
     return Evidence(f"evaluations last {number(tried.median, 3)}", (EVAL_LENGTH,))
+
+
+def _return_more(run: Signals, limit: float, returns: Window) -> Evidence | None:
+    """Return evidence that our learner's evaluations return, or lose, more than its short episodes ever can; or None.
+
+    Lengths of our evaluations are not on record. A greedy policy may earn more a step, and so does training's in time.
+    """
+    judged, most = run.select_all(metrics.EVAL_RETURN), max(map(abs, returns.values))
+    if not run.is_ours or limit > FEW or judged is None or len(judged.values) < EVALUATIONS:
+        return None
+    size = abs(judged.median)
+    if size < MUCH_MORE * most or not most:
+        return None
+    text = f"evaluations return {number(judged.median, 3)}, training {number(most, 3)} at most, up to sign"
+    return Evidence(text, (metrics.EVAL_RETURN,))
+
+
+def _is_beside_evaluations(fact: Evidence) -> bool:
+    return bool({EVAL_LENGTH, metrics.EVAL_RETURN} & set(fact.metrics))
 
 
 def _pay_nothing(limit: float, returns: npt.NDArray[np.float64]) -> Evidence | None:
@@ -226,6 +250,7 @@ RULE = Rule(
     threshold=(
         "mean lengths within 5 % of the largest, above 1 step; evaluations 1.1 times as long in the median, or "
         "twice as long where the second half's lengths are all one step, or one and the same after longer ones; "
+        "of our own learner at most 10 steps, and evaluations that return 3 times what training ever does; "
         "without evaluations at most 10 steps and returns from 0 up of 0.1 at most on average; or at most 10 steps, "
         "and returns that differ by 5 % at most: a fault at one step, in a run that has ended; a doubt where actions "
         "have 6 continuous numbers or more, and mean lengths are 5 steps at most, and not all the same, to the end"

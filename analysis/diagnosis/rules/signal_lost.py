@@ -38,8 +38,9 @@ LEAST_KL = 1e-4
 GRACE = 0.09
 """Share of the run, and `POINTS` returns, before anything is said."""
 
-PATIENCE = 0.2
-"""The same share where only the return tells, whose noise hides the first of a rise."""
+PATIENCE = 0.25
+"""The same share where only the return tells, whose noise hides the first of a rise: at a fifth of its run a courier
+that learns, and is paid at the end alone, has been seen where it began."""
 
 LEARNED = 0.3
 """Share of the way from the best trivial F1 to 1 that a sum of KL as large must have brought, up to this one: a sum of

@@ -89,6 +89,26 @@ def test_the_critic_is_compared_in_the_rollouts_that_the_regression_saw(critic: 
 
 
 @pytest.mark.parametrize(
+    ("changed", "fires"),
+    [
+        ({}, True),
+        ({"regression": 0.18}, False),  # 0.171 on average, of the seven from iteration 30 on
+        ({"critic": np.where(TURN % 20 == 0, 0.1, -0.1)}, True),
+        ({"critic": np.where(TURN % 20 == 0, 0.2, -0.2)}, False),  # now better than a constant, and now worse
+        ({"explained_variance": 0.06}, False),
+        ({"regression": np.where(TURN < 70, 0.25, 0.24)}, False),  # two regressions, of which one counts
+    ],
+)
+def test_a_critic_that_says_one_number_whatever_it_sees(changed: dict[str, Any], fires: bool) -> None:
+    """An evaluation every ten iterations, each with a regression of its own, in a run that learns."""
+    more = dict(changed)
+    own = more.pop("regression", 0.25)
+    varied = own if isinstance(own, np.ndarray) else own + 0.001 * (TURN // 10) - 0.0165
+    run = missed(probe=varied, made=healthy, **more)
+    assert (kind(RULE, run) is Kind.FAULT) is fires
+
+
+@pytest.mark.parametrize(
     ("run", "expected"),
     [
         (worse(-0.21), Kind.FAULT),

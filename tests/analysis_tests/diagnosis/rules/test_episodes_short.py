@@ -58,6 +58,28 @@ def test_its_borders(run: History, fires: bool) -> None:
     assert (ask(RULE, run) is not None) == fires
 
 
+@pytest.mark.parametrize(
+    ("length", "judged", "fires"),
+    [
+        (3.0, -6.4, True),
+        (3.0, 6.4, True),  # up to sign: steps cost, and a goal that lies behind the limit pays
+        (3.0, -6.2, False),  # less than three times 2.1
+        (10.0, -6.4, True),
+        (11.0, -6.4, False),  # a reward in another unit shows the same
+    ],
+)
+def test_evaluations_of_our_own_that_return_more_than_short_episodes_can(
+    length: float, judged: float, fires: bool
+) -> None:
+    """Our learner does not log how long evaluations last."""
+    run = elsewhere(-1.8 - 0.3 * (TURN % 2), more={EPISODE_LENGTH: length, metrics.EVAL_RETURN: judged})
+    finding = ask(RULE, run)
+    assert (finding is not None) is fires
+    if fires:
+        assert (kind(RULE, run), found(RULE, run).ground) == (Kind.FAULT, Ground.MEASURED)
+        assert ask(RULE, replace(run, dialect="sb3")) is None
+
+
 def test_its_numbers_and_what_makes_it_likely() -> None:
     finding = found(RULE, cut(8.0, 8.0, 9.5))
     assert finding.headline == "Episodes of training are cut off: all end after 8 steps, and evaluations last 9.5"

@@ -41,6 +41,20 @@ def test_evaluations_that_begin_as_training_never_does() -> None:
         assert kind(starts_alike.RULE, elsewhere(RISEN, more={**others, **healthy})) is None
 
 
+@pytest.mark.parametrize(
+    ("alike", "unseen", "expected"),
+    [
+        (0.86, 1.0, Kind.FAULT),  # eight lanes with one seed: of 256 episodes an eighth begins as none before
+        (0.86, 0.8, None),  # one of five begins as one of training's
+        (0.79, 1.0, None),
+        (0.9, 0.6, Kind.FAULT),
+    ],
+)
+def test_lanes_with_one_seed_begin_less_alike_than_one_lane(alike: float, unseen: float, expected: Kind | None) -> None:
+    more = {record.START_REPEATS: alike, metrics.STARTS_UNSEEN: unseen, metrics.START_SCALE: 1.0}
+    assert kind(starts_alike.RULE, elsewhere(RISEN, more={**more, metrics.EVAL_RETURN: RISEN})) is expected
+
+
 def test_resets_that_set_the_seed_need_no_evaluation() -> None:
     alike = {record.START_REPEATS: 0.97}
     finding = found(starts_alike.RULE, elsewhere(RISEN, more={**alike, record.STARTS_RESEEDED: 1.0}))

@@ -91,6 +91,17 @@ def examine(run: Signals) -> Finding | None:
     )
 
 
+def directs_trunk(run: Signals) -> bool:
+    """True if, on raw returns, the value loss alone moves our learner's shared trunk, and with it the policy.
+
+    How far an update then throws the policy tells nothing of the size of its own steps.
+    """
+    policy, value = run.select_all(metrics.GRAD_NORM_POLICY), run.select_all(metrics.GRAD_NORM_VALUE)
+    if not run.is_ours or run.setting("ppo.shared_trunk") is not True or run.returns_normalised is not False:
+        return False
+    return policy is not None and value is not None and value.median > CLIP_RATIO * policy.median > 0
+
+
 def _leaves_nothing(run: Signals, value: float, ratio: float) -> bool:
     """True if the clip leaves the policy a gradient below Adam's epsilon, by which each of its steps then vanishes."""
     limit, eps = run.read_number("ppo.max_grad_norm"), run.read_number("ppo.adam_eps") or USUAL_EPS

@@ -16,6 +16,7 @@ from unstuck.analysis.diagnosis.finding import (
 )
 from unstuck.analysis.diagnosis.remedies import USUAL, change_rate, restore_usual
 from unstuck.analysis.diagnosis.rules import entropy_collapsed
+from unstuck.analysis.diagnosis.rules.policy_starved import directs_trunk
 from unstuck.analysis.diagnosis.rules.updates_too_small import NEVER_USUAL, find_early_ends
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import Standing, judge_standing
@@ -183,7 +184,7 @@ def _by_size(run: Signals) -> Finding | None:
     harm += [fact.text for fact in damage]
     return Finding(
         headline=f"Updates are too large: {facts[0].text}" + (f"; {facts[-1].text}" if thrown else ""),
-        kind=Kind.FAULT if harm or very else Kind.SUSPECT,
+        kind=Kind.FAULT if (harm or very) and not directs_trunk(run) else Kind.SUSPECT,
         sureness=Sureness.SURE if harm and large else Sureness.LIKELY,
         why=f"it does harm: {'; '.join(harm)}" if harm else f"no harm is visible: {standing.brief}",
         evidence=(*facts, *damage),
@@ -402,9 +403,11 @@ RULE = Rule(
     says="updates throw the policy about",
     threshold=(
         "KL > 0.05, clip fraction > 0.35, or parameters changed by 8 % with KL > 0.012 (in runs of others, if "
-        "nothing is learned); a fault if it does harm or KL > 0.06; not in a run that learns where a clip range "
-        "above 0.2 is on record, at most 20 % of the ratios are clipped, and KL is at most 0.05 (clip range / "
-        "0.2)²; or most of 8 updates or more end in their first epoch, of 3 or more that another one makes, or that "
+        "nothing is learned; in our own from 20 iterations on); a fault if it does harm or KL > 0.06, unless the "
+        "gradient of a critic on raw returns is 1,000 times the policy's in our shared trunk; not in a run that learns "
+        "where a clip range above 0.2 is on record, at most 20 % of the ratios are clipped, and KL is at most 0.05 "
+        "(clip range / 0.2)²; or most of 8 updates or more end in their first epoch, of 3 or more that another one "
+        "makes, or that "
         "are set; or, in runs of others that learned nothing, a learning rate from 0.01 on; or several epochs with "
         "the clip off, or a range of 1 and more, and no target_kl, where neither KL nor clip fraction are on "
         "record; or two updates of a KL above 0.3, each of which costs half of the return gained"

@@ -11,7 +11,7 @@ from unstuck.analysis.history import History
 from unstuck.analysis.history.record import CLIP_RANGE, EPOCHS_DONE
 from unstuck.rl import metrics
 
-from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, found, kind, unset
+from tests.analysis_tests.diagnosis.asking import ask, blind, cause, changes, facts, first, found, kind, unset
 from tests.analysis_tests.elsewhere import elsewhere
 from tests.analysis_tests.runs import LENGTH, healthy, untaught
 
@@ -347,3 +347,26 @@ def test_large_first_updates_under_a_clip_range_that_is_annealed(
     run = replace(healthy(approx_kl=kl, clip_fraction=clipped, update_norm=None), dialect="sb3")
     found_kind = kind(RULE, replace(run, table=run.table.assign(**{CLIP_RANGE: np.linspace(0.4, last, LENGTH)})))
     assert (found_kind if found_kind is not Kind.FINE else None) is expected
+
+
+@pytest.mark.parametrize(("iterations", "expected"), [(19, Kind.FINE), (20, Kind.SUSPECT)])
+def test_the_first_steps_of_a_young_run_are_all_of_full_size(iterations: int, expected: Kind) -> None:
+    run = healthy(approx_kl=0.0121, update_norm=np.where(TURN < 5, 0.083, 0.081))
+    assert kind(RULE, first(run, iterations)) is expected
+
+
+@pytest.mark.parametrize(
+    ("value", "settings", "expected"),
+    [
+        (501.0, {}, Kind.SUSPECT),  # more than a thousand times the policy's, which is 0.5
+        (499.0, {}, Kind.FAULT),
+        (501.0, {"ppo.shared_trunk": False}, Kind.FAULT),
+        (501.0, {"ppo.normalize_returns": "batch"}, Kind.FAULT),
+    ],
+)
+def test_a_policy_that_the_critic_throws_about_in_a_shared_trunk(
+    value: float, settings: dict[str, Any], expected: Kind
+) -> None:
+    raw = {"ppo.shared_trunk": True, "ppo.normalize_returns": "none", **settings}
+    run = healthy(approx_kl=0.08, grad_norm_policy=0.5, grad_norm_value=value, settings=raw)
+    assert kind(RULE, run) is expected

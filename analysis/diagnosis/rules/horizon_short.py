@@ -85,7 +85,8 @@ def examine(run: Signals) -> Finding | None:
         return None
     standing, far_below = judge_standing(run), reaches_best(run, REACHED) is False
     suffers = standing.is_poor or standing.state is State.FALLING or far_below
-    doubted = not run.is_ours and gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
+    doubted = gamma < DOUBTED and lengths and lengths.median >= MUCH_LONGER * horizon
+    doubted = doubted and (not run.is_ours or _pays_late(run))
     if not suffers and not late and (not doubted or _pays_at_once(run)):
         return None
     blind = (
@@ -205,10 +206,11 @@ RULE = Rule(
     threshold=(
         "gamma below 0.9, outside triage; episodes longer than 3 / (1 - gamma) steps where their length is on"
         " record; after a quarter of the run; return no better than at the start, or below half of a known "
-        "task's best; below 0.8 with episodes of 6 horizons a doubt in any run of another program, and a fault where "
-        "observation and action foretell less than 25 % of a step's reward, the last 100 episodes have two or three "
-        "different returns, or, in a task that is not known to be solved, each step pays the same and episodes become "
-        "1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last 10 horizons; a fault where "
+        "task's best; below 0.8 with episodes of 6 horizons a doubt in any run of another program, and a fault (in "
+        "our own by the first of these alone) where observation and action foretell less than 25 % of a step's reward, "
+        "the last 100 episodes have two or three different returns, or, in a task that is not known to be solved, each "
+        "step pays the same and episodes become 1.3 times as long or short, or gamma is 0.1 to 0.6 and episodes last "
+        "10 horizons; a fault where "
         "rewards come seldom, and the discount leaves a twentieth of one at an episode's start, or at the reward "
         "before; a doubt if the run has learned, unless a thousandth is left"
     ),

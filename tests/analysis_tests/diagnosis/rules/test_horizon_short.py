@@ -59,6 +59,24 @@ def test_when_a_short_horizon_is_named(run: History, fires: bool) -> None:
     assert (kind(RULE, run) is Kind.FAULT) == fires
 
 
+@pytest.mark.parametrize(
+    ("told", "length", "expected"),
+    [
+        (0.24, 12.0, Kind.FAULT),
+        (0.26, 12.0, None),  # steps pay for where they lead
+        (0.24, 11.9, None),
+        (None, 12.0, Kind.FAULT),  # all rewards were the same: nothing was paid yet
+    ],
+)
+def test_a_run_of_our_own_that_learns_and_is_paid_late(
+    told: float | None, length: float, expected: Kind | None
+) -> None:
+    """At gamma 0.5 twelve steps are six horizons; our learner measures what foretells a reward."""
+    run = elsewhere(0.5, np.linspace(0, 100, LENGTH), length)
+    columns = {NEXT_BY_STEP: 0.9, **({} if told is None else {REWARD_BY_STEP: told})}
+    assert kind(RULE, replace(run, table=run.table.assign(**columns))) is expected
+
+
 def test_the_horizon_is_offered_first() -> None:
     finding = found(RULE, elsewhere(0.5, length=15))
     assert finding.headline == "The horizon may be too short: gamma 0.5 looks 2 steps ahead, and episodes last 15"

@@ -42,9 +42,9 @@ AGAINST, TIMES, OFTEN = -0.1, 3, 0.05
 """Correlation below which an update went against its advantages: 2 standard errors below 0, of 512 samples, where an
 update that is fitted to these very samples is above 0; and evaluations, and their share, in which it must have been."""
 
-NEITHER, LOOKS, ALL_ALIKE = 0.02, 15, 0.99
+NEITHER, LOOKS, ALL_ALIKE = 0.03, 15, 0.99
 """Share of the rewards' variance and of the returns', together, that observations must foresee in half of at least so
-many evaluations: 0 to 0.018 where lanes are shown each other's observations, 0.09 and more in healthy runs of ten
+many evaluations: 0 to 0.025 where lanes are shown each other's observations, 0.09 and more in healthy runs of ten
 tasks. And share of observations that repeat from which on there is nothing to see, and nothing that others show."""
 
 POINTS = 8

@@ -2,6 +2,7 @@
 
 from unstuck.analysis.diagnosis.finding import Cause, Evidence, Finding, Ground, Kind, Rule, Stage, Support, Sureness
 from unstuck.analysis.diagnosis.rules import observation_incomplete
+from unstuck.analysis.diagnosis.signal_signs import find_unrelated_observations
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.wrapped import acts_whole, make_evidence, read_fact
@@ -142,6 +143,8 @@ def _weak(run: Signals) -> Evidence | None:
     explained = [one - other for one, other in zip(step.values, seen.values, strict=False)]
     if (max(explained) if run.is_ours else min(explained)) > OF_REWARD:
         return None  # lanes of all our members are regressed on together, so that one look tells
+    if find_unrelated_observations(run) is not None:
+        return None  # what is shown are others' observations, and does not tell what actions do
     text = (
         f"in the {number(length.median, 3)} steps of an episode actions move what is seen by "
         f"{percent(effect.median * length.median)} of its spread, and explain none of the rewards"

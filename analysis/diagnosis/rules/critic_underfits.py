@@ -66,6 +66,10 @@ REGRESSIONS, SOMETHING, CONSTANT, NEARLY_ALL = 5, 0.18, 0.1, 0.9
 better or worse than a constant in nine evaluations of ten: 0.03 to 0.09 where targets are those of other steps, beside
 0.2 to 0.26; healthy critics that explain as little lie beside regressions of 0.15 at most."""
 
+USUAL, BEYOND = 10.0, 1000.0
+"""Times the largest return of an iteration, up to sign, that the spread of targets may be at first, and from which on
+late targets are no sums of rewards: 1e10 where a critic takes steps 1,000 times too long, and below 1 in order."""
+
 _OF_RETURNS = (metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC)
 
 WORSE_THAN_NOTHING = -0.2
@@ -89,6 +93,8 @@ def examine(run: Signals) -> Finding | None:
         and loss.median > DIVERGED
         and run.compute_progress(loss.reach[1]) > SOON
     )
+    if (away := _run_away(run)) is not None:
+        return _lost_its_targets(run, away)
     if not lost and not worse and _explains_nothing(run):
         return _nothing_explained(run, facts)
     if not lost and not worse and _sees_nothing(run):
@@ -117,6 +123,40 @@ def examine(run: Signals) -> Finding | None:
         since=facts[0].iterations[0] if facts and facts[0].iterations else None,
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.STATE if lost else Ground.PACE,
+    )
+
+
+def _run_away(run: Signals) -> Evidence | None:
+    """Return evidence that our critic's targets, of a usual size at first, are far beyond all returns; else None.
+
+    Targets hold the critic's own word on what follows: one whose steps are too long chases what it says.
+    """
+    first, late = run.select_first(metrics.TARGET_STD, 1), run.select_last(metrics.TARGET_STD)
+    returns = run.select_all(metrics.TRAIN_RETURN)
+    if not run.is_ours or first is None or late is None or returns is None or not run.returns_normalised:
+        return None
+    most = max(map(abs, returns.values))
+    if run.compute_progress(late.iterations[-1]) <= SOON or first.mean > USUAL * most or late.median <= BEYOND * most:
+        return None
+    text = (
+        f"targets have a spread of {number(first.mean, 2)} at first and {number(late.median, 2)} {late.where}, and no "
+        f"iteration returned more than {number(most, 2)}, up to sign"
+    )
+    return Evidence(text, (metrics.TARGET_STD, metrics.TRAIN_RETURN), late.reach)
+
+
+def _lost_its_targets(run: Signals, away: Evidence) -> Finding:
+    """Return the fault of a critic that chases its own word, whatever the run learns."""
+    return Finding(
+        headline=f"The critic chases its own word: {away.text}",
+        kind=Kind.FAULT,
+        sureness=Sureness.SURE,
+        why=f"what follows a step is worth no more than an episode returns; {judge_standing(run).brief}",
+        evidence=(away,),
+        causes=(Cause("a rate of the critic that is too high", "branch at a tenth of the rate"), *_causes(run)),
+        remedies=_remedies(run),
+        since=away.iterations[1] if away.iterations else None,
+        ground=Ground.MEASURED,
     )
 
 
@@ -361,7 +401,7 @@ RULE = Rule(
         "has fallen to a tenth; a fault in runs of our own learner from three tenths of the run on where explained "
         "variance is below 0.15 for half of it, and the critic explains at most 0.3 of the 62 % that regressions "
         "explain, or no more than 10 % up to sign in nine evaluations of ten, beside five regressions that explain "
-        "18 %"
+        "18 %; or the spread of targets grows from 10 times the largest return at most to more than 1,000 times"
     ),
     source="docs/metrics.md (the probe); Schulman 2017 (explained variance below 0: overfitting or noise)",
     examine=examine,

@@ -206,7 +206,7 @@ RULE = Rule(
         "updates hardly follow their advantages: correlation below 0.085 over the first 8 evaluations (0.06 over "
         "4), or unsteady, while the policy is undecided, or below -0.1 in 3 evaluations and 5 % of them; observations "
         "of training foresee less than 1 % of the rewards, while F1 is above trivial; elsewhere, in runs of "
-        "our own learner, 2 % of rewards and returns together in half of 15 evaluations; or F1 on flows trained on "
+        "our own learner, 3 % of rewards and returns together in half of 15 evaluations; or F1 on flows trained on "
         "clearly below that on others. Without these: KL of 0.03 in all, and F1 hardly above a trivial policy's, with "
         "a return no better than always the same action's; elsewhere a return that has not risen"
     ),

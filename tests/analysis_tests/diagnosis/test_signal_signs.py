@@ -205,7 +205,8 @@ def unrelated(rewards: Any = 0.01, returns: Any = 0.01, every: int = 6, **more: 
     ("run", "fires"),
     [
         (unrelated(), True),
-        (unrelated(returns=0.011), False),
+        (unrelated(returns=0.019), True),
+        (unrelated(returns=0.021), False),
         (unrelated(np.where(TURN < 43, 0.5, 0.0)), True),  # seven of 16 foresee
         (unrelated(np.where(TURN < 55, 0.5, 0.0)), False),
         (unrelated(every=7), False),  # 14 evaluations

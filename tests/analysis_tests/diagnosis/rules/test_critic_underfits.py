@@ -270,3 +270,23 @@ def test_targets_that_hardly_vary_any_more_leave_nothing_to_explain() -> None:
         run = replace(elsewhere_risen(**own), dialect="sb3")
         run = replace(run, table=run.table.assign(**{metrics.TRAIN_RETURN: 0.01 * np.sin(7.0 * turn)}))
         assert is_quiet(RULE, run) == quiet  # 0.2 / 2,930 is the square of a tenth
+
+
+@pytest.mark.parametrize(
+    ("first", "late", "settings", "expected"),
+    [
+        (500.0, 1.1e6, {}, Kind.FAULT),  # of returns that reach 1,000, and a value loss that says nothing of it
+        (500.0, 0.9e6, {}, Kind.FINE),
+        (1.1e4, 1.1e6, {}, Kind.FINE),  # weights that were too large from the start
+        (500.0, 1.1e6, RAW, Kind.FINE),  # the loss itself tells
+    ],
+)
+def test_targets_that_run_away_from_all_returns(
+    first: float, late: float, settings: dict[str, Any], expected: Kind
+) -> None:
+    run = healthy(
+        target_std=np.where(TURN == 1, first, late),
+        settings=settings,
+        **{"train/episode_return": np.where(TURN == 50, -1000.0, 500.0)},
+    )
+    assert kind(RULE, run) is expected

@@ -126,7 +126,7 @@ def arms() -> list[Arm]:
 
 
 def draw_kept_out(trained: Iterable[str]) -> list[str]:
-    """Draw the half of the eighth draw that is kept out, of arms whose pair no draw had trained, none in mild form.
+    """Draw the half of the ninth draw that is kept out, of arms whose pair no draw had trained, none in mild form.
 
     The first three draws trained all faults and variants that there were then in all worlds but the small ones, and
     harm has been measured by the plain runs of each world.

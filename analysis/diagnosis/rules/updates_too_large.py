@@ -19,6 +19,7 @@ from unstuck.analysis.diagnosis.rules import entropy_collapsed
 from unstuck.analysis.diagnosis.rules.policy_starved import directs_trunk
 from unstuck.analysis.diagnosis.rules.updates_too_small import NEVER_USUAL, find_early_ends
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.slow_settings import DESCENT, EARLY
 from unstuck.analysis.diagnosis.standing import Standing, judge_standing
 from unstuck.analysis.diagnosis.throws import RUINOUS_KL, tell_throws
 from unstuck.analysis.diagnosis.window import Window
@@ -59,12 +60,6 @@ REPLACED = 1.0
 
 HIGHEST_RATE = 1e-2
 """Learning rate from which on a run that has learned nothing has too large steps; 5e-3 has been seen to train."""
-
-DESCENT = "SGD"
-"""Name of plain gradient descent, which needs larger rates than Adam."""
-
-EARLY = 0.25
-"""Share of the run before the rate alone says anything."""
 
 WIDE = 1.0
 """Clip range from which on a ratio may fall to 0: twice the widest usual one."""

@@ -2,9 +2,8 @@
 
 Two sizes tell: how far an update moves the parameters, and how far it moves the policy. Both small: steps are small.
 Only the second small: the steps serve the other loss, as where the value loss has the whole gradient.
+Where neither is on record, settings and schedules tell (`analysis/diagnosis/slow_settings.py`).
 """
-
-from typing import NamedTuple
 
 import numpy as np
 from unstuck.analysis.diagnosis.direction import State
@@ -31,6 +30,7 @@ from unstuck.analysis.diagnosis.remedies import (
 )
 from unstuck.analysis.diagnosis.rules import policy_frozen
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.slow_settings import LOWEST_RATE, MOVED_KL, tell_slow_setting
 from unstuck.analysis.diagnosis.standing import judge_standing
 from unstuck.analysis.diagnosis.window import Window
 from unstuck.analysis.history.record import EPOCHS_DONE
@@ -71,25 +71,6 @@ UNDECIDED = 0.9
 
 GRACE = 8
 """Iterations that say nothing yet."""
-
-LOWEST_RATE, LARGE_EPS = 1e-5, 1e-3
-"""Learning rate up to which, and epsilon of Adam from which on, steps are too small where nothing was learned: 2e-5 and
-1e-4 have been seen to train, and a gradient clipped to 0.5 has some 5e-3 in each of 10,000 parameters."""
-
-DESCENT, LEAST_OF_DESCENT = "SGD", 0.01
-"""Name of plain gradient descent, whose steps are as small as the gradient, and the least rate usual with it."""
-
-MOVED_KL = 1e-3
-"""Mean KL from which updates do move the policy, so that no step is too small."""
-
-EARLY = 0.25
-"""Share of the run before settings alone say anything."""
-
-UNPLANNED = 0.75
-"""Share of the logged rates that are next to nothing from which on a schedule is a fault whatever was learned."""
-
-SPENT = 0.01
-"""Share of the largest learning rate below which the rate in force moves nothing; a schedule's last percent."""
 
 
 def examine(run: Signals) -> Finding | Blind | None:
@@ -145,6 +126,12 @@ def _by_size(run: Signals) -> Finding | Blind | None:
         missing=tuple(name for name in RULE.helps if not run.has(name)),
         ground=Ground.MEASURED if not held and cannot_have_learned(run) else Ground.STATE,
     )
+
+
+def _by_setting(run: Signals) -> Finding | None:
+    """Return a fault if a setting keeps a run from learning, unless the policy stands still altogether; else None."""
+    slow = tell_slow_setting(run)
+    return None if slow is None or policy_frozen.examine(run) else slow
 
 
 def _undecided(run: Signals) -> Finding | None:
@@ -208,87 +195,6 @@ def _by_limit(run: Signals) -> Finding | None:
         since=early.iterations[0] if early.iterations else None,
         ground=Ground.MEASURED,
     )
-
-
-def _by_setting(run: Signals) -> Finding | None:
-    """Return a finding if a run has learned nothing, at a setting that makes steps too small to; None otherwise.
-
-    Where KL shows that updates move the policy, something else keeps the run from learning.
-    """
-    moved, standing, spent = run.select_all(metrics.APPROX_KL), judge_standing(run), _find_spent_rate(run)
-    ended_early = spent is not None and spent.share >= UNPLANNED and run.has_ended
-    poor = standing.is_poor or ended_early
-    if run.is_ours or not poor or (moved and abs(moved.median) > MOVED_KL):
-        return None
-    early = not run.has_ended and run.compute_progress(run.history.last_iteration) < EARLY
-    if early or policy_frozen.examine(run):
-        return None
-    found = _find_slow_setting(run)
-    if found is None:
-        return None
-    text, why, names, remedies = found
-    return Finding(
-        headline=f"Updates are too small: {text}",
-        kind=Kind.FAULT,
-        sureness=Sureness.LIKELY,
-        why=f"{why}; {standing.brief}",
-        evidence=(Evidence(f"{text}, where {why}", names),),
-        causes=(
-            Cause(
-                "steps that are too small to learn anything in this time",
-                "branch at usual steps (a learning rate of 3e-4, Adam, its epsilon 1e-5)",
-                Support.SUPPORTED,
-                text,
-            ),
-        ),
-        remedies=remedies,
-        since=min(max(1, int(EARLY * run.history.length)), run.history.last_iteration),
-        missing=tuple(name for name in (metrics.APPROX_KL, metrics.UPDATE_NORM) if not run.has(name)),
-        ground=Ground.MEASURED if ended_early and names == (metrics.LR,) else Ground.PACE,
-    )
-
-
-def _find_slow_setting(run: Signals) -> tuple[str, str, tuple[str, ...], tuple[Remedy, ...]] | None:
-    """Return a setting that makes steps too small in words, what is usual, names and remedies; None without one."""
-    rate, eps, spent = run.rate, run.read_number("ppo.adam_eps"), _find_spent_rate(run)
-    watch = "KL of an update above 1e-3, and a return that leaves its start"
-    if run.setting("ppo.optimizer") == DESCENT and rate is not None and rate < LEAST_OF_DESCENT:
-        adam = Remedy({"ppo.optimizer": "Adam"}, "scales each step by the gradient's own size", watch)
-        text, why = f"plain gradient descent at a rate of {number(rate)}", "which was made for Adam: 0.01 to 1 is usual"
-        return text, why, ("ppo.optimizer", RATE), (adam,)
-    if rate is not None and rate <= LOWEST_RATE:
-        text, why = f"a learning rate of {number(rate)}", "1e-5 to 1e-2 is usual with Adam, most often 3e-4"
-        return text, why, (RATE,), restore_usual(run, (RATE,), watch, -1)
-    if spent is not None:
-        text = f"the learning rate fell from {number(spent.most)} to {number(spent.least)} by iteration {spent.since}"
-        constant = Remedy({"ppo.lr_schedule": "constant"}, "the schedule has brought the rate to nothing", watch)
-        return text, "a schedule reaches its end with the run's, not before", (metrics.LR,), (constant,)
-    if eps is not None and eps >= LARGE_EPS:
-        text, why = f"Adam's epsilon is {number(eps)}", "1e-8 to 1e-5 is usual; it outweighs a clipped gradient"
-        return text, why, ("ppo.adam_eps",), restore_usual(run, ("ppo.adam_eps",), watch, 1)
-    return None
-
-
-class _Spent(NamedTuple):
-    """Largest and last learning rate, and since when, and in which share of the values, there is next to nothing."""
-
-    most: float
-    least: float
-    since: int
-    share: float
-
-
-def _find_spent_rate(run: Signals) -> _Spent | None:
-    """Return a learning rate that is next to nothing for more than half of what is logged; None otherwise."""
-    rates = run.select_finite(metrics.LR)
-    if len(rates) < GRACE:
-        return None
-    most = float(rates.max())
-    alive = rates.index[rates > SPENT * most]
-    later = rates[rates.index > alive[-1]] if len(alive) else rates
-    if len(later) <= len(rates) / 2:
-        return None
-    return _Spent(most, float(later.iloc[-1]), int(later.index[0]), len(later) / len(rates))
 
 
 def cannot_have_learned(run: Signals) -> bool:

@@ -9,9 +9,9 @@ from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.questions import OF_TRIAGE, list_questions
 from unstuck.analysis.diagnosis.rules import RULES, load_rules
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.suspects.naming import suspect_usual
 from unstuck.analysis.diagnosis.together import read_together
 from unstuck.analysis.diagnosis.translation import translate_diagnosis
-from unstuck.analysis.diagnosis.usual_suspects import suspect_usual
 from unstuck.analysis.diagnosis.withhold import withhold_remedies
 from unstuck.analysis.history import History
 

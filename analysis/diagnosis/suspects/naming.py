@@ -23,16 +23,9 @@ from unstuck.analysis.diagnosis.finding import (
 from unstuck.analysis.diagnosis.other_learners import find_other_learner
 from unstuck.analysis.diagnosis.signals import Signals
 from unstuck.analysis.diagnosis.standing import count_equal_returns, judge_standing
-from unstuck.analysis.diagnosis.suspicions import (
-    HARDLY,
-    HINTS,
-    KNOWN,
-    MOVE,
-    SPEAKS,
-    SUSPECTS,
-    Suspicion,
-    find_one_policy,
-)
+from unstuck.analysis.diagnosis.suspects.steps import find_one_policy
+from unstuck.analysis.diagnosis.suspects.suspicion import HARDLY, HINTS, SPEAKS, Suspicion
+from unstuck.analysis.diagnosis.suspects.table import KNOWN, MOVE, SUSPECTS
 
 Answer = Finding | Unexamined | None
 

@@ -6,27 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from unstuck.analysis.diagnosis import RULES, diagnose
+from unstuck.analysis.diagnosis import diagnose
 from unstuck.analysis.diagnosis.finding import Diagnosis, Kind, Ranked, Sureness, Usual
-from unstuck.analysis.diagnosis.suspicions import KNOWN, SUSPECTS
 from unstuck.analysis.history import History
-from unstuck.analysis.history.record import ENTROPY_COEF, EPISODE_LENGTH, FINISHED
+from unstuck.analysis.history.record import FINISHED
 from unstuck.rl import metrics
 
-TURN = np.arange(1, 61)
-NOISE = np.convolve(np.random.default_rng(1).normal(size=62), np.ones(3) / 3**0.5, "valid")
-"""Returns that go nowhere, and wander: the policy is moved."""
-
-DRAWN = np.random.default_rng(0).normal(size=300)
-"""Returns of one policy, which nothing moves."""
-
-
-def stuck(returns: Any = 5.0 + NOISE, settings: dict[str, Any] | None = None, **columns: Any) -> History:
-    """An ended run of another program whose return goes nowhere; with what else is on record, by our names' ends."""
-    names = {"lengths": EPISODE_LENGTH, "bonus": ENTROPY_COEF}
-    more = {names.get(name, f"train/{name}"): value + 0.0 * TURN for name, value in columns.items()}
-    table = pd.DataFrame({metrics.TRAIN_RETURN: returns, **more}, index=TURN)
-    return History("bare", "made", table, settings={FINISHED: True, **(settings or {})}, dialect="plain")
+from tests.analysis_tests.diagnosis.suspects.bare import DRAWN, NOISE, TURN, stuck
 
 
 def suspects(run: History) -> list[str]:
@@ -134,9 +120,3 @@ def test_a_signal_that_only_the_result_tells_of_stands_behind_causes_that_are_hi
     names = [one.rule.name for one in raw.findings]
     assert names.index("reward_scale") < names.index("signal_lost") < names.index("oscillating")
     assert at(raw, "signal_lost").finding.kind is Kind.SUSPECT
-
-
-def test_each_suspect_is_a_rule_that_explains_a_curve_and_no_log_is_counted_twice() -> None:
-    explained = {rule.name: rule.explains for rule in RULES}
-    assert all("oscillating" in explained[name] for name in SUSPECTS)
-    assert sum(suspect.often for suspect in SUSPECTS.values()) <= KNOWN

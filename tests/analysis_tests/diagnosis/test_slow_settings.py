@@ -34,6 +34,7 @@ def unmeasured(returns: Any = FLAT, kl: float | None = None, **settings: Any) ->
         (unmeasured(lr=1e-5, returns=np.linspace(0, 100, LENGTH)), None),  # it learns
         (unmeasured(lr=1e-5, kl=2e-3), None),  # updates do move the policy
         (unmeasured(lr=1e-5, kl=9e-4), {"ppo.lr": 3e-4}),
+        (unmeasured(lr=1e-5, kl=0.0), None),  # another rule's: the policy stands still
         (unmeasured(adam_eps=1e-3), {"ppo.adam_eps": 1e-5}),
         (unmeasured(adam_eps=9e-4), None),
         (unmeasured(optimizer="SGD", lr=3e-4), {"ppo.optimizer": "Adam"}),

@@ -16,6 +16,10 @@ CLEAR = 3.0
 UNKNOWN_WINDOW = 25
 """Iterations that a curve may be a moving mean over, where its values move too smoothly to be independent."""
 
+APART, FAR = ("mlagents", "tianshou"), 0.5
+"""Programs that log means over the episodes since the last value, so that no two values share any; and the share of the
+size of start or end that their score must have risen by at once: a smaller rise is of the first few episodes."""
+
 INDEPENDENT = -0.25
 """Correlation of successive moves: -0.5 for independent values, about 0 for moving means."""
 
@@ -154,9 +158,11 @@ def _rose_at_once(run: Signals, name: str, values: npt.NDArray[np.float64], last
     """
     size = max(2, len(values) // 4)
     moves = np.diff(values)
-    window = _window_of(run, name, moves, size)
+    start = float(values[:AT_FIRST].mean())
+    apart = run.history.program in APART and last - start > FAR * max(abs(last), abs(start))
+    window = 1.0 if apart else _window_of(run, name, moves, size)
     error = _moved(moves) * max(window / math.sqrt(2 * AT_FIRST), 1.0)
-    return last - float(values[:AT_FIRST].mean()) > CLEAR * error and last > float(values[:size].mean())
+    return last - start > CLEAR * error and last > float(values[:size].mean())
 
 
 def _moved(moves: npt.NDArray[np.float64]) -> float:

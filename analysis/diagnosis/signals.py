@@ -43,6 +43,9 @@ GONE = 0.05
 SIGNED = -1e-5
 """A KL below this is a signed estimate (old minus new log-probability): rounding of the others stays above."""
 
+LAST_DIGIT = 1e-4
+"""The last digit of a KL that is printed short."""
+
 STILL_KL = 1e-9
 """Mean KL of an update that has moved nothing: the rounding of ratios that are 1."""
 
@@ -287,6 +290,15 @@ class Signals(Curves):
         """True if recorded KL values are clearly negative, so that the logged estimate can have either sign."""
         kl = self.select_finite(metrics.APPROX_KL)
         return not kl.empty and float(kl.min()) < SIGNED
+
+    @cached_property
+    def kl_is_cut_off(self) -> bool:
+        """True if KL was printed with four digits behind the point or fewer, so that a KL of 0 is a small one."""
+        kl = self.select_finite(metrics.APPROX_KL).abs().to_numpy() / LAST_DIGIT
+        above = kl[kl > 0]
+        return (
+            not self.is_measured_by_us and 0 < len(above) < len(kl) and bool(np.allclose(kl, np.round(kl), atol=1e-3))
+        )
 
     @cached_property
     def kl_precedes_step(self) -> bool:

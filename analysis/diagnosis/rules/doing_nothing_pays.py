@@ -71,7 +71,7 @@ def find_put_off(run: Signals) -> Evidence | None:
     shared = returns.index.intersection(lengths.index)
     if len(shared) < TREND or run.is_ours or float(returns.max()) >= 0:
         return None
-    size = max(3, len(shared) // 4)
+    size = max(3, len(shared) // 10)
     paid = returns.loc[shared] / lengths.loc[shared]
     (first, last), (short, long), (cost, less) = (
         (float(curve.iloc[:size].mean()), float(curve.iloc[-size:].mean()))

@@ -29,6 +29,7 @@ from unstuck.analysis.diagnosis.rules.reward_sparse import find_seldom_met
 from unstuck.analysis.diagnosis.rules.updates_too_large import LARGE_CLIP, LARGE_KL, were_large
 from unstuck.analysis.diagnosis.rules.updates_too_small import SMALL_KL
 from unstuck.analysis.diagnosis.signals import Signals
+from unstuck.analysis.diagnosis.throws import RUINOUS_KL
 from unstuck.analysis.words import number
 from unstuck.rl import metrics
 
@@ -104,8 +105,8 @@ def _fallen(run: Signals) -> Finding | None:
     kl, clipped = run.select_all(metrics.APPROX_KL), run.select_all(metrics.CLIP_FRACTION)
     if len(curve) < POINTS or (kl is None and not _settles(run)):
         return None
-    if kl is not None and (max(kl.values) < SMALL_KL or kl.mean > LARGE_KL):
-        return None
+    if kl is not None and (max(kl.values) < SMALL_KL or kl.mean > LARGE_KL or max(kl.values) > RUINOUS_KL):
+        return None  # nothing moves the policy, or single updates throw it away
     if not run.holds_start(
         kl.metric if kl else metrics.TRAIN_RETURN
     ):  # returns begin with the first end of an episode, which may be rollouts later

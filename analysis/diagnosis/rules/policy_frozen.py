@@ -63,7 +63,7 @@ def examine(run: Signals) -> Finding | None:
         return _glimpse(run, kl)
     if kl is None and (run.history.last_iteration < MANY_ITERATIONS or not judge_standing(run).is_poor):
         return None
-    if kl is not None and (max(map(abs, kl.values)) > STILL_KL or _has_settled(run)):
+    if kl is not None and (max(map(abs, kl.values)) > STILL_KL or _has_settled(run) or run.kl_is_cut_off):
         return None
     if run.rate_is_annealed or run.kl_precedes_step:
         return None  # a schedule that has come to its end, or a KL that says nothing

@@ -35,7 +35,8 @@ GRACE = 0.1
 """Share of the run that exploration may take to find a reward."""
 
 SAME = 1e-3
-"""Share of their level by which the first return may miss the others, which are all the same."""
+"""Share of their level by which the first return may miss the others, which are all the same; and within which late
+returns are."""
 
 STILL = 0.01
 """Spread of the critic's targets that is next to nothing: normalised ones have about 1, and rewards of a usual unit as
@@ -131,8 +132,9 @@ def _not_heard(run: Signals, returns: Window) -> Finding | None:
     spread, lengths = _measure_spread(run), run.select_last(EPISODE_LENGTH)
     if spread is None or lengths is None or judge_standing(run).has_learned:
         return None
-    if returns.spread < VARIES * abs(returns.mean):
-        return None
+    late = run.select_last(metrics.TRAIN_RETURN)
+    if late is None or _relative(returns) < VARIES or _relative(late) < SAME:
+        return None  # episodes that go alike have targets that do not vary
     value, source = spread
     if value >= STILL or value >= SEEN * returns.spread / max(lengths.median, 1.0):
         return None
@@ -162,6 +164,11 @@ def _not_heard(run: Signals, returns: Window) -> Finding | None:
         since=returns.iterations[VALUES - 1],
         ground=Ground.PACE,
     )
+
+
+def _relative(window: Window) -> float:
+    """Return the spread of a window's values as a share of their mean's size."""
+    return window.spread / max(abs(window.mean), 1e-12)
 
 
 def _measure_spread(run: Signals) -> tuple[float, tuple[str, ...]] | None:

@@ -55,7 +55,7 @@ def examine(run: Signals) -> Finding | None:
         facts.append(Evidence(size, (metrics.APPROX_KL,), (int(around.index[0]), int(around.index[-1]))))
     return Finding(
         headline=f"The reward changes in mid-run: {text}",
-        kind=Kind.FAULT,
+        kind=Kind.FAULT if len(around) or run.is_ours else Kind.SUSPECT,
         sureness=Sureness.SURE if orderly else Sureness.LIKELY,
         why="no update of a usual size mirrors what a policy earns, and no setting mends a reward that changes",
         evidence=tuple(facts),
@@ -115,7 +115,7 @@ RULE = Rule(
     threshold=(
         "five returns of one sign, then five of the other and of half to twice the size, within as many "
         "iterations as the logged mean spans; 6 times the change over as many iterations before, and the "
-        "spread, with a level return before, and no update of a KL above 0.3 about it"
+        "spread, with a level return before, and no update of a KL above 0.3 about it; a doubt where no KL is on record"
     ),
     source=("measured here (a sign turned in the middle of healthy runs); Jones 2021 (look at single rewards)"),
     examine=examine,

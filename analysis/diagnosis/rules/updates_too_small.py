@@ -93,6 +93,8 @@ def _by_size(run: Signals) -> Finding | Blind | None:
         return Blind(
             ((metrics.UPDATE_NORM,),), "KL is a signed estimate here, whose mean is near 0 whatever updates do"
         )
+    if run.kl_is_cut_off and abs(kl.median) < MOVED_KL:
+        return Blind(((metrics.UPDATE_NORM,),), "KL was printed short: one below the last digit is printed as 0")
     if run.kl_precedes_step:
         return Blind(((metrics.UPDATE_NORM,),), "KL is 0 though entropy changes: it is taken before the only step")
     held = _held(run, kl, NEVER_USUAL if settled else LOW_LIMIT)

@@ -6,6 +6,7 @@ that, and only where the critic does not explain most of it.
 
 import math
 
+from unstuck.analysis.diagnosis.direction import State
 from unstuck.analysis.diagnosis.finding import (
     Cause,
     Evidence,
@@ -119,12 +120,14 @@ def _not_finite(run: Signals, name: str, iteration: int) -> Finding:
 
 
 def _grows_with_returns(run: Signals, start: float, end: float) -> bool:
-    """True if the value loss grew no faster than the returns, or the critic explains most of their variance."""
+    """True if the value loss grew no faster than returns that do not fall, or the critic explains most of them."""
     explained, first, last = run.select_last(metrics.EXPLAINED_VARIANCE), *_sizes_of_returns(run)
     if explained is not None and explained.median >= EXPLAINS:
         return True
     if run.returns_normalised or first is None or last is None:
         return False
+    if not run.is_ours and judge_standing(run).state is State.FALLING:
+        return False  # costs that run away are no larger rewards
     error, size = math.sqrt(end / max(start, FLOOR)), last / max(first, FLOOR)
     return error < KEEPS_UP * size
 

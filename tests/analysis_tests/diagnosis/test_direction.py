@@ -61,3 +61,16 @@ def test_a_dip_that_is_made_good_at_the_end_is_no_fall() -> None:
     dipped = np.array([*rise, *np.full(5, -12.0), -24.0, -24.0, *np.full(3, -12.2)])
     assert evaluated(dipped + 0.1 * NOISE) is State.HOLDING
     assert evaluated(np.array([*rise, *np.full(10, -18.0)]) + 0.1 * NOISE) is State.FALLING
+
+
+@pytest.mark.parametrize(
+    ("program", "level", "state"),
+    [("mlagents", 9.8, State.HOLDING), ("plain", 9.8, State.FLAT), ("mlagents", 1.2, State.FLAT)],
+)
+def test_a_rise_within_the_first_summaries_that_share_no_episodes(program: str, level: float, state: State) -> None:
+    """From 0 to 9.8 within 10 of 100 summaries: of moving means over 25 such a rise is one of few episodes."""
+    turn = np.arange(1, 101)
+    values = np.where(turn <= 10, level * turn / 10, level) + 0.4 * np.random.default_rng(1).normal(size=100)
+    table = pd.DataFrame({metrics.TRAIN_RETURN: values + (0.0 if level > 9 else 1.0)}, index=turn)
+    run = Signals(History("bare", "made", table, settings={}, dialect=program))
+    assert judge_direction(run, metrics.TRAIN_RETURN) is state

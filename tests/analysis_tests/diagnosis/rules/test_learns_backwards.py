@@ -88,6 +88,8 @@ def test_where_it_is_on_record_that_updates_follow_it_is_only_a_suspect() -> Non
     [
         (returning(-1750.0 - 10 * TURN, approx_kl=0.051), False),  # thrown about
         (returning(-1750.0 - 10 * TURN, approx_kl=0.05), True),
+        (returning(-1750.0 - 10 * TURN, approx_kl=np.where(TURN == 7, 0.31, 2e-3)), False),  # one threw it away
+        (returning(-1750.0 - 10 * TURN, approx_kl=np.where(TURN == 7, 0.29, 2e-3)), True),
         (returning(-1750.0 - 10 * TURN, clip_fraction=0.36), False),
         (returning(-1750.0 - 10 * TURN, clip_fraction=0.35), True),
         (returning(-1750.0 - 10 * TURN, clip_fraction=None), True),

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from unstuck.analysis.diagnosis import diagnose
-from unstuck.analysis.diagnosis.finding import Finding, Ground, Kind, Support, Sureness
-from unstuck.analysis.diagnosis.rules import policy_frozen
+from unstuck.analysis.diagnosis.finding import Blind, Finding, Ground, Kind, Support, Sureness
+from unstuck.analysis.diagnosis.rules import policy_frozen, updates_too_small
 from unstuck.analysis.diagnosis.updates_missing import MOVING
 from unstuck.analysis.history import History
 from unstuck.analysis.history.record import ENV_STEPS, PARAMETERS_UNMOVED
@@ -307,3 +307,13 @@ def test_a_plain_log_of_steps_and_returns_shows_that_no_update_was_made() -> Non
         assert [one.rule.name for one in diagnosis.select_findings(Kind.FAULT) if one.rule is RULE] == names
         missing = [one.missing for one in diagnosis.unexamined if one.rule is RULE]
         assert missing == ([] if names else [(MOVING,)])
+
+
+@pytest.mark.parametrize(("last_digit", "fires"), [(1e-3, False), (1e-4, False), (1.37e-3, True)])
+def test_a_kl_of_0_that_was_printed_short_is_a_small_one(last_digit: float, fires: bool) -> None:
+    """A few updates of one last digit, and zeros at the end."""
+    kl = np.where(np.arange(LENGTH) % 9 == 1, last_digit, 0.0)
+    kl[-10:] = 0.0
+    run = replace(untaught(approx_kl=kl, entropy=np.linspace(1.38, 1.0, LENGTH)), dialect="pufferlib")
+    assert (ask(RULE, run) is not None) == fires
+    assert isinstance(ask(updates_too_small.RULE, run), Blind) != fires

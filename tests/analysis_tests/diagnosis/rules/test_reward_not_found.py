@@ -153,3 +153,13 @@ def test_few_summaries_of_another_program(first_return: float, count: int, lengt
     run = replace(returning(np.where(TURN == 1, first_return, -100.0)), dialect="mlagents", has_ended=True)
     table = run.table.iloc[:count].assign(**({EPISODE_LENGTH: lengths} if lengths else {}))
     assert (ask(RULE, replace(run, table=table)) is not None) == fires
+
+
+def test_episodes_that_have_come_to_go_alike_leave_nothing_to_predict() -> None:
+    """The policy has settled on one way, so that targets do not vary: rewards reach the learner all the same."""
+    settled = np.where(TURN < 20, -106.0 - 1.7 * TURN, -139.7)
+    varied = settled + np.sin(7.0 * TURN) * 5
+    for returns, fires in ((varied, True), (settled, False)):
+        more = {EPISODE_LENGTH: 700.0}
+        run = elsewhere(returns, more=more, value_loss=1e-6, explained_variance=0.0, target_std=None, entropy=0.01)
+        assert (ask(RULE, replace(run, dialect="sb3")) is not None) == fires

@@ -1,5 +1,6 @@
 """A reward whose sign turns: mirrored at once, and not where a policy learns its way through 0."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -56,3 +57,8 @@ def test_an_update_that_leaves_another_policy_explains_the_turn() -> None:
 def test_it_stands_above_what_follows_from_it() -> None:
     faults = [one.rule.name for one in diagnose(turned()).select_findings(Kind.FAULT, Kind.SUSPECT)]
     assert faults[0] == "reward_turned"
+
+
+def test_without_kl_on_record_it_is_a_doubt_of_another_learners_run() -> None:
+    assert kind(RULE, turned(approx_kl=None)) is Kind.FAULT
+    assert kind(RULE, replace(turned(approx_kl=None), dialect="mlagents")) is Kind.SUSPECT

@@ -221,3 +221,13 @@ def test_without_a_value_loss_the_rule_is_blind_and_without_targets_it_says_so()
 @pytest.mark.parametrize(("last", "fires"), [(1.1e5, True), (0.9e5, False)])
 def test_a_last_loss_that_is_ruinous_is_an_explosion(last: float, fires: bool) -> None:
     assert (kind(RULE, healthy(value_loss=np.where(TURN == LENGTH, last, 1.0))) is Kind.FAULT) == fires
+
+
+@pytest.mark.parametrize(("last", "fires"), [(-21_000.0, True), (21_000.0, False)])
+def test_costs_that_run_away_are_no_larger_rewards(last: float, fires: bool) -> None:
+    """The root of the loss grows by 400, the size of returns by 20,000."""
+    returns = np.sign(last) * np.geomspace(1.0, abs(last), LENGTH)
+    more = {"value_loss": np.geomspace(3.0, 5e5, LENGTH), "train/episode_return": returns}
+    nothing = {"f1": None, "eval/episode_return": None, "explained_variance": None}
+    run = replace(healthy(**more, **nothing, settings={"env.id": "Own-v1", **RAW}), dialect="rsl_rl")
+    assert (kind(RULE, run) is Kind.FAULT) == fires

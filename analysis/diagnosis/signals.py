@@ -296,9 +296,9 @@ class Signals(Curves):
         """True if KL was printed with four digits behind the point or fewer, so that a KL of 0 is a small one."""
         kl = self.select_finite(metrics.APPROX_KL).abs().to_numpy() / LAST_DIGIT
         above = kl[kl > 0]
-        return (
-            not self.is_measured_by_us and 0 < len(above) < len(kl) and bool(np.allclose(kl, np.round(kl), atol=1e-3))
-        )
+        if self.is_measured_by_us or not 0 < len(above) < len(kl) or above.min() < 1 - ROUNDING:
+            return False
+        return bool(np.allclose(kl, np.round(kl), rtol=0.0, atol=ROUNDING))
 
     @cached_property
     def kl_precedes_step(self) -> bool:

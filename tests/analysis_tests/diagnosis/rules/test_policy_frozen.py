@@ -309,7 +309,7 @@ def test_a_plain_log_of_steps_and_returns_shows_that_no_update_was_made() -> Non
         assert missing == ([] if names else [(MOVING,)])
 
 
-@pytest.mark.parametrize(("last_digit", "fires"), [(1e-3, False), (1e-4, False), (1.37e-3, True)])
+@pytest.mark.parametrize(("last_digit", "fires"), [(1e-3, False), (1e-4, False), (1.37e-3, True), (1e-8, True)])
 def test_a_kl_of_0_that_was_printed_short_is_a_small_one(last_digit: float, fires: bool) -> None:
     """A few updates of one last digit, and zeros at the end."""
     kl = np.where(np.arange(LENGTH) % 9 == 1, last_digit, 0.0)

@@ -34,6 +34,14 @@ present ones leave open that is then left: where frames are five steps late 0.97
 
 LOOKS = 3
 
+AGREE = 0.5
+"""Share of the looks that must find the same delay, more than: an old frame is as old at each look, and chance finds
+another delay each time."""
+
+GONE = 0.1
+"""Share of its largest below which an entropy leaves no chance to the actions: each follows from what is shown, and no
+regression tells what the action does from what the state does."""
+
 
 def examine(run: Signals) -> Finding | None:
     """Return a finding if the next observation depends on an earlier action and not on the last one; None otherwise."""
@@ -74,6 +82,9 @@ def _answers_late(run: Signals) -> Finding | None:
     standing = judge_standing(run)
     if delay.median < (2 if standing.has_learned else 1) or min(delay.values) == 0:
         return None  # an action that once showed at once shows at once, if all goes well
+    agreeing = sum(value == delay.median for value in delay.values)
+    if agreeing <= AGREE * len(delay.values) or _is_without_chance(run, delay.iterations[0]):
+        return None
     if late.median < CLEAR or now.median > AT_ONCE * late.median:
         return None
     steps = pluralize(round(delay.median), "step")
@@ -106,6 +117,12 @@ def _answers_late(run: Signals) -> Finding | None:
     )
 
 
+def _is_without_chance(run: Signals, look: int) -> bool:
+    """True if the policy chose next to nothing by chance at an iteration in which the probe looked."""
+    entropy, most = run.select_finite(metrics.ENTROPY).loc[:look], run.entropy_range
+    return not entropy.empty and most is not None and float(entropy.iloc[-1]) < GONE * most
+
+
 def _pays_by_later(run: Signals) -> bool:
     """True if observations that come later predict a step's reward far better: what is paid for is shown too late."""
     present, later = run.select_first(REWARD_BY_NEXT, LOOKS), run.select_first(REWARD_BY_LATER, LOOKS)
@@ -133,12 +150,12 @@ RULE = Rule(
     curable=False,
     says="the next observation answers an earlier action, and not the present one, or a wrapper shows an earlier one",
     threshold=(
-        "at no look an action shows at once; one of 1 to 7 steps ago (2 to 7, if the run has learned) explains 30 % of "
-        "what the observation leaves open of the next one, of the column that answers best, and the present action "
-        "less than a tenth of that; in a run that has learned a fault where observations foretell less than 60 % of "
-        "the rewards, or later ones leave less than half of what the present ones leave open; a wrapper's delay counts "
-        "in any run, where 99 % of the observations are those of some steps before; where wrappers were seen to hold "
-        "nothing back, the rest is a doubt"
+        "at no look an action shows at once, most looks find the same delay, and the policy still chose by chance; one "
+        "of 1 to 7 steps ago (2 to 7, if the run has learned) explains 30 % of what the observation leaves open of the "
+        "next one, of the column that answers best, and the present action less than a tenth of that; in a run that "
+        "has learned a fault where observations foretell less than 60 % of the rewards, or later ones leave less than "
+        "half of what the present ones leave open; a wrapper's delay counts in any run, where 99 % of the observations "
+        "are those of some steps before; where wrappers were seen to hold nothing back, the rest is a doubt"
     ),
     source="Katsikopoulos and Engelbrecht 2003, Markov decision processes with delays; measured here (the oldest of "
     f"frames shown in place of the newest); {metrics.EXPLAINED_VARIANCE} says nothing of it",

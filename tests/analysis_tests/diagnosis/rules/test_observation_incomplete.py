@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import observation_incomplete
-from unstuck.analysis.history.record import COLUMNS_CONSTANT, REWARD_BY_PAST
+from unstuck.analysis.history.record import COLUMNS_CONSTANT, NEXT_BY_PAST, REWARD_BY_PAST
 
 from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
@@ -53,19 +53,48 @@ def test_observations_that_do_not_tell_the_state(changed: dict[str, float], expe
     assert kind(observation_incomplete.RULE, probed(**{**HEALTHY, **changed})) is expected
 
 
-@pytest.mark.parametrize(("clipped", "expected"), [(0.16, Kind.FAULT), (0.15, None), (0.03, None)])
-def test_a_column_that_is_cut_off_at_both_ends(clipped: float, expected: Kind | None) -> None:
-    run = probed(FLAT, **{**HEALTHY, "columns_clipped": clipped})
+@pytest.mark.parametrize(
+    ("clipped", "past", "expected"),
+    [
+        (0.16, 0.55, Kind.FAULT),
+        (0.15, 0.55, None),
+        (0.03, 0.55, None),
+        (0.16, 0.535, None),  # a stock that is full or empty by nature: nothing is lost
+    ],
+)
+def test_a_column_that_is_cut_off_at_both_ends(clipped: float, past: float, expected: Kind | None) -> None:
+    """In the eighth draw of our own benchmark three healthy runs were accused by stores that a young policy fills."""
+    run = probed(FLAT, **{**HEALTHY, "columns_clipped": clipped, "next_by_step": 0.5, "next_by_past": past})
     assert kind(observation_incomplete.RULE, run) is expected
     if expected:
         finding = found(observation_incomplete.RULE, run)
-        assert finding.headline.endswith("32 % of the values of a column or more are exactly its least or its largest")
+        assert "32 % of the values of a column or more are exactly its least or its largest" in finding.headline
         assert finding.ground is Ground.MEASURED
 
 
 def test_a_battery_that_is_full_or_empty_is_no_column_cut_off() -> None:
     """In the fifth draw of our own benchmark seven runs that had learned were accused, at a share of 0.22."""
-    assert kind(observation_incomplete.RULE, probed(RISEN, **{**HEALTHY, "columns_clipped": 0.22})) is None
+    clipped = {"columns_clipped": 0.22, "next_by_step": 0.5, "next_by_past": 0.55}
+    assert kind(observation_incomplete.RULE, probed(RISEN, **{**HEALTHY, **clipped})) is None
+
+
+@pytest.mark.parametrize(
+    ("constant", "past", "expected"),
+    [
+        (0.69, 0.65, Kind.FAULT),
+        (0.49, 0.65, None),
+        (0.69, 0.49, None),  # a grid most of which is never entered
+    ],
+)
+def test_most_columns_that_never_vary_and_a_step_before_that_knows_more(
+    constant: float, past: float, expected: Kind | None
+) -> None:
+    """In the eighth draw three runs that were shown 4 columns of 13 learned half of what others learn, unnamed."""
+    run = probed(RISEN, **{**HEALTHY, "columns_constant": constant, "next_by_step": 0.4, "next_by_past": past})
+    assert kind(observation_incomplete.RULE, run) is expected
+    table = run.table.copy()
+    table.loc[table.index[table[NEXT_BY_PAST].notna()][1] :, NEXT_BY_PAST] = math.nan
+    assert is_quiet(observation_incomplete.RULE, replace(run, table=table))  # one look alone
 
 
 def test_a_first_look_alone_accuses_no_reward_since_a_normaliser_still_moves() -> None:

@@ -1,5 +1,6 @@
 """Observations that are late: where the rule fires, and where it must not."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 from unstuck.analysis.diagnosis.finding import Ground, Kind
 from unstuck.analysis.diagnosis.rules import observation_late
 from unstuck.analysis.history.record import ACTION_DELAY
+from unstuck.rl import metrics
 
 from tests.analysis_tests.diagnosis.asking import found, is_quiet, kind
 from tests.analysis_tests.diagnosis.probed import FLAT, HEALTHY, RISEN, probed
@@ -35,6 +37,31 @@ def test_actions_that_once_showed_at_once_are_not_late() -> None:
     table = run.table.copy()
     table.loc[table.index[table[ACTION_DELAY].notna()][0], ACTION_DELAY] = 0.0
     assert is_quiet(observation_late.RULE, replace(run, table=table))
+
+
+@pytest.mark.parametrize(
+    ("delays", "expected"),
+    [((5.0, 5.0, 5.0), Kind.FAULT), ((5.0, 5.0, 1.0), Kind.FAULT), ((5.0, 7.0, 1.0), None), ((5.0, 7.0, 6.0), None)],
+)
+def test_an_old_frame_is_as_old_at_each_look(delays: tuple[float, ...], expected: Kind | None) -> None:
+    run = probed(FLAT, **{**HEALTHY, **LATE})
+    table = run.table.copy()
+    looks = table.index[table[ACTION_DELAY].notna()]
+    table.loc[looks, ACTION_DELAY] = math.nan
+    table.loc[looks[:3], ACTION_DELAY] = delays
+    assert kind(observation_late.RULE, replace(run, table=table)) is expected
+
+
+@pytest.mark.parametrize(("entropy", "expected"), [(0.07, Kind.FAULT), (0.069, None)])
+def test_of_a_policy_without_chance_no_regression_tells_actions_from_states(
+    entropy: float, expected: Kind | None
+) -> None:
+    """In the eighth draw a policy that a bonus of the wrong sign had collapsed was said to see old frames."""
+    run = probed(FLAT, **{**HEALTHY, **LATE})  # of two actions: 0.693 at most
+    table = run.table.copy()
+    table.loc[table.index[1] :, metrics.ENTROPY] = entropy
+    table.loc[table.index[0], ACTION_DELAY] = math.nan
+    assert kind(observation_late.RULE, replace(run, table=table)) is expected
 
 
 @pytest.mark.parametrize(("foretold", "ground"), [(0.3, Ground.MEASURED), (0.7, Ground.STATE)])

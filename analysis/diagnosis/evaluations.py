@@ -36,6 +36,15 @@ APART = 1.5
 LOSES = 0.2
 """Share of their start that evaluations must lose to be training's mirror where their lengths are not on record."""
 
+TURNED, TRACKS, SMOOTH = 1.5, -0.8, 3
+"""Factor within which both must be of one size in the last third, and correlation of means of so many values since the
+best evaluation, to be one reward whose sign was turned in mid-run: up to 1.35, and -0.93 and less, where it was. Of a
+healthy arm whose greedy policy goes in circles meanwhile -0.7 at least."""
+
+VARIED = 0.5
+"""Share of training's episodes that may begin as earlier ones did, above which they may be known by heart: then
+evaluations fall while training rises as well."""
+
 CLEAR = 2.0
 """Standard errors by which evaluations must fall."""
 
@@ -156,6 +165,8 @@ def find_paid_otherwise(run: Signals) -> Apart | None:
     most = CLEAR * error if run.has(EVAL_LENGTH) else -max(error, LOSES * abs(counted.first))
     if rises and clear and counted.gain <= most and _is_mirrored(run, trained, evaluated):
         return Apart(Way.MIRRORED, text, reach)
+    if rises and counted.gain < -CLEAR * error and _is_turned(run, trained, evaluated):
+        return Apart(Way.MIRRORED, text, reach)
     if counted.gain > NEVER * paid.gain or not rises or (run.is_ours and not _may_cost(run)):
         return None
     effort = _pays_for_effort(run) or _pays_for_narrowing(run, both)
@@ -182,6 +193,25 @@ def _is_mirrored(run: Signals, trained: "pd.Series[float]", evaluated: "pd.Serie
     usual, other = float(np.median(np.abs(paid))), float(np.median(np.abs(counted)))
     alike = min(usual, other) * ALIKE >= max(usual, other) > 0
     return alike and float(np.mean(paid * counted < 0)) >= OPPOSITE
+
+
+def _is_turned(run: Signals, trained: "pd.Series[float]", evaluated: "pd.Series[float]") -> bool:
+    """True if in the end our own learner's evaluations mirror its training, though both begin episodes alike."""
+    scale, alike = run.select_all(metrics.START_SCALE), run.select_all(metrics.STARTS_ALIKE)
+    again = run.select_last(metrics.START_REPEATS)
+    if not run.is_ours or scale is None or alike is None or again is None:
+        return False
+    if not 1 / ALIKE < scale.median < ALIKE or alike.median == 1 or again.mean > VARIED:
+        return False  # what evaluations show differs from training's, or is new to the policy
+    late, since = evaluated.iloc[-len(evaluated) // 3 :], evaluated.loc[evaluated.idxmax() :]
+    if len(since) <= len(late):
+        return False
+    paid, counted = _beside(trained, late), late.to_numpy()
+    sizes = float(np.median(np.abs(paid))), float(np.median(np.abs(counted)))
+    if min(sizes) * TURNED < max(sizes) or float(np.mean(paid * counted < 0)) < OPPOSITE:
+        return False
+    both = trained.rolling(SMOOTH, min_periods=1).mean(), since.rolling(SMOOTH, min_periods=1).mean()
+    return float(np.corrcoef(_beside(both[0], since), both[1])[0, 1]) <= TRACKS
 
 
 def _is_cost(

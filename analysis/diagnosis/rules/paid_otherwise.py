@@ -307,7 +307,8 @@ RULE = Rule(
         "evaluations were from the start; or it rises or holds while episodes succeed less and less, or never did"
     ),
     threshold=(
-        "6 evaluations; other sign in 90 % of them and of one size a step (factor 4); or training rises, evaluations "
+        "6 evaluations; other sign in 90 % of them and of one size a step (factor 4), or in our own run's last third "
+        "(factor 1.5), as they fall from their best by what training gains; or training rises, evaluations "
         "gain less than a tenth of that, and fall by half of their range, with starts apart by half of the gain; or "
         "training closes half of its first distance from below, which is 3 times what evaluations count and 5 times "
         "their range, with 0.4 of it left once the logged mean holds no episode from before the first evaluation; both "

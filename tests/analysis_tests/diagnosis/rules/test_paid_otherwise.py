@@ -18,9 +18,11 @@ from unstuck.analysis.history.record import (
     EVAL_SUCCESS_RATE,
     POLICY_STD,
     REWARD_BY_EFFORT,
+    START_REPEATS,
     STEP_PAY,
     SUCCESS_RATE,
 )
+from unstuck.rl.metrics import START_SCALE, STARTS_ALIKE
 
 from tests.analysis_tests.diagnosis.asking import ask, found, kind
 from tests.analysis_tests.elsewhere import TURN, elsewhere
@@ -125,6 +127,39 @@ def test_evaluations_of_our_own_learner_that_fall_while_training_rises() -> None
     run = replace(evaluated(10 + 20 * DONE + CHANCE, 30 - 15 * DONE + CHANCE), dialect="unstuck")
     assert kind(RULE, run) is None
     assert kind(RULE, replace(run, dialect="sb3")) is Kind.FAULT
+
+
+@pytest.mark.parametrize(
+    ("size", "more", "says"),
+    [
+        (1.0, {}, "with the other sign"),
+        (1.49, {}, "with the other sign"),
+        (1.51, {}, None),  # another reward
+        (1.0, {START_SCALE: 0.2}, None),  # evaluations show other inputs
+        (1.0, {STARTS_ALIKE: 1.0}, None),
+        (1.0, {START_REPEATS: 0.6}, None),  # training's episodes are known by heart
+        (1.0, {START_REPEATS: 0.4}, "with the other sign"),
+    ],
+)
+def test_a_sign_that_turns_in_mid_run_leaves_our_evaluations_a_mirror_of_training(
+    size: float, more: dict[str, Any], says: str | None
+) -> None:
+    """In the eighth draw of our own benchmark two such runs in three were said to be learning."""
+    run = turned(size, **more)
+    assert (kind(RULE, run) is Kind.FAULT) == (says is not None)
+    if says:
+        assert says in found(RULE, run).headline
+    scattered = np.where(TURN % 20 < 10, -20.0, -5.0) * size  # as often below, but not as training rises
+    assert kind(RULE, turned(size, scattered, **more)) is None
+
+
+def turned(size: float, late: Any = None, **more: Any) -> History:
+    """Our own run that rises from -20 to 4, and whose reward's sign turns at a third: training rises again, to 40."""
+    rise = np.minimum(TURN - 20.0, 40.0)
+    paid = np.where(TURN <= 30, np.minimum(-20 + 2.0 * TURN, 4.0), rise) + CHANCE / 10
+    counted = np.where(TURN <= 30, np.minimum(-20 + 2.0 * TURN, 4.0), -size * rise if late is None else late)
+    shown = {START_SCALE: 1.0, STARTS_ALIKE: 0.2, START_REPEATS: 0.0, **more}
+    return replace(evaluated(paid, counted + CHANCE / 10, **shown), dialect="unstuck")
 
 
 def test_a_logged_mean_that_lags_behind_evaluations_is_no_cost() -> None:

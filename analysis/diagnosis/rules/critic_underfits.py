@@ -66,9 +66,10 @@ REGRESSIONS, SOMETHING, CONSTANT, NEARLY_ALL = 5, 0.18, 0.1, 0.9
 better or worse than a constant in nine evaluations of ten: 0.03 to 0.09 where targets are those of other steps, beside
 0.2 to 0.26; healthy critics that explain as little lie beside regressions of 0.15 at most."""
 
-USUAL, BEYOND = 10.0, 1000.0
+USUAL, BEYOND = 10.0, 10.0
 """Times the largest return of an iteration, up to sign, that the spread of targets may be at first, and from which on
-late targets are no sums of rewards: 1e10 where a critic takes steps 1,000 times too long, and below 1 in order."""
+late targets are no sums of rewards: 20 to 1e13 where a critic takes steps 1,000 times too long, and 1.2 at most in
+healthy runs at any iteration."""
 
 _OF_RETURNS = (metrics.EXPLAINED_VARIANCE_MC, metrics.PROBE_EXPLAINED_VARIANCE_MC)
 
@@ -401,7 +402,7 @@ RULE = Rule(
         "has fallen to a tenth; a fault in runs of our own learner from three tenths of the run on where explained "
         "variance is below 0.15 for half of it, and the critic explains at most 0.3 of the 62 % that regressions "
         "explain, or no more than 10 % up to sign in nine evaluations of ten, beside five regressions that explain "
-        "18 %; or the spread of targets grows from 10 times the largest return at most to more than 1,000 times"
+        "18 %; or the spread of targets grows from 10 times the largest return at most to more than that"
     ),
     source="docs/metrics.md (the probe); Schulman 2017 (explained variance below 0: overfitting or noise)",
     examine=examine,

@@ -214,6 +214,7 @@ RULE = Rule(
         "critic_underfits",
         "greedy_collapsed",
         "oscillating",
+        "reward_sparse",
     ),
     says="the value loss explodes, or is no number",
     threshold=(

@@ -120,3 +120,18 @@ def test_a_signal_that_only_the_result_tells_of_stands_behind_causes_that_are_hi
     names = [one.rule.name for one in raw.findings]
     assert names.index("reward_scale") < names.index("signal_lost") < names.index("oscillating")
     assert at(raw, "signal_lost").finding.kind is Kind.SUSPECT
+
+
+def test_a_reward_that_turned_stands_behind_what_was_learned_and_lost_in_another_programs_log() -> None:
+    """It rises to 170, and is at -180 within few iterations, as where a policy that settled changes its mind."""
+    turn = np.arange(1, 197)
+    returns = np.where(turn < 156, 100.0 + 70.0 * np.minimum(turn / 100, 1.0), -180.0) + np.sin(7.0 * turn)
+    columns = {metrics.TRAIN_RETURN: returns, metrics.APPROX_KL: 0.008, metrics.CLIP_FRACTION: 0.1}
+    table = pd.DataFrame(columns, index=turn)
+    run = History("bare", "made", table, settings={FINISHED: True}, dialect="sb3")
+    names = [one.rule.name for one in diagnose(run).findings if one.finding.kind in (Kind.FAULT, Kind.SUSPECT)]
+    assert names.index("learned_and_lost") < names.index("reward_turned")
+    assert at(diagnose(run), "reward_turned").finding.kind is Kind.SUSPECT
+    measured = diagnose(replace(run, probed="sb3"))
+    assert measured.findings[0].rule.name == "reward_turned"
+    assert measured.findings[0].finding.kind is Kind.FAULT

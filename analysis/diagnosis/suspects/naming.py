@@ -61,7 +61,7 @@ def suspect_usual(run: Signals, answers: Mapping[Rule, Answer]) -> dict[Rule, An
 def _is_rare(run: Signals, rule: Rule, answer: Finding) -> bool:
     """True if what tells of a cause in another program's log is left by other causes more often.
 
-    A lost signal that only the result tells of was the cause in 1 of the 87 logs of the seventh to eleventh look, and a
+    A lost signal that only the result tells of was the cause in 2 of the 87 logs of the seventh to eleventh look, and a
     reward that turned in none (`benchmarks/RESULTS.md`): a policy that was lost may return the opposite by chance.
     """
     by_result = rule.name == "signal_lost" and answer.ground is Ground.PACE

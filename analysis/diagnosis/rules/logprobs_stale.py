@@ -54,6 +54,9 @@ MANY, FAR, UNMOVED = 30, 0.1, 0.005
 """Updates on record, the KL of nine in ten of them from which a policy is another one after each, and the share of its
 size within which the entropy of a policy that nothing moves stays."""
 
+SET = 1e-5
+"""Share of its size within which an entropy that is set stays: what float32 and a mean over samples round away."""
+
 TOGETHER = 0.6
 """Correlation of the two logarithms from update to update."""
 
@@ -157,14 +160,14 @@ def _unmoved(run: Signals) -> Evidence | None:
     """Return evidence that every update is far by its KL, and that the entropy has not moved in all of them; else None.
 
     An action mask at the draw alone makes such ratios: the update sees the probabilities without the mask. An entropy
-    that is set, as by a fixed spread, is exactly the same, and tells nothing.
+    that is set, as by a fixed spread, is the same up to rounding, and tells nothing.
     """
     kl, entropy = run.select_all(metrics.APPROX_KL), run.select_all(metrics.ENTROPY)
     if kl is None or entropy is None or min(len(kl.values), len(entropy.values)) < MANY:
         return None
     low, high = (float(np.quantile(entropy.values, share)) for share in (0.05, 0.95))
     far = float(np.quantile(kl.values, 0.1)) >= FAR and _stays(kl)
-    if not far or high == low or high - low > UNMOVED * abs(entropy.median):
+    if not far or not SET * abs(entropy.median) < high - low <= UNMOVED * abs(entropy.median):
         return None
     text = (
         f"KL of an update {number(kl.median, 2)} in the median, and after {len(kl.values):,} of them the entropy is "

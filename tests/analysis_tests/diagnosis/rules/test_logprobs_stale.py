@@ -112,6 +112,7 @@ def test_the_largest_divergence_of_as_many_normal_numbers(numbers: int, most: fl
         (0.86 + 0.3 * SWAY, 2.882 + 0.002 * SWAY, True),  # a mask of actions at the draw alone
         (0.86 + 0.3 * SWAY, 2.882 + 0.01 * SWAY, False),  # a policy that moves
         (0.86 + 0.3 * SWAY, 2.882, False),  # of a spread that is set
+        (0.86 + 0.3 * SWAY, 2.882 + 1e-6 * SWAY, False),  # the same in float32
         (0.1 + 0.05 * SWAY, 2.882 + 0.002 * SWAY, False),  # updates that are not so far, many of them
         (np.geomspace(0.2, 2000.0, len(TURN)), 2.882 + 0.002 * SWAY, False),  # steps that grow
     ],
